@@ -1,0 +1,240 @@
+"""Every error a user can meet: what it says, what to type next, and the exit status a shell sees.
+
+Owns: messages, hints and exit statuses. Knows nothing of stores, runs or screens; it is handed plain strings.
+Raised where the fault is known, printed in one place (`kitaru.cli`), matched by type in Python.
+
+::
+
+    KitaruError                    1
+    |-- UsageError                 2   the command or the code asks for something that cannot be
+    |   |-- NotAProject, ProjectExists
+    |   |-- BadRevision, UnknownRun, AmbiguousRevision, UnknownCall, UnknownWait, UnknownObject
+    |   |-- FlowNotFound, BadInput, InvalidAnswer, NothingToReplay, OverrideNotReached, BadConfig
+    |   |-- CalledDirectly, WaitOutsideFlow, WaitInsideCheckpoint, NotCheckpointable
+    |   `-- Unencodable
+    |-- CodeUnloadable             1   the flow's file could not be imported; the run is as it was
+    |-- RunFailed                  1   the flow's body raised
+    |-- RunNotFinished             1
+    |-- RunWaiting                 3   the run stopped at a question
+    |-- StoreError                 1   the disk said no: full, read-only, failing
+    |   |-- Damaged                4   bytes are not what was written
+    |   `-- UnknownFormat          4
+    |-- Drift                      5   code or inputs no longer fit the recorded history
+    |   `-- SchemaChanged          5   a recorded value no longer fits its class
+    |-- AlreadyAnswered            6
+    |-- RunHeld                    7   another process executes this run
+    `-- RunInterrupted           130
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class KitaruError(Exception):
+    """A user's mistake or a world that said no: one line, a cause, and a hint to type.
+
+    Args:
+        message: one line that names what happened to what.
+        hint: what to type or change next; may be empty.
+    """
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class UsageError(KitaruError):
+    """The command or the code asks for something that cannot be."""
+
+    exit_code = 2
+
+
+class NotAProject(UsageError):
+    """No `.kitaru/` here or above."""
+
+    def __init__(self, where: str) -> None:
+        super().__init__(f"no .kitaru directory in {where} or any parent", hint="kitaru init")
+
+
+class ProjectExists(UsageError):
+    """`kitaru init` where a project already is."""
+
+    def __init__(self, where: str) -> None:
+        super().__init__(f"{where} already has a .kitaru directory", hint="kitaru status")
+
+
+class BadRevision(UsageError):
+    """A revision that cannot be parsed: not `@`, `@~2`, a run id, or one of these with `:call`."""
+
+    def __init__(self, text: str, why: str) -> None:
+        super().__init__(f"{text!r} is not a revision: {why}", hint="write RUN, @, @~2, RUN:call or RUN:call#2")
+
+
+class UnknownRun(UsageError):
+    """No run has this id or prefix."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(f"no run matches {text!r}", hint="kitaru log")
+
+
+class AmbiguousRevision(UsageError):
+    """A prefix that several runs or objects share."""
+
+    def __init__(self, text: str, candidates: Sequence[str]) -> None:
+        super().__init__(f"{text!r} is ambiguous: {', '.join(candidates[:8])}", hint="type more of the id")
+
+
+class UnknownCall(UsageError):
+    """`--from`, `--set` or a revision named a call that the run does not have."""
+
+    def __init__(self, run: str, name: str, calls: Sequence[str]) -> None:
+        listed = ", ".join(calls) if calls else "none yet"
+        super().__init__(f"run {run} has no call named {name!r}", hint=f"its calls are {listed}; see `kitaru log {run}`")
+
+
+class UnknownWait(UsageError):
+    """No open wait of that name."""
+
+    def __init__(self, run: str, name: str | None, open_waits: Sequence[str]) -> None:
+        what = f"no open wait named {name!r}" if name else "no open wait"
+        hint = f"its open waits are {', '.join(open_waits)}" if open_waits else f"kitaru log {run}"
+        super().__init__(f"run {run} has {what}", hint=hint)
+
+
+class UnknownObject(UsageError):
+    """No object has this id or prefix."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(f"no object matches {text!r}", hint="ids are shown by `kitaru show RUN:CALL`")
+
+
+class FlowNotFound(UsageError):
+    """FILE:flow names no file, or no flow in it."""
+
+
+class BadInput(UsageError):
+    """Inputs that do not fit the flow's signature."""
+
+
+class InvalidAnswer(UsageError):
+    """An answer that fails the schema of its wait; the message names the field."""
+
+
+class NothingToReplay(UsageError):
+    """A replay that says neither where to branch nor what to change."""
+
+
+class OverrideNotReached(UsageError):
+    """A `--set`, `--arg` or `--answer` that the replay never came to."""
+
+
+class BadConfig(UsageError):
+    """`config.toml` cannot be read, or a key of it is unknown."""
+
+
+class CalledDirectly(UsageError):
+    """A flow was called like a function instead of with `.run()`."""
+
+
+class WaitOutsideFlow(UsageError):
+    """A durable primitive was used where no run executes."""
+
+
+class WaitInsideCheckpoint(UsageError):
+    """`kitaru.wait()` inside a checkpoint, which cannot stop half-way."""
+
+
+class NotCheckpointable(UsageError):
+    """A function that `@flow` or `@checkpoint` cannot decorate, such as a generator."""
+
+
+class Unencodable(UsageError, TypeError):
+    """A value that the store cannot hold; `path` says where inside the value, such as `docs[3].client`."""
+
+    def __init__(self, path: str, type_name: str, why: str = "") -> None:
+        reason = f": {why}" if why else ""
+        super().__init__(
+            f"{path} is a {type_name}, which cannot be stored{reason}",
+            hint="pass ids instead of live objects, list the argument in ignore=, return a pydantic model or "
+            "dataclass, or kitaru.register_serializer() its type",
+        )
+        self.path = path
+
+
+class CodeUnloadable(KitaruError):
+    """The flow's code could not be imported; the run is as it was."""
+
+
+class RunFailed(KitaruError):
+    """The flow's body raised; `__cause__` is the original exception where it is known."""
+
+
+class RunNotFinished(KitaruError):
+    """`.get()` on a run that has no result yet."""
+
+
+class RunWaiting(KitaruError):
+    """The run stopped at a question; the text is the very line that answers it."""
+
+    exit_code = 3
+
+
+class StoreError(KitaruError):
+    """The store could not be read or written: full, read-only, failing."""
+
+
+class Damaged(StoreError):
+    """Bytes in the store are not what was written; names file and place."""
+
+    exit_code = 4
+
+    def __init__(self, where: str, what: str, *, hint: str = "kitaru fsck") -> None:
+        super().__init__(f"{where}: {what}", hint=hint)
+        self.where = where
+
+
+class UnknownFormat(StoreError):
+    """The store was written by a Kitaru that this one does not understand."""
+
+    exit_code = 4
+
+    def __init__(self, where: str, found: str) -> None:
+        super().__init__(
+            f"{where}: this store has format {found}, and this kitaru reads format 1",
+            hint="pip install --upgrade kitaru",
+        )
+
+
+class Drift(KitaruError):
+    """Code or inputs no longer fit the recorded history; nothing was executed."""
+
+    exit_code = 5
+
+
+class SchemaChanged(Drift):
+    """A recorded value no longer fits its class."""
+
+
+class AlreadyAnswered(KitaruError):
+    """Somebody answered this wait first; the text says who, when and what."""
+
+    exit_code = 6
+
+
+class RunHeld(KitaruError):
+    """Another process executes this run; the text says which."""
+
+    exit_code = 7
+
+
+class RunInterrupted(KitaruError):
+    """The run was stopped before its end and can be resumed."""
+
+    exit_code = 130

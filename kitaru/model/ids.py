@@ -1,0 +1,106 @@
+"""Names of things: run ids, object ids, and the one grammar for revisions that every command uses.
+
+Owns: how a name is written, read and shortened. Knows nothing of where runs or objects are kept.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from kitaru.errors import BadRevision
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+RUN_ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"
+"""31 letters and digits, without 0/o and 1/l/i, so that an id survives being read aloud."""
+
+RUN_ID_LENGTH = 10
+"""10 letters of 31: about 49 bits, a collision in a million runs has odds of one in a thousand million."""
+
+MIN_OBJECT_PREFIX = 4
+
+_RUN = re.compile(f"[{RUN_ALPHABET}]{{1,{RUN_ID_LENGTH}}}")
+_REVISION = re.compile(r"(?P<run>@(?:~(?P<back>\d{1,9}))?|[^:#@~]+)?(?::(?P<call>.+))?", re.DOTALL)
+_CALL = re.compile(r"(?P<name>.+?)(?:#(?P<nth>[1-9]\d{0,8}|\*))?", re.DOTALL)
+
+
+def new_run_id(random_bytes: Callable[[int], bytes]) -> str:
+    """Return a fresh run id, from an injected source of random bytes (such as `os.urandom`)."""
+    n = int.from_bytes(random_bytes(16), "big")
+    letters = []
+    for _ in range(RUN_ID_LENGTH):
+        n, digit = divmod(n, len(RUN_ALPHABET))
+        letters.append(RUN_ALPHABET[digit])
+    return "".join(letters)
+
+
+def is_run_id(text: str) -> bool:
+    """Tell whether `text` is a whole run id."""
+    return len(text) == RUN_ID_LENGTH and _RUN.fullmatch(text) is not None
+
+
+def is_run_prefix(text: str) -> bool:
+    """Tell whether `text` could be the beginning of a run id."""
+    return _RUN.fullmatch(text) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class CallName:
+    """One call in a run: `fetch` (its first), `fetch#2`, or every one, `fetch#*`.
+
+    `nth` is 1-based, 0 for `#*`, and None where none was written.
+    """
+
+    name: str
+    nth: int | None = None
+
+    def __str__(self) -> str:
+        return self.name if self.nth is None else f"{self.name}#{self.nth or '*'}"
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """What a user typed to name a run or a call: exactly one of `back` (0 is the latest run) and `prefix` is set."""
+
+    back: int | None
+    prefix: str | None
+    call: CallName | None = None
+
+
+def parse_call(text: str) -> CallName:
+    """Parse `fetch`, `fetch#2` or `fetch#*`.
+
+    Raises:
+        BadRevision: the text is empty.
+    """
+    match = _CALL.fullmatch(text)
+    if match is None:
+        raise BadRevision(text, "a call's name is empty")
+    nth = match["nth"]
+    return CallName(match["name"], None if nth is None else 0 if nth == "*" else int(nth))
+
+
+def parse_revision(text: str) -> Revision:
+    """Parse `@`, `@~2`, `RUN`, and each of these with `:call` or `:call#2`; `:call` alone is of the latest run.
+
+    Raises:
+        BadRevision: anything else.
+    """
+    match = _REVISION.fullmatch(text)
+    if match is None or not text:
+        raise BadRevision(text, "it has letters that no run id has")
+    call = parse_call(match["call"]) if match["call"] is not None else None
+    run = match["run"]
+    if run is None or run.startswith("@"):
+        return Revision(int(match["back"] or 0), None, call)
+    if not is_run_prefix(run):
+        raise BadRevision(text, f"run ids are up to {RUN_ID_LENGTH} of the letters {RUN_ALPHABET}")
+    return Revision(None, run, call)
+
+
+def display_call(name: str, occurrence: int) -> str:
+    """Return how a call is shown and typed: `fetch` for the first, `fetch#2` for the second."""
+    return name if occurrence == 1 else f"{name}#{occurrence}"

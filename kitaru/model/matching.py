@@ -1,0 +1,104 @@
+"""Which recorded call a live call takes: identity, claims, drift.
+
+Owns: the rule that the k-th live call of an identity takes the k-th record of it, once, and what counts as drift.
+Pure: it is handed recorded calls and digests; what to do about drift is decided above.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from kitaru.model.history import CallView
+    from kitaru.model.records import Call
+
+Identity: TypeAlias = tuple[str, str, tuple[tuple[str, str], ...]]
+"""Scope, name, and the key: (argument, value id) pairs sorted by name, or one pair `("key=", id)`."""
+
+EXPLICIT = "key="
+"""Stands for an argument's name where an explicit key was given; no parameter can be called so."""
+
+
+def identity(scope: str, name: str, args: Mapping[str, str], key: str = "") -> Identity:
+    """Return a call's identity, from its scope, its name and its key (`key` if given, else `args`)."""
+    if key:
+        return scope, name, ((EXPLICIT, key),)
+    return scope, name, tuple(args.items()) if len(args) < 2 else tuple(sorted(args.items()))
+
+
+def identity_of(record: Call) -> Identity:
+    """Return the identity that a recorded call had."""
+    return identity(record.scope, record.name, record.args, record.key)
+
+
+class Claims:
+    """The recorded calls that no live call has taken yet.
+
+    Args:
+        calls: recorded calls in call order; those that must run again are left out by the caller.
+    """
+
+    def __init__(self, calls: Iterable[CallView]) -> None:
+        self._by_identity: dict[Identity, deque[CallView]] = {}
+        self._by_name: dict[tuple[str, str], dict[int, CallView]] = {}
+        for view in calls:
+            if view.record is not None:
+                self._by_identity.setdefault(identity_of(view.record), deque()).append(view)
+                self._by_name.setdefault((view.scope, view.name), {})[view.order] = view
+
+    def exact(self, wanted: Identity) -> CallView | None:
+        """Take the next record of exactly this identity."""
+        queue = self._by_identity.get(wanted)
+        while queue:
+            view = queue.popleft()
+            if self._by_name[wanted[:2]].pop(view.order, None) is not None:
+                return view
+        return None
+
+    def defaulted(self, wanted: Identity, defaults: Mapping[str, str]) -> CallView | None:
+        """Take the next record that lacks some arguments, all of which equal their defaults now.
+
+        Args:
+            wanted: the live call's identity.
+            defaults: value id of each parameter's default.
+        """
+        live = dict(wanted[2])
+        for view in self.unclaimed(wanted[0], wanted[1]):
+            recorded = view.record
+            if recorded is None or recorded.key or not recorded.args.keys() < live.keys():
+                continue
+            if all(recorded.args.get(name, defaults.get(name)) == digest for name, digest in live.items()):
+                return self._take(view)
+        return None
+
+    def next_of(self, scope: str, name: str) -> CallView | None:
+        """Take the next record of this name, whatever its arguments were."""
+        for view in self.unclaimed(scope, name):
+            return self._take(view)
+        return None
+
+    def unclaimed(self, scope: str, name: str) -> list[CallView]:
+        """Return the records of this name that are still there, in call order."""
+        return list(self._by_name.get((scope, name), {}).values())
+
+    def rest(self) -> list[CallView]:
+        """Return every record still there, in call order."""
+        return sorted((v for views in self._by_name.values() for v in views.values()), key=lambda v: v.order)
+
+    def drop_all(self) -> None:
+        """Forget what is left: from here on nothing is shared."""
+        self._by_identity.clear()
+        self._by_name.clear()
+
+    def _take(self, view: CallView) -> CallView:
+        del self._by_name[view.scope, view.name][view.order]
+        return view
+
+
+def changed_arguments(recorded: Mapping[str, str], live: Mapping[str, str]) -> dict[str, tuple[str | None, str | None]]:
+    """Return argument name to (recorded id, live id) for each that differs; None where one side lacks it."""
+    names = {**recorded, **live}
+    return {n: (recorded.get(n), live.get(n)) for n in names if recorded.get(n) != live.get(n)}

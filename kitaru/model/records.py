@@ -1,0 +1,303 @@
+"""Records: the immutable entries of a run's history, and their canonical JSON.
+
+Owns: which kinds of record there are, their fields, and the one way each is written. A record's id is the SHA-256 of
+its bytes; each names its parent by that id. Knows nothing of where the bytes are kept, nor what a history means.
+
+Canonical JSON: keys sorted, no spaces, ASCII only (`\\uXXXX` escapes), integers and strings but no floats; fields that
+hold their default are left out. Times are integer microseconds since 1970 UTC; ids are 64 lower-case hex digits.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, NoReturn
+
+from kitaru.errors import Damaged
+
+VERSION = 1
+
+_TYPE_CHECKS = {
+    "str": str,
+    "int": int,
+    "bool": bool,
+    "str | None": (str, type(None)),
+    "int | None": (int, type(None)),
+    "dict[str, str]": dict,
+    "dict[str, Any]": dict,
+    "dict[str, Any] | None": (dict, type(None)),
+    "list[str]": list,
+    "list[dict[str, Any]]": list,
+}
+
+
+@dataclass(slots=True, eq=False)
+class Record:
+    """What every record has: `at`, when it was written."""
+
+    kind: ClassVar[str] = ""
+    at: int
+
+
+@dataclass(slots=True, eq=False)
+class Start(Record):
+    """The first record of a run.
+
+    Attributes:
+        flow: the flow's name.
+        version: `{"n": 3, "id": object id}` of the flow version that began the run.
+        inputs: parameter name to value id.
+        source: for a branch `{"run", "head": last record shared, "cut": call order or null until it is decided}`.
+        overrides: `{"set": {call: value id}, "args": {...}, "answers": {...}}`, as given to `replay`.
+        origin: who and where: `{"user", "host", "pid"}`.
+        tags: free names to find a run by.
+        on_drift: policy given for the whole run, or empty.
+        code: `working-tree` or `recorded`.
+    """
+
+    kind: ClassVar[str] = "start"
+    flow: str
+    version: dict[str, Any]
+    inputs: dict[str, str]
+    source: dict[str, Any] | None = None
+    overrides: dict[str, Any] = field(default_factory=dict)
+    origin: dict[str, Any] = field(default_factory=dict)
+    tags: list[str] = field(default_factory=list)
+    on_drift: str = ""
+    code: str = ""
+
+
+@dataclass(slots=True, eq=False)
+class Begun(Record):
+    """A call has been in flight for a while; written without a sync, so that `kitaru log` shows it."""
+
+    kind: ClassVar[str] = "begun"
+    name: str
+    order: int
+    began: int
+    scope: str = ""
+    occurrence: int = 1
+
+
+@dataclass(slots=True, eq=False)
+class Call(Record):
+    """A finished call.
+
+    Attributes:
+        order: place in call order, from 1, shared with waits.
+        occurrence: the k-th call of this name in its scope, from 1.
+        key: id of an explicit `key=`, or empty where the arguments are the key.
+        args: argument name to value id, less what `ignore=` names.
+        output: value id, or None where the call raised.
+        error: `{"type", "message", "mro": [...], "value": value id or null, "traceback": text}`.
+        began: when the call was made; `at` is when it ended.
+        code: fingerprint of the checkpoint's source, 16 hex digits.
+        how: `ran`, or `pinned` for an output given by `--set`, or `reused` where another run's record was taken.
+        reused: `{"run", "record"}` where `how` is `reused`.
+        saved: artifact name to value id, by `kitaru.save()`.
+        logs: value id of the captured output, a list of `(microseconds since began, stream, text)`.
+        metadata: value id of a dict, by `kitaru.log(...)`, or None.
+        mutated: names of arguments that the checkpoint changed in place.
+        drift: policy that let a drifted call go on, or empty.
+    """
+
+    kind: ClassVar[str] = "call"
+    name: str
+    order: int
+    began: int
+    scope: str = ""
+    occurrence: int = 1
+    key: str = ""
+    args: dict[str, str] = field(default_factory=dict)
+    output: str | None = None
+    error: dict[str, Any] | None = None
+    code: str = ""
+    how: str = "ran"
+    reused: dict[str, Any] | None = None
+    saved: dict[str, str] = field(default_factory=dict)
+    logs: str | None = None
+    metadata: str | None = None
+    mutated: list[str] = field(default_factory=list)
+    drift: str = ""
+
+
+@dataclass(slots=True, eq=False)
+class Wait(Record):
+    """A question the run stopped at.
+
+    Attributes:
+        question: text, markdown.
+        schema: JSON schema of the answer.
+        shown: artifact label to value id, what a reviewer should see.
+        digest: binds an answer to this question: SHA-256 of name, scope, question, schema, shown and its
+            occurrence among equal ones.
+        metadata: value id of a dict, or None.
+    """
+
+    kind: ClassVar[str] = "wait"
+    name: str
+    order: int
+    digest: str
+    question: str = ""
+    scope: str = ""
+    occurrence: int = 1
+    schema: dict[str, Any] = field(default_factory=dict)
+    shown: dict[str, str] = field(default_factory=dict)
+    metadata: str | None = None
+
+
+@dataclass(slots=True, eq=False)
+class Answer(Record):
+    """The reply to a wait, as the run consumed it.
+
+    Attributes:
+        wait: id of the wait record.
+        value: value id.
+        by: who.
+        answered: when the answer was given; `at` is when the run took it.
+        source: `person`, or `ahead` for `replay --answer`.
+        note: free text.
+    """
+
+    kind: ClassVar[str] = "answer"
+    wait: str
+    value: str
+    by: str = ""
+    answered: int = 0
+    source: str = "person"
+    note: str = ""
+
+
+@dataclass(slots=True, eq=False)
+class Note(Record):
+    """Something worth telling that changes no state.
+
+    `about` is `branched` (data: `cut`), `drift` (`call`, `policy`, `difference`), `stale` (`order`, `args`),
+    `unclaimed` (`calls`: labels of records the code no longer asks for), `unasked` (`orders` of open waits it no longer
+    asks) or `metadata` (`value`: id of a dict given to `kitaru.log` in the flow's body).
+    """
+
+    kind: ClassVar[str] = "note"
+    about: str
+    data: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(slots=True, eq=False)
+class Resumed(Record):
+    """The run was taken up again, by whom, where, and with which version of the code."""
+
+    kind: ClassVar[str] = "resumed"
+    version: dict[str, Any]
+    origin: dict[str, Any] = field(default_factory=dict)
+    on_drift: str = ""
+    code: str = ""
+
+
+@dataclass(slots=True, eq=False)
+class End(Record):
+    """The run is over: `status` is `completed`, `failed` or `cancelled`.
+
+    `failed` lists the ids of the failed calls' records whose error ended the run: a resume executes these again.
+    """
+
+    kind: ClassVar[str] = "end"
+    status: str
+    output: str | None = None
+    error: dict[str, Any] | None = None
+    failed: list[str] = field(default_factory=list)
+
+
+KINDS: dict[str, type[Record]] = {c.kind: c for c in (Start, Begun, Call, Wait, Answer, Note, Resumed, End)}
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A record with its id and its parent's (both hex; a run's first record has no parent)."""
+
+    record: Record
+    id: str
+    parent: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    defaults: tuple[tuple[str, Any], ...]
+    checks: dict[str, Any]
+    required: frozenset[str]
+
+
+def _shape(cls: type[Record]) -> _Shape:
+    fields = dataclasses.fields(cls)
+    missing = dataclasses.MISSING
+
+    def default(f: dataclasses.Field[Any]) -> Any:  # noqa: ANN401 - any field's default
+        return f.default_factory() if f.default_factory is not missing else f.default
+
+    return _Shape(
+        tuple((f.name, default(f)) for f in fields),
+        {f.name: _TYPE_CHECKS[str(f.type)] for f in fields},
+        frozenset(f.name for f in fields if default(f) is missing),
+    )
+
+
+_SHAPES = {kind: _shape(cls) for kind, cls in KINDS.items()}
+_encode_json = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False).encode
+
+
+def encode(record: Record, parent: str | None) -> bytes:
+    """Return the canonical bytes of a record that follows the record with id `parent`."""
+    fields: dict[str, Any] = {"kind": record.kind, "v": VERSION}
+    if parent is not None:
+        fields["parent"] = parent
+    for name, default in _SHAPES[record.kind].defaults:
+        value = getattr(record, name)
+        if value != default:
+            fields[name] = value
+    return _encode_json(fields).encode("ascii")
+
+
+def record_id(data: bytes) -> str:
+    """Return the id of a record's bytes."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def _refuse_float(text: str) -> NoReturn:
+    raise ValueError(f"the number {text} is not an integer")
+
+
+_decode_json = json.JSONDecoder(parse_float=_refuse_float, parse_constant=_refuse_float).decode
+
+
+def decode(data: bytes, where: str = "record") -> Stored:
+    """Parse a record's bytes, checking its kind, its fields and their types.
+
+    Args:
+        data: as written by `encode`.
+        where: file and place, for the error.
+
+    Raises:
+        Damaged: the bytes are not a record this version knows.
+    """
+    try:
+        fields = _decode_json(data.decode("ascii"))
+        kind, version = fields.pop("kind"), fields.pop("v")
+        parent = fields.pop("parent", None)
+        shape = _SHAPES[kind]
+    except (ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
+        raise Damaged(where, f"not a record: {error}") from error
+    if version != VERSION:
+        raise Damaged(where, f"a record of version {version!r}", hint="pip install --upgrade kitaru")
+    _check(fields, shape, where)
+    return Stored(KINDS[kind](**fields), record_id(data), parent)
+
+
+def _check(fields: dict[str, Any], shape: _Shape, where: str) -> None:
+    checks = shape.checks
+    for name, value in fields.items():
+        expected = checks.get(name)
+        if expected is None or not isinstance(value, expected):
+            raise Damaged(where, f"field {name!r} does not belong in this record, or has the wrong type")
+    if not shape.required <= fields.keys():
+        raise Damaged(where, f"a record without {', '.join(sorted(shape.required - fields.keys()))}")

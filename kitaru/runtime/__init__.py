@@ -1,0 +1,1 @@
+"""User code executing: decorators, the engine that matches and records calls, waits, capture, code loading."""

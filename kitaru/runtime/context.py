@@ -1,0 +1,89 @@
+"""Which run, and which call in it, the code at hand belongs to.
+
+Owns: two context variables, so that attribution follows threads and tasks that copy their context, and what a call
+gathers while it executes. Knows nothing of stores or matching.
+"""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from kitaru.errors import WaitOutsideFlow
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from kitaru.runtime.engine import Engine
+
+MAX_LOG_CHARS = 1 << 20
+"""Output kept per call; what comes after is shown live and counted, not stored."""
+
+
+@dataclass(slots=True, eq=False)
+class ActiveCall:
+    """A call while it executes: `kitaru.current_call()`.
+
+    Attributes:
+        name, order, occurrence: as they will be recorded.
+        attempt: 1, or more where earlier attempts of this call are recorded.
+    """
+
+    run: str
+    name: str
+    order: int
+    occurrence: int
+    began_us: int
+    attempt: int
+    make_key: Callable[[], str]
+    saved: dict[str, Any] = field(default_factory=dict)
+    metadata: dict[str, Any] = field(default_factory=dict)
+    output: list[tuple[int, str, str]] = field(default_factory=list)
+    output_chars: int = 0
+    begun_recorded: bool = False
+
+    @property
+    def key(self) -> str:
+        """An idempotency key for outside services: the same on every attempt of this call, 32 hex digits."""
+        return self.make_key()
+
+    def keep_output(self, at_us: int, stream: str, text: str) -> None:
+        """Keep a piece of captured output, up to a limit in all."""
+        room = MAX_LOG_CHARS - self.output_chars
+        if room > 0:
+            self.output.append((at_us - self.began_us, stream, text[:room]))
+        self.output_chars += len(text)
+
+
+current_engine: ContextVar[Engine | None] = ContextVar("kitaru_engine", default=None)
+active_call: ContextVar[ActiveCall | None] = ContextVar("kitaru_call", default=None)
+
+
+def current_call() -> ActiveCall:
+    """Return the call that is executing here.
+
+    Raises:
+        WaitOutsideFlow: no checkpoint of a run executes here.
+    """
+    call = active_call.get()
+    if call is None:
+        raise WaitOutsideFlow(
+            "kitaru.current_call() was used where no checkpoint of a run executes",
+            hint="call it inside a @checkpoint function, in a flow started with .run()",
+        )
+    return call
+
+
+def require_engine(what: str) -> Engine:
+    """Return the run that executes here; `what` names the caller for the error.
+
+    Raises:
+        WaitOutsideFlow: none does.
+    """
+    engine = current_engine.get()
+    if engine is None:
+        raise WaitOutsideFlow(
+            f"{what} was used where no run executes", hint="use it in a @flow function, started with .run()"
+        )
+    return engine

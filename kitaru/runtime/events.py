@@ -1,0 +1,43 @@
+"""What a run tells whoever watches it: small events, for live views and `--events`.
+
+Owns: the event type and the services that a run takes from outside (clock, randomness, who and where).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened in a run. `data` is JSON-able; docs/cli/run.md lists the kinds and their fields."""
+
+    kind: str
+    run: str
+    data: dict[str, Any] = field(default_factory=dict)
+
+
+Observer: TypeAlias = Callable[[Event], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What a run takes from the world, injected so that tests can fix it.
+
+    Attributes:
+        clock_us: microseconds since 1970 UTC.
+        random_bytes: n unpredictable bytes.
+    """
+
+    clock_us: Callable[[], int]
+    random_bytes: Callable[[int], bytes]
+    user: str = ""
+    host: str = ""
+    pid: int = 0
+
+    @property
+    def origin(self) -> dict[str, Any]:
+        """Who and where, as recorded."""
+        return {"user": self.user, "host": self.host, "pid": self.pid}
