@@ -1,0 +1,170 @@
+"""A project's settings, `.kitaru/config.toml`: which keys there are, what they may hold, how they are read and set.
+
+Owns: the table of keys, and the one reader and writer of the file. It holds no secret, ever. Knows nothing of runs; who
+obeys a setting is decided where it is used. Both TOML libraries are imported only when the file has something to say.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from kitaru.errors import BadConfig
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One setting: its dotted name, the field of `Config` it fills, and what it may hold (any text if empty)."""
+
+    name: str
+    field: str
+    choices: tuple[str, ...]
+    help: str
+
+
+KEYS = {
+    key.name: key
+    for key in (
+        Key("durability", "durability", ("power-loss", "process-crash"), "what a finished call survives"),
+        Key("on-drift", "on_drift", ("stop", "new", "reuse"), "what to do when code no longer fits its history"),
+        Key("user.name", "user_name", (), "who you are, in answers and runs; the login name if empty"),
+    )
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """The settings in force, defaults included."""
+
+    durability: str = "power-loss"
+    on_drift: str = "stop"
+    user_name: str = ""
+
+    def get(self, name: str) -> str:
+        """Return the setting `name` (`user.name`, `on-drift`).
+
+        Raises:
+            BadConfig: there is no such key.
+        """
+        return str(getattr(self, _key(name).field))
+
+    def items(self) -> list[tuple[str, str]]:
+        """Return every key with its value, in the order of the documentation."""
+        return [(name, self.get(name)) for name in KEYS]
+
+
+def load(path: Path) -> Config:
+    """Read the settings; a missing file is all defaults.
+
+    Raises:
+        BadConfig: not TOML, an unknown key or a bad value; the message names the line.
+    """
+    return Config(**{KEYS[name].field: value for name, value in read(path).items()})
+
+
+def read(path: Path) -> dict[str, str]:
+    """Return only what the file itself sets, by dotted name; raises as `load`."""
+    text = _text(path)
+    if not any(line.strip() and not line.lstrip().startswith("#") for line in text.splitlines()):
+        return {}
+    flat = dict(_flatten(_parse(text, path)))
+    for name, value in flat.items():
+        _check(name, value, f"{path}{_line_of(name, text)}")
+    return flat
+
+
+def assign(path: Path, name: str, value: str) -> None:
+    """Set one key, keeping the comments and order of the file.
+
+    Raises:
+        BadConfig: no such key, or it may not hold this value, or the file is not TOML.
+    """
+    _check(name, value, "")
+    read(path)
+    import tomlkit
+
+    document = tomlkit.parse(_text(path))
+    table: Any = document
+    *parents, last = name.split(".")
+    for parent in parents:
+        table = table.setdefault(parent, tomlkit.table())
+    table[last] = value
+    _replace(path, tomlkit.dumps(document))
+
+
+def _key(name: str) -> Key:
+    if name not in KEYS:
+        raise BadConfig(f"there is no setting {name!r}", hint=f"the settings are {', '.join(KEYS)}")
+    return KEYS[name]
+
+
+def _check(name: str, value: Any, where: str) -> None:  # noqa: ANN401 - whatever the file holds
+    prefix = f"{where}: " if where else ""
+    if name not in KEYS:
+        raise BadConfig(f"{prefix}there is no setting {name!r}", hint=f"the settings are {', '.join(KEYS)}")
+    choices = KEYS[name].choices
+    if not isinstance(value, str) or (choices and value not in choices):
+        allowed = f"one of {', '.join(choices)}" if choices else "text"
+        raise BadConfig(f"{prefix}{name} is {value!r}, and must be {allowed}", hint=_example(name))
+
+
+def _example(name: str) -> str:
+    choices = KEYS[name].choices
+    return f"kitaru config set {name} {choices[0] if choices else 'TEXT'}"
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text("utf-8")
+    except FileNotFoundError:
+        return ""
+    except UnicodeDecodeError as error:
+        raise BadConfig(f"{path} is not UTF-8: {error.reason} at byte {error.start}") from error
+    except OSError as error:
+        raise BadConfig(f"{path} cannot be read: {error.strerror}") from error
+
+
+def _parse(text: str, path: Path) -> dict[str, Any]:
+    import tomllib
+
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        line = re.search(r"at line (\d+)", str(error))
+        where = f"{path}, line {line[1]}" if line else str(path)
+        raise BadConfig(f"{where}: not TOML: {error}", hint=f"mend the file: {path}") from error
+
+
+def _flatten(table: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    flat: list[tuple[str, Any]] = []
+    for name, value in table.items():
+        if isinstance(value, dict):
+            flat += _flatten(value, f"{prefix}{name}.")
+        else:
+            flat.append((prefix + name, value))
+    return flat
+
+
+def _line_of(name: str, text: str) -> str:
+    """Return `, line N` of the line that sets a key; tomllib does not tell, so it is looked for."""
+    last = re.escape(name.rsplit(".", 1)[-1])
+    found = re.search(rf"""(?m)^[ \t]*(?:[\w.\-"']+\.)?["']?{last}["']?[ \t]*=""", text)
+    return f", line {text.count(chr(10), 0, found.start()) + 1}" if found else ""
+
+
+def _replace(path: Path, text: str) -> None:
+    part = path.with_name(f"{path.name}.{os.getpid()}")
+    try:
+        with part.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise BadConfig(f"{path} cannot be written: {error.strerror}") from error
