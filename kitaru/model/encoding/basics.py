@@ -1,0 +1,252 @@
+"""Encoders of Python's own types: scalars, texts and containers.
+
+Owns: the hot path. Each container is one Python frame per level; a failing part adds its step to the path on the way
+up, which costs nothing until it happens.
+"""
+
+from __future__ import annotations
+
+from struct import Struct
+from typing import TYPE_CHECKING, Any
+
+from kitaru.model.encoding import memo
+from kitaru.model.encoding.refusal import Refused, key_step, too_deep
+from kitaru.model.encoding.wire import (
+    BYTEARRAY,
+    BYTES,
+    CANONICAL_NAN,
+    COMPLEX,
+    DICT,
+    DICT_HEADS,
+    ELLIPSIS,
+    FALSE,
+    FLOAT,
+    FROZENSET,
+    INLINE_MAX,
+    INT,
+    LIST,
+    MAX_DEPTH,
+    NONE,
+    NOT_IMPLEMENTED,
+    RANGE,
+    SET,
+    STR,
+    STR_HEADS,
+    TRUE,
+    TUPLE,
+    UNSET,
+    head,
+    varint,
+)
+
+if TYPE_CHECKING:
+    from types import EllipsisType, NotImplementedType
+
+    from kitaru.model.encoding.state import EncodeFn, State
+
+_pack_double = Struct(">d").pack
+_strings = memo.STRINGS
+_ints = memo.INTS
+
+ABSENT: Any = object()
+"""Stands for a field that has no value."""
+
+
+def _none(value: None, state: State, depth: int) -> bytes:
+    return NONE
+
+
+def _bool(value: bool, state: State, depth: int) -> bytes:
+    return TRUE if value else FALSE
+
+
+def _ellipsis(value: EllipsisType, state: State, depth: int) -> bytes:
+    return ELLIPSIS
+
+
+def _not_implemented(value: NotImplementedType, state: State, depth: int) -> bytes:
+    return NOT_IMPLEMENTED
+
+
+def _int(value: int, state: State, depth: int) -> bytes:
+    found = _ints.get(value)
+    if found is not None:
+        return found
+    size = (~value if value < 0 else value).bit_length() // 8 + 1
+    item = head(INT, size) + value.to_bytes(size, "big", signed=True)
+    if size > 8:
+        return state.item(item)
+    memo.keep_int(value, item)
+    return item
+
+
+def double(value: float) -> bytes:
+    """Return the eight bytes of a float; every NaN is the same."""
+    return _pack_double(value) if value == value else CANONICAL_NAN  # noqa: PLR0124 - false for NaN only
+
+
+def _float(value: float, state: State, depth: int) -> bytes:
+    return FLOAT + double(value)
+
+
+def _complex(value: complex, state: State, depth: int) -> bytes:
+    return COMPLEX + double(value.real) + double(value.imag)
+
+
+def string(value: str, state: State, depth: int) -> bytes:
+    """Return the item of a text."""
+    found = _strings.get(value)
+    if found is not None:
+        return found
+    large = memo.LARGE_STRINGS.get(value) if len(value) > memo.SMALL_LENGTH else None
+    if large is not None and (not state.keep or large[1] in state.seen or large[1] in state.known):
+        return large[0]
+    text = value.encode("utf-8", "surrogatepass")
+    size = len(text)
+    data = STR_HEADS[size] + text if size < 128 else head(STR, size) + text
+    if large is not None:
+        state.add(large[1], data)
+        return large[0]
+    if len(data) <= INLINE_MAX:
+        if size <= memo.SMALL_LENGTH:
+            memo.keep_string(value, data)
+        return data
+    item = state.refer(data)
+    memo.LARGE_STRINGS.put(value, (item, item[1:].hex()))
+    return item
+
+
+def _bytes(value: bytes, state: State, depth: int) -> bytes:
+    size = len(value)
+    if size < INLINE_MAX - 1:
+        return state.item(head(BYTES, size) + value)
+    large = memo.LARGE_BYTES.get(value)
+    if large is None:
+        item = state.refer(head(BYTES, size) + value)
+        memo.LARGE_BYTES.put(value, (item, item[1:].hex()))
+        return item
+    if state.keep and large[1] not in state.seen and large[1] not in state.known:
+        state.add(large[1], head(BYTES, size) + value)
+    return large[0]
+
+
+def _bytearray(value: bytearray, state: State, depth: int) -> bytes:
+    return state.item(head(BYTEARRAY, len(value)) + value)
+
+
+def _range(value: range, state: State, depth: int) -> bytes:
+    return state.item(RANGE + b"".join([_int(part, state, depth) for part in (value.start, value.stop, value.step)]))
+
+
+def _elements(value: list[Any] | tuple[Any, ...], state: State, depth: int) -> list[bytes]:
+    items: list[bytes] = []
+    append = items.append
+    table = state.table
+    depth += 1
+    try:
+        for part in value:
+            append(table[type(part)](part, state, depth))
+    except Refused as refused:
+        raise refused.at(f"[{len(items)}]") from None
+    return items
+
+
+def _list(value: list[Any], state: State, depth: int) -> bytes:
+    if depth >= MAX_DEPTH:
+        raise too_deep(value)
+    return state.sequence(LIST, _elements(value, state, depth))
+
+
+def tuple_(value: tuple[Any, ...], state: State, depth: int) -> bytes:
+    """Return the item of a tuple."""
+    if depth >= MAX_DEPTH:
+        raise too_deep(value)
+    return state.sequence(TUPLE, _elements(value, state, depth))
+
+
+def dict_(value: dict[Any, Any], state: State, depth: int) -> bytes:
+    """Return the item of a dict, in its order."""
+    if depth >= MAX_DEPTH:
+        raise too_deep(value)
+    items: list[bytes] = []
+    append = items.append
+    table = state.table
+    strings = _strings
+    key: Any = None
+    depth += 1
+    try:
+        for key, part in value.items():
+            kind = type(key)
+            found = strings.get(key) if kind is str else None
+            append((found or table[kind](key, state, depth)) + table[type(part)](part, state, depth))
+    except Refused as refused:
+        raise refused.at(key_step(key)) from None
+    size = len(items)
+    if size < 8:  # at most 7 pairs of 512 bytes: never long enough to be worth looking at cuts, often short
+        body = b"".join(items)
+        if len(body) < INLINE_MAX - 1:
+            return DICT_HEADS[size] + body
+    return state.sequence(DICT, items)
+
+
+def _sorted_elements(value: set[Any] | frozenset[Any], state: State, depth: int) -> list[bytes]:
+    if depth >= MAX_DEPTH:
+        raise too_deep(value)
+    items: list[bytes] = []
+    depth += 1
+    try:
+        for part in value:
+            items.append(state.table[type(part)](part, state, depth))
+    except Refused as refused:
+        raise refused.at("{…}") from None
+    items.sort()
+    return items
+
+
+def _set(value: set[Any], state: State, depth: int) -> bytes:
+    return state.sequence(SET, _sorted_elements(value, state, depth))
+
+
+def _frozenset(value: frozenset[Any], state: State, depth: int) -> bytes:
+    return state.sequence(FROZENSET, _sorted_elements(value, state, depth))
+
+
+def fields(pairs: list[tuple[bytes, str, Any]], state: State, depth: int) -> bytes:
+    """Return a count followed by name and value items, for the fields of a structure.
+
+    Args:
+        pairs: the name's item, the name, and the value of each field; ABSENT for one that has none.
+        state: the encoding in progress.
+        depth: of the structure.
+    """
+    out = [varint(len(pairs))]
+    table = state.table
+    name = ""
+    depth += 1
+    try:
+        for item, name, value in pairs:
+            out.append(item)
+            out.append(table[type(value)](value, state, depth) if value is not ABSENT else UNSET)
+    except Refused as refused:
+        raise refused.at(f".{name}") from None
+    return b"".join(out)
+
+
+ENCODERS: dict[type, EncodeFn] = {
+    type(None): _none,
+    bool: _bool,
+    type(...): _ellipsis,
+    type(NotImplemented): _not_implemented,
+    int: _int,
+    float: _float,
+    complex: _complex,
+    str: string,
+    bytes: _bytes,
+    bytearray: _bytearray,
+    range: _range,
+    list: _list,
+    tuple: tuple_,
+    dict: dict_,
+    set: _set,
+    frozenset: _frozenset,
+}

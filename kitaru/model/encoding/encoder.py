@@ -1,0 +1,153 @@
+"""From values to objects: the encoder, and which exact types it takes.
+
+Owns: dispatch. Types of Python itself are in `basics`; everything else is resolved once per class, by modules loaded
+when such a class is first met.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+from collections.abc import Container
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+from kitaru.model.encoding import basics, registry
+from kitaru.model.encoding.classes import class_name, is_model, is_namedtuple
+from kitaru.model.encoding.refusal import Refused
+from kitaru.model.encoding.state import EncodeFn, State
+from kitaru.model.encoding.wire import REFERENCE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_STANDARD = frozenset({"datetime", "decimal", "uuid", "pathlib", "pathlib._local", "zoneinfo"})
+_NONE_KNOWN: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """An encoded value.
+
+    Attributes:
+        id: hex SHA-256 of the root object's bytes.
+        objects: id and bytes of every object not known before, children before parents, the root last.
+    """
+
+    id: str
+    objects: list[tuple[str, bytes]]
+
+
+class _Table(dict[type, EncodeFn]):
+    """The encoder of each exact type; a type met for the first time is resolved, and a refusal is not remembered."""
+
+    def __init__(self, name_of: Callable[[type], str]) -> None:
+        super().__init__(basics.ENCODERS)
+        self._name_of = name_of
+
+    def __missing__(self, cls: type) -> EncodeFn:
+        found = _resolve(cls, self._name_of)
+        self[cls] = found
+        return found
+
+
+class Encoder:
+    """Encodes values into content-addressed objects. Threads may share one; keep it, since it learns classes.
+
+    Args:
+        name_of: how a class is named in the data.
+    """
+
+    def __init__(self, *, name_of: Callable[[type], str] = class_name) -> None:
+        self._name_of = name_of
+        self._table = _Table(name_of)
+        self._generation = registry.generation()
+
+    def encode(self, value: object, known: Container[str] = _NONE_KNOWN, *, path: str = "value") -> Encoded:
+        """Encode a value.
+
+        Args:
+            value: what to encode.
+            known: ids of objects that exist already and need not be returned.
+            path: what the value is called in an error.
+
+        Raises:
+            Unencodable: a part of the value cannot be stored; the message says where it is and why.
+        """
+        state = State(self._current(), known, keep=True)
+        return Encoded(_root(value, state, path), state.objects)
+
+    def digest(self, value: object, *, path: str = "value") -> str:
+        """Return the id that `encode` would give, keeping no objects.
+
+        Raises:
+            Unencodable: as `encode`.
+        """
+        return _root(value, State(self._current(), _NONE_KNOWN, keep=False), path)
+
+    def _current(self) -> _Table:
+        generation = registry.generation()
+        if self._generation != generation:
+            self._table = _Table(self._name_of)
+            self._generation = generation
+        return self._table
+
+
+def _root(value: object, state: State, path: str) -> str:
+    try:
+        item = state.table[type(value)](value, state, 0)
+    except Refused as refused:
+        raise refused.as_error(path) from refused.__cause__
+    except RecursionError:
+        why = "it is nested deeper than this thread's call stack has room for"
+        raise Refused(value, why).as_error(path) from None
+    if item[:1] == REFERENCE:
+        return item[1:].hex()
+    object_id = sha256(item).hexdigest()
+    state.add(object_id, item)
+    return object_id
+
+
+def _resolve(cls: type, name_of: Callable[[type], str]) -> EncodeFn:
+    serializer = registry.for_type(cls)
+    if serializer is not None:
+        return registry.encoder(serializer)
+    found = _structure(cls, name_of) or _foreign(cls)
+    if found is None:
+        raise Refused(cls, _why_not(cls))
+    return found
+
+
+def _structure(cls: type, name_of: Callable[[type], str]) -> EncodeFn | None:
+    if issubclass(cls, BaseException):
+        from kitaru.model.encoding import exceptions
+
+        return exceptions.encoder(cls, name_of)
+    if is_model(cls):
+        from kitaru.model.encoding import models
+
+        return models.encoder(cls, name_of)
+    if issubclass(cls, enum.Enum) or dataclasses.is_dataclass(cls) or is_namedtuple(cls):
+        from kitaru.model.encoding import structures
+
+        return structures.encoder(cls, name_of)
+    return None
+
+
+def _foreign(cls: type) -> EncodeFn | None:
+    module = cls.__module__
+    if module in _STANDARD:
+        from kitaru.model.encoding import standard
+
+        return standard.ENCODERS.get(cls)
+    from kitaru.model.encoding import extensions
+
+    return extensions.encoder(cls)
+
+
+def _why_not(cls: type) -> str:
+    bases = [base for base in cls.__mro__[1:] if base in basics.ENCODERS]
+    if bases:
+        return f"it is a subclass of {bases[0].__name__}, and would come back as another type"
+    return ""

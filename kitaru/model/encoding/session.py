@@ -1,0 +1,126 @@
+"""What one decoding in progress shares, and how the bytes of one object are read.
+
+Owns: budgets against hostile data, and naming the object in which damage was found. The bytes of an item are read by
+functions of the shape `(data, position after the tag, session, depth) -> (value, position after it)`, in `READERS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+from kitaru.errors import Damaged
+from kitaru.model.encoding.wire import BYTES, INLINE_MAX, MAX_DEPTH, STR, Malformed
+
+REPEAT_BUDGET = 256 << 20
+"""Bytes of objects that one value may read again: a few kilobytes that expand to a billion elements end here."""
+
+ReadFn = Callable[[bytes, int, "Session", int], tuple[Any, int]]
+
+_SHAREABLE = (STR[0], BYTES[0])
+_READ_ERRORS = (Malformed, IndexError, UnicodeDecodeError, OverflowError)
+
+
+def _unknown(data: bytes, pos: int, session: Session, depth: int) -> NoReturn:
+    raise Malformed(f"no value has the tag {data[pos - 1 : pos]!r}")
+
+
+READERS: list[ReadFn] = [_unknown] * 256
+"""The reader of each tag."""
+
+
+class Session:
+    """One decoding in progress; used by one thread.
+
+    Args:
+        fetch: returns an object's bytes, of which the hash has been checked.
+        class_of: finds a class by name.
+        opaque: whether values without a class are shown instead of refused.
+    """
+
+    __slots__ = ("_read", "_repeats", "_shared", "class_of", "fetch", "opaque")
+
+    def __init__(self, fetch: Callable[[str], bytes], class_of: Callable[[str], type | None], *, opaque: bool) -> None:
+        self.fetch = fetch
+        self.class_of = class_of
+        self.opaque = opaque
+        self._shared: dict[str, Any] = {}
+        self._read: set[str] = set()
+        self._repeats = 0
+
+    def bytes_of(self, object_id: str) -> bytes:
+        """Fetch an object, counting what is fetched again."""
+        data = self.fetch(object_id)
+        if object_id in self._read:
+            self._repeats += len(data) + 64
+            if self._repeats > REPEAT_BUDGET:
+                raise Malformed(f"the value repeats its parts over and over, more than {REPEAT_BUDGET} bytes")
+        self._read.add(object_id)
+        return data
+
+    def load(self, object_id: str, depth: int) -> Any:  # noqa: ANN401 - any value
+        """Return the value of an object that a reference names."""
+        if object_id in self._shared:
+            return self._shared[object_id]
+        data = self.bytes_of(object_id)
+        with Locating(object_id):
+            if len(data) <= INLINE_MAX:
+                raise Malformed("it is too short to be referred to")
+            value = self.whole(data, depth)
+        if data[0] in _SHAREABLE:
+            self._shared[object_id] = value
+        return value
+
+    def whole(self, data: bytes, depth: int) -> Any:  # noqa: ANN401 - any value
+        """Return the value of an object's bytes, all of which must be used."""
+        if data[0] == 0x52:
+            raise Malformed("a reference cannot be an object")
+        value, end = READERS[data[0]](data, 1, self, depth)
+        if end != len(data):
+            raise Malformed(f"{len(data) - end} bytes are left over")
+        return value
+
+
+class Locating:
+    """Turns malformed bytes met inside into `Damaged`, naming the object; the innermost object wins."""
+
+    __slots__ = ("_object_id",)
+
+    def __init__(self, object_id: str) -> None:
+        self._object_id = object_id
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, _READ_ERRORS):
+            what = "it ends too early" if isinstance(error, IndexError) else str(error)
+            raise Damaged(f"object {self._object_id[:16]}", f"not a value: {what}") from error
+
+
+def read(data: bytes, pos: int, session: Session, depth: int) -> tuple[Any, int]:
+    """Read the item at `pos`."""
+    return READERS[data[pos]](data, pos + 1, session, depth)
+
+
+def read_as(kind: type, data: bytes, pos: int, session: Session, depth: int) -> tuple[Any, int]:
+    """Read the item at `pos`, which must be of this exact type."""
+    value, pos = READERS[data[pos]](data, pos + 1, session, depth)
+    if type(value) is not kind:
+        raise Malformed(f"a {type(value).__name__} where a {kind.__name__} belongs")
+    return value, pos
+
+
+def take(data: bytes, pos: int, size: int) -> tuple[bytes, int]:
+    """Return the next `size` bytes."""
+    end = pos + size
+    if end > len(data):
+        raise Malformed("it ends too early")
+    return data[pos:end], end
+
+
+def enter(depth: int) -> int:
+    """Return the depth of the parts of a container at `depth`."""
+    if depth >= MAX_DEPTH:
+        raise Malformed(f"it is nested more than {MAX_DEPTH} levels deep")
+    return depth + 1

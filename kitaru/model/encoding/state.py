@@ -1,0 +1,90 @@
+"""What one encoding in progress shares: the dispatch table, what is known, what was written.
+
+Owns: turning bytes into items, and long ones into objects. Knows no Python type.
+
+An *item* is how a part stands in its parent: its encoding when that is short, else a reference. Every encoder of a
+type has the shape `(value, state, depth) -> item`, and has put the objects below the item into the state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
+
+from kitaru.model.encoding.wire import CONCAT, INLINE_MAX, REFERENCE, SPLIT_MIN, cuts, head, varint
+
+if TYPE_CHECKING:
+    from collections.abc import Container, Mapping
+
+EncodeFn = Callable[[Any, "State", int], bytes]
+
+
+class State:
+    """One encoding in progress; used by one thread.
+
+    Args:
+        table: encoder of each exact type.
+        known: ids of objects that need not be returned.
+        keep: whether bytes of objects are wanted at all.
+    """
+
+    __slots__ = ("active", "keep", "known", "objects", "seen", "table")
+
+    def __init__(self, table: Mapping[type, EncodeFn], known: Container[str], *, keep: bool) -> None:
+        self.table = table
+        self.known = known
+        self.keep = keep
+        self.seen: set[str] = set()
+        self.objects: list[tuple[str, bytes]] = []
+        self.active: set[int] = set()
+
+    def item(self, data: bytes) -> bytes:
+        """Return the item of an encoding: itself when short, else a reference to a new object."""
+        return data if len(data) <= INLINE_MAX else self.refer(data)
+
+    def refer(self, data: bytes) -> bytes:
+        """Make an object of `data`, and return a reference to it."""
+        digest = sha256(data).digest()
+        self.add(digest.hex(), data)
+        return REFERENCE + digest
+
+    def add(self, object_id: str, data: bytes) -> None:
+        """Add an object, unless it is known or was added before."""
+        if self.keep and object_id not in self.seen:
+            self.seen.add(object_id)
+            if object_id not in self.known:
+                self.objects.append((object_id, data))
+
+    def drop_since(self, mark: int) -> None:
+        """Forget the objects added after there were `mark` of them: the part they belonged to was given up."""
+        self.seen.difference_update(object_id for object_id, _ in self.objects[mark:])
+        del self.objects[mark:]
+
+    def sequence(self, tag: bytes, items: list[bytes]) -> bytes:
+        """Return the item of a list, tuple, set or dict with these elements, cut into chunks when long."""
+        body = b"".join(items)
+        if len(body) <= SPLIT_MIN:
+            return self.item(head(tag, len(items)) + body)
+        ranges = list(cuts(items))
+        if len(ranges) == 1:
+            return self.refer(head(tag, len(items)) + body)
+        entries = []
+        for start, end in ranges:
+            chunk = self.refer(head(tag, end - start) + b"".join(items[start:end]))
+            entries.append((chunk[1:] + varint(end - start), end - start))
+        return self.item(self._concatenation(tag, entries))
+
+    def _concatenation(self, tag: bytes, entries: list[tuple[bytes, int]]) -> bytes:
+        ranges = list(cuts([entry for entry, _ in entries]))
+        if len(ranges) > 1 and sum(len(entry) for entry, _ in entries) > SPLIT_MIN:
+            entries = [self._group(tag, entries[start:end]) for start, end in ranges]
+            return self._concatenation(tag, entries)
+        total = sum(count for _, count in entries)
+        return CONCAT + tag + varint(total) + varint(len(entries)) + b"".join(entry for entry, _ in entries)
+
+    def _group(self, tag: bytes, entries: list[tuple[bytes, int]]) -> tuple[bytes, int]:
+        if len(entries) == 1:
+            return entries[0]
+        count = sum(count for _, count in entries)
+        return self.refer(self._concatenation(tag, entries))[1:] + varint(count), count
