@@ -21,13 +21,15 @@ _MAINS = (MAIN, "__mp_main__")  # multiprocessing's spawned children reload the 
 def relative(path: str | Path, root: Path) -> str | None:
     """Return `path` relative to `root` with forward slashes (`.` for the root itself), or None when it is outside."""
     absolute = os.path.abspath(path)  # noqa: PTH100 - lexical: a symlink inside the project stays inside it
-    for base, child in ((str(root), absolute), (os.path.realpath(root), os.path.realpath(absolute))):
-        if child == base:
-            return "."
-        prefix = base.rstrip("/") + "/"
-        if child.startswith(prefix):
-            return child[len(prefix) :]
-    return None
+    found = _below(absolute, str(root))
+    return found if found is not None else _below(os.path.realpath(absolute), os.path.realpath(root))
+
+
+def _below(path: str, folder: str) -> str | None:
+    if path == folder:
+        return "."
+    prefix = folder.rstrip("/") + "/"
+    return path[len(prefix) :] if path.startswith(prefix) else None
 
 
 def import_base(file: Path) -> Path:

@@ -1,0 +1,362 @@
+"""Which source files a flow needs, and the flow version they make.
+
+Owns: finding a flow's entry point, the transitive closure of its project imports, and the version's fingerprint.
+Knows nothing of stores and runs; it reads source files, and never imports or executes one.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import hashlib
+import inspect
+import json
+import sys
+import sysconfig
+import warnings
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from kitaru.errors import CodeUnloadable
+from kitaru.runtime.names import MAIN, import_base, in_package, module_name, relative
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+
+MAX_FILE_BYTES = 4 * 1024 * 1024
+MAX_TOTAL_BYTES = 64 * 1024 * 1024
+
+_KITARU = Path(__file__).parents[1]
+_FOREIGN_PARTS = {"site-packages", "dist-packages", ".kitaru", "__pycache__"}
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Where a flow's code begins.
+
+    Attributes:
+        module: the module's name in the store.
+        qualname: the flow's function in it.
+        file: the module's file, relative to the project; None outside of it, and in a notebook or REPL.
+        path: the entries of `sys.path`, relative to the project, that its imports need, in order; `.` is the project.
+    """
+
+    module: str
+    qualname: str
+    file: str | None
+    path: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the entry as plain data."""
+        return {"module": self.module, "qualname": self.qualname, "file": self.file, "path": list(self.path)}
+
+    @classmethod
+    def from_json(cls, data: object) -> Entry:
+        """Read an entry of a recorded version, which nobody vouches for.
+
+        Raises:
+            CodeUnloadable: it is no entry, or names a place outside of the project.
+        """
+        match data:
+            case {"module": str(module), "qualname": str(qualname), "file": str() | None as file, "path": list(path)}:
+                checked = tuple(p if p == "." else safe_path(p) for p in path)
+                return cls(module, qualname, file if file is None else safe_path(file), checked)
+        raise CodeUnloadable("the recorded version does not say where its flow is", hint="kitaru fsck")
+
+
+def safe_path(path: object) -> str:
+    """Return a recorded project-relative path unchanged if it is one.
+
+    Raises:
+        CodeUnloadable: it is absolute, leads upwards, or is no path at all.
+    """
+    if isinstance(path, str) and path and "\0" not in path and "\\" not in path and len(path) <= 1024:
+        parts = path.split("/")
+        if not any(part in ("", ".", "..") for part in parts):
+            return path
+    raise CodeUnloadable(f"the recorded version names {path!r}, which is no path inside a project", hint="kitaru fsck")
+
+
+def project_source(path: str | Path, root: Path) -> str | None:
+    """Return the project-relative path of a source file of the project itself, or None for any other file.
+
+    Not the project's own are virtual environments, installed packages, the standard library and Kitaru.
+    """
+    rel = relative(path, root)
+    if rel is None or not rel.endswith(".py"):
+        return None
+    folder = (root / rel).parent
+    return None if _foreign(str(folder), str(root)) else rel
+
+
+@functools.lru_cache(maxsize=4096)
+def _foreign(folder: str, root: str) -> bool:
+    here = Path(folder)
+    if relative(here, _KITARU) or here.name in _FOREIGN_PARTS or _is_stdlib(folder):
+        return True
+    if folder == root or here.parent == here:
+        return False  # a project may be a virtual environment itself, made by `python -m venv .`
+    return (here / "pyvenv.cfg").is_file() or _foreign(str(here.parent), root)
+
+
+def _is_stdlib(folder: str) -> bool:
+    return folder in (sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"))
+
+
+def import_path(root: Path) -> tuple[str, ...]:
+    """Return the entries of `sys.path` inside the project, relative to it, in order."""
+    found: dict[str, None] = {}
+    for item in sys.path:
+        rel = relative(item or ".", root)
+        if rel is not None and Path(item or ".").is_dir() and not _foreign(str(root / rel), str(root)):
+            found.setdefault(rel)
+    return tuple(found)
+
+
+def entry_of(fn: Callable[..., Any], root: Path) -> Entry:
+    """Return where a flow's code begins.
+
+    Args:
+        fn: the flow, or the function it decorates.
+        root: the project's directory.
+    """
+    fn = getattr(fn, "fn", fn)
+    module = module_name(fn, root)
+    file = _file_of(fn, root)
+    path = import_path(root)
+    if file and in_package(root / file):
+        # An editable install may find a package by a hook instead of by sys.path.
+        base = relative(import_base(root / file), root)
+        path = path if base is None or base in path else (base, *path)
+    return Entry(module, fn.__qualname__, file, path)
+
+
+def _file_of(fn: Callable[..., Any], root: Path) -> str | None:
+    file = getattr(sys.modules.get(fn.__module__), "__file__", None)
+    if file is None and fn.__module__ != MAIN:
+        file = fn.__code__.co_filename
+    return project_source(file, root) if file and Path(file).is_file() else None
+
+
+def snapshot(entry: Entry, root: Path, also: Iterable[str] = ()) -> dict[str, bytes]:
+    """Return every source file of the project that a flow needs: its own and, transitively, all that it imports.
+
+    Imports are found by parsing, also those inside functions. What is imported by a computed name is not seen.
+
+    Args:
+        entry: where the flow begins.
+        root: the project's directory.
+        also: more project-relative files, such as those of modules loaded while the flow's was imported.
+
+    Returns:
+        Project-relative path to bytes, in path order.
+
+    Raises:
+        CodeUnloadable: a file cannot be read, or is too large to be source.
+    """
+    finder = _Finder(root, entry.path)
+    queue = [*([entry.file] if entry.file else []), *also]
+    files: dict[str, bytes] = {}
+    total = 0
+    while queue:
+        file = queue.pop()
+        if file in files or project_source(root / file, root) is None:
+            continue
+        files[file] = _read(root, file)
+        total += len(files[file])
+        if total > MAX_TOTAL_BYTES:
+            raise CodeUnloadable(f"the flow's sources are over {MAX_TOTAL_BYTES >> 20} MiB", hint=_NOT_SOURCE)
+        queue.extend(_package_files(file, root))
+        queue.extend(finder.imported(file, files[file]))
+    return dict(sorted(files.items()))
+
+
+_NOT_SOURCE = "keep data in files that the code reads, instead of in Python source"
+
+
+def _package_files(file: str, root: Path) -> Iterator[str]:
+    base = import_base(root / file)
+    for folder in (root / file).parents:
+        if folder in (base, root):
+            return
+        yield f"{folder.relative_to(root).as_posix()}/__init__.py"
+
+
+def _read(root: Path, file: str) -> bytes:
+    try:
+        size = (root / file).stat().st_size
+        if size > MAX_FILE_BYTES:
+            raise CodeUnloadable(f"{file} has {size:,} bytes, too many for a source file", hint=_NOT_SOURCE)
+        return (root / file).read_bytes()
+    except OSError as error:
+        raise CodeUnloadable(f"{file} cannot be read: {error.strerror or error}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class _Import:
+    """One imported module: `level` dots, its dotted name, and what is taken from it."""
+
+    level: int
+    parts: tuple[str, ...]
+    names: tuple[str, ...] = ()
+
+
+@functools.lru_cache(maxsize=1024)
+def _imports(source: bytes) -> tuple[_Import, ...]:
+    """Parse a file's imports; none where it cannot be parsed, for then it cannot be imported either.
+
+    Cached by content, not by time and size, which an edit within a clock tick can leave as they were.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            tree = ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return ()
+    found: dict[_Import, None] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found.update(dict.fromkeys(_Import(0, tuple(alias.name.split("."))) for alias in node.names))
+        elif isinstance(node, ast.ImportFrom):
+            parts = tuple(node.module.split(".")) if node.module else ()
+            found.setdefault(_Import(node.level, parts, tuple(alias.name for alias in node.names)))
+    return tuple(found)
+
+
+class _Finder:
+    """Finds the project's files behind an import, as Python's path finder would."""
+
+    def __init__(self, root: Path, path: Sequence[str]) -> None:
+        self._root = root
+        self._path = tuple("" if p == "." else p for p in path)
+        self._known: dict[tuple[tuple[str, ...], str], tuple[list[str], tuple[str, ...]]] = {}
+
+    def imported(self, file: str, source: bytes) -> Iterator[str]:
+        """Yield the project files that importing `file` imports in turn."""
+        for item in _imports(source):
+            yield from self._resolve(file, item)
+
+    def _resolve(self, file: str, item: _Import) -> Iterator[str]:
+        folders = self._path
+        if item.level:
+            above = PurePosixPath("/", file).parents
+            folders = (str(above[min(item.level, len(above)) - 1])[1:],)
+        folders = yield from self._descend(folders, item.parts)
+        for name in item.names:
+            yield from self._one(folders, name)[0]
+
+    def _descend(self, folders: tuple[str, ...], parts: Sequence[str]) -> Generator[str, None, tuple[str, ...]]:
+        for part in parts:
+            files, folders = self._one(folders, part)
+            yield from files
+        return folders
+
+    def _one(self, folders: tuple[str, ...], part: str) -> tuple[list[str], tuple[str, ...]]:
+        """Return the files that `part` in `folders` loads, and the folders in which its submodules are."""
+        key = (folders, part)
+        if key not in self._known:
+            self._known[key] = self._look(folders, part)
+        return self._known[key]
+
+    def _look(self, folders: tuple[str, ...], part: str) -> tuple[list[str], tuple[str, ...]]:
+        spaces = []
+        for folder in folders:
+            place = f"{folder}/{part}" if folder else part
+            for file, inner in ((f"{place}/__init__.py", (place,)), (f"{place}.py", ())):
+                if (self._root / file).is_file():
+                    return [file], inner
+            if (self._root / place).is_dir():
+                spaces.append(place)
+        return [], tuple(spaces)
+
+
+def external_imports(files: Mapping[str, bytes], path: Sequence[str]) -> set[str]:
+    """Return the top-level names that these files import and that are neither the project's nor Python's own."""
+    own = {name for p in path for file in files for name in _top_below(file, p)}
+    found = {item.parts[0] for source in files.values() for item in _imports(source) if not item.level}
+    return found - own - sys.stdlib_module_names
+
+
+def _top_below(file: str, folder: str) -> list[str]:
+    prefix = "" if folder == "." else folder + "/"
+    return [file[len(prefix) :].split("/", maxsplit=1)[0].removesuffix(".py")] if file.startswith(prefix) else []
+
+
+def notebook_source(fn: Callable[..., Any]) -> dict[str, bytes]:
+    """Return what can be told of a flow that was typed in a notebook or REPL: one pseudo-file, or nothing.
+
+    It holds the source of the flow and of each function and class of the same session that it names, transitively.
+    """
+    fn = getattr(fn, "fn", fn)
+    pieces: dict[object, str] = {}
+    queue: list[Any] = [fn]
+    while queue:
+        item = queue.pop()
+        item = getattr(item, "fn", item)
+        if (
+            item in pieces
+            or not (inspect.isfunction(item) or inspect.isclass(item))
+            or item.__module__ != fn.__module__
+        ):
+            continue
+        try:
+            pieces[item] = inspect.getsource(item)
+        except (OSError, TypeError):
+            continue
+        if inspect.isfunction(item):
+            queue.extend(item.__globals__[name] for name in _names_in(item.__code__) if name in item.__globals__)
+    text = "\n\n".join(reversed(pieces.values()))
+    return {f"{fn.__module__}.{fn.__qualname__}.py": text.encode("utf-8", "surrogatepass")} if pieces else {}
+
+
+def _names_in(code: Any) -> Iterator[str]:  # noqa: ANN401 - a code object's constants are of any type
+    yield from code.co_names
+    for const in code.co_consts:
+        if inspect.iscode(const):
+            yield from _names_in(const)
+
+
+def fingerprint(entry: Entry, files: Mapping[str, bytes], environment: Mapping[str, Any]) -> str:
+    """Return the digest that tells flow versions apart: of code, Python and distributions.
+
+    Not of the git commit, nor of `sys.path`, which differs between `python FILE` and `kitaru run FILE`.
+    """
+    told = {
+        "entry": [entry.module, entry.qualname, entry.file],
+        "files": {path: hashlib.sha256(data).hexdigest() for path, data in files.items()},
+        "environment": dict(environment),
+    }
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+
+
+def version_value(
+    entry: Entry,
+    files: Mapping[str, bytes],
+    environment: Mapping[str, Any],
+    inputs: dict[str, Any],
+    git: dict[str, Any] | None,
+) -> dict[str, Any]:
+    """Return the value that is stored as a flow version.
+
+    Args:
+        entry: where the flow begins.
+        files: its snapshot.
+        environment: `{"python", "distributions"}`, of `kitaru.runtime.environment`.
+        inputs: the JSON schema of its parameters.
+        git: `{"commit", "dirty"}`, or None.
+    """
+    return {"entry": entry.to_json(), "files": dict(files), "inputs": inputs, **environment, "git": git}
+
+
+def changed_files(recorded: Mapping[str, bytes], current: Mapping[str, bytes]) -> list[tuple[str, str]]:
+    """Return the paths that differ, in order, each with `changed`, `added` or `removed`."""
+    found = []
+    for path in sorted({*recorded, *current}):
+        if path not in recorded:
+            found.append((path, "added"))
+        elif path not in current:
+            found.append((path, "removed"))
+        elif recorded[path] != current[path]:
+            found.append((path, "changed"))
+    return found
