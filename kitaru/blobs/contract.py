@@ -1,0 +1,127 @@
+"""What a place that keeps write-once bytes can do, and what more a place where runs execute can.
+
+Owns: the two protocols and what a key may look like. Knows nothing of what the bytes mean.
+Invariant: once `create` has returned True, the blob survives power loss (where the place is durable), and nobody else's
+`create` of that key ever succeeds. A reader sees a blob whole or not at all.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+MAX_KEY_PART_BYTES = 255
+
+
+def check_key(key: str) -> str:
+    """Return `key` if it is one: parts joined by `/`, none of them empty, `.`, `..`, longer than a file's name may be.
+
+    Raises:
+        ValueError: it is not, for instance because it would leave the place it belongs to.
+    """
+    if "\0" in key or "\\" in key:
+        raise ValueError(f"{key!r} is not a key: it has a character that no key has")
+    for part in key.split("/"):
+        if part in {"", ".", ".."} or len(part.encode("utf-8", "surrogateescape")) > MAX_KEY_PART_BYTES:
+            raise ValueError(f"{key!r} is not a key: {part!r} cannot be part of one")
+    return key
+
+
+class Blobs(Protocol):
+    """Bytes at keys such as `a/b/c`. Every method may raise `StoreError` when the place itself fails."""
+
+    def create(self, key: str, data: bytes | Iterable[bytes]) -> bool:
+        """Put `data` at `key`, exclusively and durably; False if there is already something, which stays as it is."""
+
+    def get(self, key: str, *, limit: int | None = None, start: int = 0) -> bytes:
+        """Return the bytes at `key`, from `start` on.
+
+        Raises:
+            KeyError: there is nothing.
+            Damaged: there are more than `limit` bytes.
+        """
+
+    def view(self, key: str) -> bytes | memoryview:
+        """Return the bytes of a blob that will not change any more, without copying where that can be had."""
+
+    def exists(self, key: str) -> bool:
+        """Tell whether something is at `key`."""
+
+    def size(self, key: str) -> int:
+        """Return how many bytes are at `key`; KeyError when nothing is."""
+
+    def keys(self, prefix: str) -> Iterator[str]:
+        """Yield all keys below `prefix`, sorted."""
+
+    def children(self, prefix: str) -> list[str]:
+        """Return the names one level below `prefix`, sorted."""
+
+    def delete(self, key: str) -> None:
+        """Remove what is at `key`, if anything: for what is scratch or has been kept elsewhere, never for a name."""
+
+
+class Appender(Protocol):
+    """A new file that only its creator writes. `append` is called by one thread at a time, `sync` by any.
+
+    After a failed write or sync every later call raises the same error, and the file is not touched again.
+    """
+
+    @property
+    def size(self) -> int:
+        """How many bytes were appended."""
+
+    @property
+    def synced(self) -> int:
+        """How many of them are known to be durable."""
+
+    def append(self, data: bytes) -> int:
+        """Write `data` at the end, and return where the end is then."""
+
+    def sync(self, upto: int) -> None:
+        """Return when the first `upto` bytes are durable; threads that call at once share one sync."""
+
+    def finish(self) -> None:
+        """Make everything durable, give the file exactly its size, and write it no more."""
+
+    def close(self) -> None:
+        """Write it no more, and leave it as it is."""
+
+
+class Lock(Protocol):
+    """A lock held; it goes with the process that took it, at the latest."""
+
+    def release(self) -> None:
+        """Let go; again is harmless."""
+
+
+class Workspace(Blobs, Protocol):
+    """What only a place where runs execute has: files that grow, and locks."""
+
+    def appender(self, key: str) -> Appender:
+        """Make a new file at `key`, its name durable; StoreError if there is one."""
+
+    def adopt(self, source: str, key: str) -> bool:
+        """Let the finished file at `source` be the blob at `key` too, without a copy; False if `key` is taken."""
+
+    def move(self, key: str, to: str) -> None:
+        """Put a blob out of the way, under a name nobody has: how damage is kept without being in the way."""
+
+    def settle(self, key: str, *, content: bool = False) -> None:
+        """Make a name that was found durable, before it is relied on; with `content`, its bytes too."""
+
+    def stamps(self, prefix: str) -> dict[str, int]:
+        """Return for each name one level below `prefix` a number that changes when something is added below it."""
+
+    def prune(self, prefix: str) -> None:
+        """Remove the directory `prefix` if it is empty, where there are directories; never an error."""
+
+    def lock(self, name: str, *, wait_s: float = 0.0) -> Lock | None:
+        """Take a lock, trying for `wait_s`; None when another holds it, be it another thread of this process."""
+
+    def is_locked(self, name: str) -> bool:
+        """Tell whether a lock is held, leaving no trace."""
+
+    def where(self, key: str) -> str:
+        """Return how a user would find `key`: the path of the file, for messages."""

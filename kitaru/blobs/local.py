@@ -1,0 +1,304 @@
+"""Blobs as files below one directory of a local disk.
+
+Owns: how a name comes to exist (written in `tmp/`, synced, linked, its directory synced) and how files are read.
+Knows nothing of runs; a key is a path below the root.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import mmap
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kitaru.blobs import locks
+from kitaru.blobs.contract import check_key
+from kitaru.blobs.files import DIRECTORY_MODE, GROWING_MODE, SEALED_MODE, Files, OsFiles, store_error, write_all
+from kitaru.blobs.growing import GrowingFile
+from kitaru.errors import Damaged
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+TMP = "tmp"
+LOCKS = "locks"
+_READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
+_MAKE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+
+
+class LocalBlobs:
+    """A `Workspace` on a local disk.
+
+    Args:
+        root: the directory; made when something is first written.
+        durable: False leaves out every sync, at the same order of writes: safe against a process's death only.
+        files: the system calls that write.
+        random_bytes: names files in `tmp/`.
+    """
+
+    def __init__(
+        self,
+        root: Path | str,
+        durable: bool = True,
+        files: Files | None = None,
+        random_bytes: Callable[[int], bytes] = os.urandom,
+    ) -> None:
+        self.root = Path(root)
+        self.durable = durable
+        self._root = os.fspath(root)
+        self._files = files or OsFiles()
+        self._random_bytes = random_bytes
+        self._ready: set[str] = set()
+
+    # -- names ---------------------------------------------------------------------------------------------------
+
+    def create(self, key: str, data: bytes | Iterable[bytes]) -> bool:
+        """Put `data` at `key`, exclusively and durably; False if there is already something.
+
+        Never `O_EXCL` on the name itself: a kill would leave it taken and empty for ever.
+        """
+        path = self._path(key)
+        if os.path.lexists(path):
+            return False
+        scratch = self._path(f"{TMP}/{self._random_bytes(12).hex()}")
+        try:
+            self._ensure(f"{TMP}/x")
+            fd = self._files.open(scratch, _MAKE, GROWING_MODE)
+            try:
+                self._fill(fd, [data] if isinstance(data, bytes) else data)
+                return self._publish(scratch, key)
+            finally:
+                os.close(fd)
+                self._files.unlink(scratch)
+        except OSError as error:
+            raise store_error(error, "write", path) from error
+
+    def _fill(self, fd: int, chunks: Iterable[bytes]) -> None:
+        end = 0
+        for chunk in chunks:
+            if chunk:
+                end = write_all(self._files, fd, chunk, end)
+        self._files.fchmod(fd, SEALED_MODE)
+        if self.durable:
+            self._files.fsync(fd)
+
+    def _publish(self, source: str, key: str) -> bool:
+        target = self._path(key)
+        try:
+            self._link(source, target, key)
+        except FileExistsError:
+            return False
+        self._sync_directory(os.path.dirname(target))  # noqa: PTH120 - keys are strings, and this is a hot path
+        return True
+
+    def _link(self, source: str, target: str, key: str) -> None:
+        self._ensure(key)
+        try:
+            self._files.link(source, target)
+        except FileNotFoundError:  # the directory was pruned by another process after it was seen
+            self._ready.clear()
+            self._ensure(key)
+            self._files.link(source, target)
+
+    def adopt(self, source: str, key: str) -> bool:
+        """Let the finished file at `source` be the blob at `key` too, without a copy; False if `key` is taken."""
+        try:
+            return self._publish(self._path(source), key)
+        except OSError as error:
+            raise store_error(error, "write", self._path(key)) from error
+
+    def move(self, key: str, to: str) -> None:
+        """Put a blob out of the way, under a name nobody has."""
+        try:
+            if self._publish(self._path(key), to):
+                self._files.unlink(self._path(key))
+        except OSError as error:
+            raise store_error(error, "move", self._path(key)) from error
+
+    def settle(self, key: str, *, content: bool = False) -> None:
+        """Make a name that was found durable, before it is relied on; with `content`, its bytes too."""
+        if not self.durable:
+            return
+        path = self._path(key)
+        with contextlib.suppress(FileNotFoundError):
+            if content:
+                self._sync_path(path, 0)
+            self._ensure(key)
+            self._sync_directory(os.path.dirname(path))  # noqa: PTH120 - as above
+
+    def delete(self, key: str) -> None:
+        """Remove what is at `key`, if anything."""
+        try:
+            self._files.unlink(self._path(key))
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            raise store_error(error, "remove", self._path(key)) from error
+
+    def prune(self, prefix: str) -> None:
+        """Remove the directory `prefix` if it is empty; never an error."""
+        with contextlib.suppress(OSError):
+            self._files.rmdir(self._path(prefix))
+            self._ready.discard(prefix)
+
+    # -- reading -------------------------------------------------------------------------------------------------
+
+    def get(self, key: str, *, limit: int | None = None, start: int = 0) -> bytes:
+        """Return the bytes at `key` from `start` on; KeyError if there is nothing, Damaged if more than `limit`."""
+        with self._open(key) as fd:
+            size = os.fstat(fd).st_size
+            if limit is not None and size > limit:
+                raise Damaged(self._path(key), f"{size} bytes, where at most {limit} belong")
+            return _read(fd, start, size - start)
+
+    def view(self, key: str) -> bytes | memoryview:
+        """Return the bytes of a sealed blob, mapped into memory. Never of a file that may be cut: that is SIGBUS."""
+        with self._open(key) as fd:
+            size = os.fstat(fd).st_size
+            if not size:
+                return b""
+            return memoryview(mmap.mmap(fd, size, prot=mmap.PROT_READ))
+
+    def exists(self, key: str) -> bool:
+        """Tell whether something is at `key`."""
+        return os.path.lexists(self._path(key))
+
+    def size(self, key: str) -> int:
+        """Return how many bytes are at `key`; KeyError when nothing is."""
+        with self._open(key) as fd:
+            return os.fstat(fd).st_size
+
+    def keys(self, prefix: str) -> Iterator[str]:
+        """Yield all keys below `prefix`, sorted."""
+        found = []
+        with self._scan(prefix) as entries:
+            for entry in entries:
+                found.append((entry.name, entry.is_dir(follow_symlinks=False)))
+        for name, is_directory in sorted(found):
+            key = f"{prefix.rstrip('/')}/{name}"
+            if is_directory:
+                yield from self.keys(key)
+            else:
+                yield key
+
+    def children(self, prefix: str) -> list[str]:
+        """Return the names one level below `prefix`, sorted."""
+        with self._scan(prefix) as entries:
+            return sorted(entry.name for entry in entries)
+
+    def stamps(self, prefix: str) -> dict[str, int]:
+        """Return for each name below `prefix` its modification time: for a directory, when a name was added."""
+        stamps = {}
+        with self._scan(prefix) as entries:
+            for entry in entries:
+                with contextlib.suppress(FileNotFoundError):
+                    stamps[entry.name] = entry.stat(follow_symlinks=False).st_mtime_ns
+        return stamps
+
+    def where(self, key: str) -> str:
+        """Return the path of the file at `key`, for messages."""
+        return self._path(key)
+
+    # -- what grows, and locks -----------------------------------------------------------------------------------
+
+    def appender(self, key: str) -> GrowingFile:
+        """Make a new file at `key`, its name durable."""
+        path = self._path(key)
+        try:
+            self._ensure(key)
+            try:
+                fd = self._files.open(path, _MAKE, GROWING_MODE)
+            except FileNotFoundError:  # the directory was pruned after it was seen
+                self._ready.clear()
+                self._ensure(key)
+                fd = self._files.open(path, _MAKE, GROWING_MODE)
+            self._sync_directory(os.path.dirname(path))  # noqa: PTH120 - as above
+        except OSError as error:
+            raise store_error(error, "write", path) from error
+        return GrowingFile(self._files, path, fd, durable=self.durable)
+
+    def lock(self, name: str, *, wait_s: float = 0.0) -> locks.FileLock | None:
+        """Take a lock, trying for `wait_s`; None when another holds it."""
+        key = f"{LOCKS}/{name}"
+        try:
+            self._ensure(key)
+            return locks.acquire(self._path(key), wait_s)
+        except OSError as error:
+            raise store_error(error, "lock", self._path(key)) from error
+
+    def is_locked(self, name: str) -> bool:
+        """Tell whether a lock is held, leaving no trace."""
+        path = self._path(f"{LOCKS}/{name}")
+        try:
+            return locks.probe(path)
+        except OSError as error:
+            raise store_error(error, "read", path) from error
+
+    # -- paths ---------------------------------------------------------------------------------------------------
+
+    def _path(self, key: str) -> str:
+        return f"{self._root}/{check_key(key)}"
+
+    def _ensure(self, key: str) -> None:
+        """Make the directory of `key`, and be sure of its own name, once in this object's life."""
+        parent = key.rpartition("/")[0]
+        if parent in self._ready:
+            return
+        path = f"{self._root}/{parent}" if parent else self._root
+        if parent:
+            self._ensure(parent)
+        with contextlib.suppress(FileExistsError):
+            self._files.mkdir(path, DIRECTORY_MODE)
+        self._sync_directory(os.path.dirname(path) or ".")  # noqa: PTH120 - as above
+        self._ready.add(parent)
+
+    def _sync_directory(self, path: str) -> None:
+        if self.durable:
+            self._sync_path(path, os.O_DIRECTORY)
+
+    def _sync_path(self, path: str, flags: int) -> None:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | flags)
+        try:
+            self._files.fsync(fd)
+        finally:
+            os.close(fd)
+
+    @contextlib.contextmanager
+    def _open(self, key: str) -> Iterator[int]:
+        path = self._path(key)
+        try:
+            fd = os.open(path, _READ)
+        except (FileNotFoundError, NotADirectoryError):
+            raise KeyError(key) from None
+        except OSError as error:
+            raise store_error(error, "read", path) from error
+        try:
+            yield fd
+        except OSError as error:
+            raise store_error(error, "read", path) from error
+        finally:
+            os.close(fd)
+
+    @contextlib.contextmanager
+    def _scan(self, prefix: str) -> Iterator[Iterable[os.DirEntry[str]]]:
+        path = self._path(prefix.rstrip("/"))
+        try:
+            with os.scandir(path) as entries:
+                yield entries
+        except (FileNotFoundError, NotADirectoryError):
+            yield ()
+        except OSError as error:
+            raise store_error(error, "read", path) from error
+
+
+def _read(fd: int, start: int, size: int) -> bytes:
+    """Read to the end, which may be further off by now than it was."""
+    parts: list[bytes] = []
+    while chunk := os.pread(fd, size if size > 0 and not parts else 1 << 20, start):
+        parts.append(chunk)
+        start += len(chunk)
+        size -= len(chunk)
+        if size == 0:
+            break
+    return parts[0] if len(parts) == 1 else b"".join(parts)

@@ -1,0 +1,115 @@
+"""Where everything lies in a store, and how a free name becomes a file's name.
+
+Owns: the keys of format 1. Knows nothing of what is in the files.
+
+A name is escaped so that it survives every file system and bucket: `%xx` for each byte of its UTF-8 form that is not a
+lower-case letter, a digit, `-`, `_` or an inner `.`. So two names never meet by case or by Unicode form, and none is a
+path. What is longer than a file's name may be goes on in a directory: `aaaa…%/aaaa`.
+"""
+
+from __future__ import annotations
+
+import re
+
+FORMAT_KEY = "format"
+FORMAT = {"hash": "sha256", "version": 1}
+
+OPEN, SEGMENTS, OBJECTS, RUNS, FLOWS, ANSWERS = "open", "segments", "objects", "runs", "flows", "answers"
+LOST, TMP, CACHE = "lost", "tmp", "cache"
+
+MAX_PART = 200
+MAX_NAME_BYTES = 1000
+
+_PLAIN = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-_.")
+_ESCAPED = re.compile(r"%([0-9a-f]{2})")
+_HEX_ID = re.compile(r"[0-9a-f]{64}")
+_NUMBER = re.compile(r"0{0,5}[1-9][0-9]*")
+
+
+def escape(name: str) -> str:
+    """Return the key part, or parts, that stand for a name.
+
+    Raises:
+        ValueError: the name is empty, or longer than 1000 bytes of UTF-8.
+    """
+    data = name.encode("utf-8", "surrogatepass")
+    if not data or len(data) > MAX_NAME_BYTES:
+        raise ValueError(f"a name of {len(data)} bytes, where 1 to {MAX_NAME_BYTES} can be stored")
+    text = "".join(chr(b) if chr(b) in _PLAIN else f"%{b:02x}" for b in data)
+    if text[0] == ".":
+        text = "%2e" + text[1:]
+    if text[-1] == ".":
+        text = text[:-1] + "%2e"
+    parts = [text[i : i + MAX_PART] for i in range(0, len(text), MAX_PART)]
+    return "%/".join(parts)
+
+
+def unescape(text: str) -> str:
+    """Return the name that `escape` made `text` of.
+
+    Raises:
+        ValueError: `escape` never makes this.
+    """
+    joined = text.replace("%/", "")
+    data = _ESCAPED.sub(lambda match: chr(int(match[1], 16)), joined).encode("latin-1")
+    name = data.decode("utf-8", "surrogatepass")
+    if escape(name) != text:
+        raise ValueError(f"{text!r} is not an escaped name")
+    return name
+
+
+def is_object_id(text: str) -> bool:
+    """Tell whether `text` is a whole object, record or segment id: 64 lower-case hex digits."""
+    return _HEX_ID.fullmatch(text) is not None
+
+
+def _hashed(kind: str, content_id: str) -> str:
+    if not is_object_id(content_id):
+        raise ValueError(f"{content_id!r} is not a SHA-256 in hex")
+    return f"{kind}/{content_id[:2]}/{content_id[2:]}"
+
+
+def object_key(object_id: str) -> str:
+    """Return where a large object lies."""
+    return _hashed(OBJECTS, object_id)
+
+
+def segment_key(segment_id: str) -> str:
+    """Return where a sealed journal lies."""
+    return _hashed(SEGMENTS, segment_id)
+
+
+def run_key(run: str, number: int | None = None) -> str:
+    """Return the directory of a run's segment names, or the key of one."""
+    return f"{RUNS}/{escape(run)}" + numbered(number)
+
+
+def open_key(run: str, nonce: str = "") -> str:
+    """Return the directory of the journals of a run executing here, or the key of one."""
+    return f"{OPEN}/{escape(run)}" + (f"/{nonce}" if nonce else "")
+
+
+def flow_key(flow: str, number: int | None = None) -> str:
+    """Return the directory of a flow's versions, or the key of one."""
+    return f"{FLOWS}/{escape(flow)}" + numbered(number)
+
+
+def answer_key(run: str, wait_digest: str = "") -> str:
+    """Return the directory of the answers to a run's waits, or the key of one."""
+    return f"{ANSWERS}/{escape(run)}" + (f"/{escape(wait_digest)}" if wait_digest else "")
+
+
+def lock_name(run: str) -> str:
+    """Return the lock of a run."""
+    return escape(run)
+
+
+def numbered(number: int | None) -> str:
+    """Return the last part of a numbered name, such as `/000003`."""
+    return "" if number is None else f"/{number:06d}"
+
+
+def number_of(part: str) -> int | None:
+    """Return the number that a numbered name stands for; None if it is not one."""
+    ok = len(part) >= 6 and _NUMBER.fullmatch(part) is not None
+    return int(part) if ok and f"{int(part):06d}" == part else None

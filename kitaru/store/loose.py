@@ -1,0 +1,127 @@
+"""Objects too large for a journal: one file each, named by hash.
+
+Owns: the format of such a file, and that a damaged one is put aside and written again. Knows nothing of runs.
+
+    object = magic 8s, method u8 (0 raw, 1 one zstd frame), zeros 3s, raw length u64,
+             CRC-32 of the 20 bytes before u32, body
+
+What is compressed and above 64 MiB must have shrunk by less than 1000 times, so that a small file cannot ask for much
+memory.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+import zlib
+from typing import TYPE_CHECKING
+
+import zstandard
+
+from kitaru.errors import Damaged
+from kitaru.store import layout
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from kitaru.blobs.contract import Workspace
+
+LARGE = 512 * 1024
+"""Objects above this many bytes are not put into journals."""
+
+MAGIC = b"KITARUO1"
+RAW, ZSTD = 0, 1
+_HEAD = struct.Struct("<8sB3sQ")
+_HEAD_SIZE = _HEAD.size + 4
+_CHUNK = 1024 * 1024
+_FREE = 64 * _CHUNK
+_MAX_RATIO = 1000
+_LEVEL = 1
+
+
+def write(blobs: Workspace, object_id: str, data: bytes, nonce: Callable[[], str]) -> None:
+    """See to it that an object is there, whole and durable.
+
+    Args:
+        blobs: where.
+        object_id: SHA-256 of the bytes.
+        data: the bytes.
+        nonce: makes the name under which a damaged one is put aside.
+    """
+    key = layout.object_key(object_id)
+    while not blobs.create(key, _packed(data)):
+        try:
+            read(blobs, object_id)
+        except Damaged:
+            blobs.move(key, f"{layout.LOST}/damaged-{object_id}-{nonce()}")
+        except KeyError:
+            continue
+        else:
+            blobs.settle(key)
+            return
+
+
+def read(blobs: Workspace, object_id: str) -> bytes:
+    """Return the bytes of an object, verified.
+
+    Raises:
+        KeyError: there is no such file.
+        Damaged: it is not what was written.
+    """
+    key = layout.object_key(object_id)
+    where = blobs.where(key)
+    content = blobs.view(key)
+    data = _unpacked(content, where)
+    if hashlib.sha256(data).hexdigest() != object_id:
+        raise Damaged(where, "its content does not have the hash that names it")
+    return data
+
+
+def _packed(data: bytes) -> Iterator[bytes]:
+    packed = _shrunk(data)
+    head = _HEAD.pack(MAGIC, RAW if packed is None else ZSTD, b"", len(data))
+    yield head + zlib.crc32(head).to_bytes(4, "little")
+    body = memoryview(data if packed is None else packed)
+    for at in range(0, len(body), _CHUNK):
+        yield body[at : at + _CHUNK]  # type: ignore[misc]  # any buffer can be written
+
+
+def _shrunk(data: bytes) -> bytes | None:
+    """Compress, unless a look at the first part says it is no use, or it would look like a bomb."""
+    compressor = zstandard.ZstdCompressor(level=_LEVEL)
+    sample = data[:_CHUNK]
+    if len(compressor.compress(sample)) > len(sample) * 0.9:
+        return None
+    packed = compressor.compress(data)
+    if len(packed) >= len(data) or (len(data) > _FREE and len(packed) * _MAX_RATIO < len(data)):
+        return None
+    return packed
+
+
+def _unpacked(content: bytes | memoryview, where: str) -> bytes:
+    if len(content) < _HEAD_SIZE:
+        raise Damaged(where, "too short to be an object")
+    magic, method, zeros, length = _HEAD.unpack_from(content)
+    crc = int.from_bytes(content[_HEAD.size : _HEAD_SIZE], "little")
+    if magic != MAGIC or zeros != b"\0\0\0" or method > ZSTD or zlib.crc32(content[: _HEAD.size]) != crc:
+        raise Damaged(where, "the header at offset 0 is not that of an object")
+    body = content[_HEAD_SIZE:]
+    if method == RAW:
+        if len(body) != length:
+            raise Damaged(where, f"{len(body)} bytes after its header, which declares {length}")
+        return bytes(body)
+    return _inflated(body, length, where)
+
+
+def _inflated(body: bytes | memoryview, length: int, where: str) -> bytes:
+    if length > _FREE and length > len(body) * _MAX_RATIO:
+        raise Damaged(where, f"{len(body)} bytes that declare to become {length}")
+    try:
+        with zstandard.ZstdDecompressor(max_window_size=1 << 27).stream_reader(body) as reader:
+            data = reader.read(length)
+            rest = reader.read(1)
+    except (zstandard.ZstdError, MemoryError) as error:
+        raise Damaged(where, f"does not decompress: {error}") from error
+    if len(data) != length or rest:
+        raise Damaged(where, "does not hold what its header declares")
+    return data

@@ -1,0 +1,206 @@
+"""Write-once names: small JSON at a key, each with its writer's nonce.
+
+Owns: how a name is claimed and read back, and the fields of each kind of name. Whoever meets his own nonce has won.
+Knows nothing of what the ids in a name refer to.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from kitaru.errors import Damaged
+from kitaru.store import layout
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from kitaru.blobs.contract import Workspace
+
+MAX_NAME = 64 * 1024
+_encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False).encode
+
+
+@dataclass(frozen=True, slots=True)
+class VersionName:
+    """A flow's n-th version: `id` is the value that describes it, `digest` what tells it from others."""
+
+    n: int
+    id: str
+    digest: str
+    at: int
+    by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerName:
+    """The reply to a wait: `value` is its value's id."""
+
+    value: str
+    by: str
+    at: int
+    note: str
+    nonce: str
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentName:
+    """One segment of a run."""
+
+    number: int
+    segment: str
+
+
+_ANSWER = {"value": str, "by": str, "at": int, "note": str, "nonce": str}
+_VERSION = {"id": str, "digest": str, "at": int, "by": str, "nonce": str}
+_SEGMENT = {"segment": str, "nonce": str}
+
+
+def pack(fields: dict[str, Any]) -> bytes:
+    """Return the canonical bytes of a name."""
+    return _encode(fields).encode("ascii") + b"\n"
+
+
+def unpack(data: bytes, shape: Mapping[str, type], where: str) -> dict[str, Any]:
+    """Parse a name; `shape` says which fields it must have, and their types.
+
+    Raises:
+        Damaged: it is not such a name.
+    """
+    try:
+        fields = json.loads(data)
+        whole = fields.keys() == shape.keys() and all(type(fields[name]) is kind for name, kind in shape.items())
+        if not whole or pack(fields) != data:
+            raise Damaged(where, "not a name as this version writes it")
+    except (ValueError, AttributeError, RecursionError) as error:
+        raise Damaged(where, f"not a name: {error}") from error
+    return dict(fields)
+
+
+def claim(blobs: Workspace, key: str, fields: dict[str, Any], shape: Mapping[str, type]) -> tuple[bool, dict[str, Any]]:
+    """Create a name; if it is there already, return whether it is one's own after all, and what it says.
+
+    What is returned is durable either way.
+    """
+    if blobs.create(key, pack(fields)):
+        return True, fields
+    standing = _read(blobs, key, shape)
+    blobs.settle(key)
+    return standing["nonce"] == fields["nonce"], standing
+
+
+def _read(blobs: Workspace, key: str, shape: Mapping[str, type]) -> dict[str, Any]:
+    return unpack(blobs.get(key, limit=MAX_NAME), shape, blobs.where(key))
+
+
+# -- segments of a run -----------------------------------------------------------------------------------------------
+
+
+def segments(blobs: Workspace, run: str) -> list[SegmentName]:
+    """Return the names of a run's segments, in order.
+
+    Raises:
+        Damaged: a name is not one, or a number is missing.
+    """
+    found = []
+    for part in blobs.children(layout.run_key(run)):
+        number = _number(blobs, layout.run_key(run), part)
+        found.append(segment_name(blobs, run, number))
+    found.sort(key=lambda name: name.number)
+    for expected, name in enumerate(found, 1):
+        if name.number != expected:
+            raise Damaged(blobs.where(layout.run_key(run)), f"segment {expected} of the run is missing")
+    return found
+
+
+def segment_name(blobs: Workspace, run: str, number: int) -> SegmentName:
+    """Return one name of a run's segments; KeyError if there is none."""
+    key = layout.run_key(run, number)
+    segment = _read(blobs, key, _SEGMENT)["segment"]
+    if not layout.is_object_id(segment):
+        raise Damaged(blobs.where(key), "names no segment")
+    return SegmentName(number, segment)
+
+
+def claim_segment(blobs: Workspace, run: str, number: int, segment: str, nonce: str) -> bool:
+    """Name a segment as the run's next; False if the number is another's. A segment is only its writer's."""
+    fields = {"segment": segment, "nonce": nonce}
+    won, standing = claim(blobs, layout.run_key(run, number), fields, _SEGMENT)
+    return won or standing["segment"] == segment
+
+
+def _number(blobs: Workspace, directory: str, part: str) -> int:
+    number = layout.number_of(part)
+    if number is None:
+        raise Damaged(blobs.where(f"{directory}/{part}"), "not a number as names have")
+    return number
+
+
+# -- versions of a flow ----------------------------------------------------------------------------------------------
+
+
+def versions(blobs: Workspace, flow: str) -> list[VersionName]:
+    """Return a flow's versions, in order."""
+    directory = layout.flow_key(flow)
+    numbers = sorted(_number(blobs, directory, p) for p in blobs.children(directory))
+    return [version(blobs, flow, number) for number in numbers]
+
+
+def version(blobs: Workspace, flow: str, number: int) -> VersionName:
+    """Return one version of a flow; KeyError if there is none."""
+    fields = _read(blobs, layout.flow_key(flow, number), _VERSION)
+    return VersionName(number, fields["id"], fields["digest"], fields["at"], fields["by"])
+
+
+def add_version(blobs: Workspace, flow: str, fields: dict[str, Any]) -> VersionName:
+    """Give a version the flow's next free number.
+
+    Another process may take the number first; if what it put there has the same digest, that one is returned.
+    """
+    taken = [n for p in blobs.children(layout.flow_key(flow)) if (n := layout.number_of(p))]
+    number = max(taken, default=0) + 1
+    while True:
+        won, standing = claim(blobs, layout.flow_key(flow, number), fields, _VERSION)
+        if won or standing["digest"] == fields["digest"]:
+            return VersionName(number, standing["id"], standing["digest"], standing["at"], standing["by"])
+        number += 1
+
+
+def flows(blobs: Workspace) -> list[str]:
+    """Return the names of all flows, sorted."""
+    return sorted(_escaped_names(blobs, layout.FLOWS, ""))
+
+
+def _escaped_names(blobs: Workspace, directory: str, before: str) -> list[str]:
+    names = []
+    for part in blobs.children(directory):
+        if part.endswith("%"):
+            names += _escaped_names(blobs, f"{directory}/{part}", f"{before}{part}/")
+        else:
+            names.append(_unescaped(blobs, f"{directory}/{part}", before + part))
+    return names
+
+
+def _unescaped(blobs: Workspace, key: str, text: str) -> str:
+    try:
+        return layout.unescape(text)
+    except ValueError as error:
+        raise Damaged(blobs.where(key), str(error)) from error
+
+
+# -- answers ---------------------------------------------------------------------------------------------------------
+
+
+def answer(blobs: Workspace, run: str, wait_digest: str) -> AnswerName | None:
+    """Return the answer to a wait, if there is one."""
+    try:
+        return AnswerName(**_read(blobs, layout.answer_key(run, wait_digest), _ANSWER))
+    except KeyError:
+        return None
+
+
+def put_answer(blobs: Workspace, run: str, wait_digest: str, fields: dict[str, Any]) -> tuple[bool, AnswerName]:
+    """Answer a wait: whether this answer won, and the one that stands."""
+    won, standing = claim(blobs, layout.answer_key(run, wait_digest), fields, _ANSWER)
+    return won, AnswerName(**standing)

@@ -1,0 +1,187 @@
+"""Finding one object among large files, segments and open journals.
+
+Owns: where to look and in which order, and what is kept in memory for the next look. Knows nothing of values.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from threading import RLock
+from typing import TYPE_CHECKING
+
+from kitaru.errors import Damaged, UnknownObject
+from kitaru.store import envelope, layout, loose, names, runs
+from kitaru.store.strand import FrameCache, Sealed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from kitaru.blobs.contract import Workspace
+    from kitaru.store.strand import Strand
+
+_KEPT = 64
+
+
+class ObjectFinder:
+    """Reads objects of one store, each verified against its id."""
+
+    def __init__(self, blobs: Workspace, cache: FrameCache) -> None:
+        self._blobs, self._cache = blobs, cache
+        self._guard = RLock()
+        self._segments: dict[str, list[str]] = {}
+        self._sealed: OrderedDict[str, Sealed] = OrderedDict()
+        self._journals: OrderedDict[str, Strand] = OrderedDict()
+
+    def find(self, object_id: str, in_runs: Sequence[str]) -> bytes:
+        """Return an object: from these runs, if they have it, or from wherever it is.
+
+        Raises:
+            UnknownObject: it is nowhere.
+            Damaged: the one place where it is holds something else.
+        """
+        damage: Damaged | None = None
+        for look in (self._in_known, self._in_runs, self._in_loose, self._anywhere):
+            try:
+                data = look(object_id, in_runs)
+            except Damaged as error:
+                damage = damage or error
+            else:
+                if data is not None:
+                    return data
+        raise damage or UnknownObject(object_id)
+
+    def ids(self, prefix: str) -> list[str]:
+        """Return the ids of all objects that begin with `prefix`, sorted."""
+        found = set(self._loose_ids(prefix))
+        for run in self._all_runs():
+            for segment in self._segments_of(run):
+                found.update(self._sealed_of(segment).ids(prefix))
+            for key in runs.open_keys(self._blobs, run):
+                strand = self._journal(key)
+                found.update(i for i in (strand.objects if strand else ()) if i.startswith(prefix))
+        return sorted(found)
+
+    # -- where to look -------------------------------------------------------------------------------------------
+
+    def _in_known(self, object_id: str, in_runs: Sequence[str]) -> bytes | None:
+        """Look in what was looked at before, without asking the disk what is new."""
+        for run in in_runs:
+            with self._guard:
+                segments = self._segments.get(run, ())
+                start = layout.open_key(run) + "/"
+                journals = [key for key in self._journals if key.startswith(start)]
+            for key in journals:
+                data = self._in_strand(key, self._journals.get(key), object_id)
+                if data is not None:
+                    return data
+            for segment in segments:
+                data = self._sealed_of(segment).find(object_id)
+                if data is not None:
+                    return data
+        return None
+
+    def _in_runs(self, object_id: str, in_runs: Sequence[str]) -> bytes | None:
+        for run in in_runs:
+            for key in runs.open_keys(self._blobs, run):
+                data = self._in_strand(key, self._journal(key), object_id)
+                if data is not None:
+                    return data
+            for segment in self._segments_of(run):
+                data = self._sealed_of(segment).find(object_id)
+                if data is not None:
+                    return data
+        return None
+
+    def _in_loose(self, object_id: str, _: Sequence[str]) -> bytes | None:
+        try:
+            return loose.read(self._blobs, object_id)
+        except KeyError:
+            return None
+
+    def _anywhere(self, object_id: str, in_runs: Sequence[str]) -> bytes | None:
+        return self._in_runs(object_id, [run for run in self._all_runs() if run not in in_runs])
+
+    # -- what is kept --------------------------------------------------------------------------------------------
+
+    def _all_runs(self) -> Iterator[str]:
+        for part in dict.fromkeys([*self._blobs.children(layout.RUNS), *self._blobs.children(layout.OPEN)]):
+            yield layout.unescape(part)
+
+    def _segments_of(self, run: str) -> list[str]:
+        segments = [name.segment for name in names.segments(self._blobs, run)]
+        with self._guard:
+            if len(self._segments) > _KEPT:
+                self._segments.clear()
+            self._segments[run] = segments
+        return segments
+
+    def _sealed_of(self, segment: str) -> Sealed:
+        with self._guard:
+            sealed = self._sealed.get(segment)
+            if sealed is not None:
+                self._sealed.move_to_end(segment)
+                return sealed
+        key = layout.segment_key(segment)
+        where = self._blobs.where(key)
+        try:
+            sealed = Sealed(self._blobs.view(key), where, self._cache)
+        except KeyError:
+            raise Damaged(where, "a segment that is named is missing") from None
+        with self._guard:
+            self._sealed[segment] = sealed
+            while len(self._sealed) > _KEPT:
+                self._sealed.popitem(last=False)
+        return sealed
+
+    def _journal(self, key: str) -> Strand | None:
+        """Return an open journal as it is now; what was read of it before is not read again."""
+        with self._guard:
+            strand = self._journals.get(key)
+            try:
+                if strand is None:
+                    strand = runs.open_journal(self._blobs, key, self._cache).strand
+                    self.keep(key, strand)
+                elif self._blobs.size(key) > strand.end:
+                    strand.absorb(self._blobs.get(key, limit=runs.MAX_SEGMENT), self._cache)
+            except KeyError:  # sealed meanwhile
+                self._journals.pop(key, None)
+                return None
+        return strand
+
+    def keep(self, key: str, strand: Strand | None) -> None:
+        """Remember an open journal that was just read."""
+        if strand is None:
+            return
+        with self._guard:
+            self._journals[key] = strand
+            while len(self._journals) > _KEPT:
+                self._journals.popitem(last=False)
+
+    def _in_strand(self, key: str, strand: Strand | None, object_id: str) -> bytes | None:
+        if strand is None:
+            return None
+        with self._guard:
+            place = strand.objects.get(object_id)
+            if place is None:
+                return None
+            number, start, end = place
+            frame = strand.frames[number]
+            raw = self._cache.get((strand.where, frame.offset, frame.raw_length))
+        if raw is None:
+            try:
+                raw = envelope.inflate(self._blobs.get(key, limit=runs.MAX_SEGMENT), frame, strand.where)
+            except KeyError:
+                return None
+            self._cache.put((strand.where, frame.offset, frame.raw_length), raw)
+        data = raw[start:end]
+        if hashlib.sha256(data).hexdigest() != object_id:
+            raise Damaged(strand.where, f"object {object_id[:16]} does not have the hash that names it")
+        return data
+
+    def _loose_ids(self, prefix: str) -> Iterator[str]:
+        for first in self._blobs.children(layout.OBJECTS):
+            if first.startswith(prefix[:2]):
+                for rest in self._blobs.children(f"{layout.OBJECTS}/{first}"):
+                    if (first + rest).startswith(prefix):
+                        yield first + rest

@@ -1,0 +1,228 @@
+"""The store, as the floors above see it: runs, objects and names, and nothing of how they lie on disk.
+
+Owns: opening a store, and which part of this package does what. Write order: objects, then the record that names them,
+then the name that reaches it; read in reverse.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+from typing import TYPE_CHECKING
+
+from kitaru.errors import Damaged, RunHeld, StoreError, UnknownFormat, UnknownRun
+from kitaru.store import envelope, layout, loose, names, recovery, runs
+from kitaru.store.objects import ObjectFinder
+from kitaru.store.strand import FrameCache
+from kitaru.store.writer import RunWriter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from kitaru.blobs.contract import Lock, Workspace
+    from kitaru.model.records import Stored
+    from kitaru.store.names import AnswerName, VersionName
+
+LOCK_WAIT_S = 0.5
+"""How long a lock is tried for: a status probe takes it too, for microseconds."""
+
+
+class Repository:
+    """A store of format 1.
+
+    Args:
+        blobs: where it lies.
+        random_bytes: source of nonces.
+    """
+
+    def __init__(self, blobs: Workspace, random_bytes: Callable[[int], bytes] = os.urandom) -> None:
+        self.blobs = blobs
+        self._random_bytes = random_bytes
+        self._cache = FrameCache()
+        self._objects = ObjectFinder(blobs, self._cache)
+
+    @classmethod
+    def create(cls, blobs: Workspace, random_bytes: Callable[[int], bytes] = os.urandom) -> Repository:
+        """Make an empty store; harmless where one is."""
+        blobs.create(layout.FORMAT_KEY, names.pack(layout.FORMAT))
+        return cls.open(blobs, random_bytes)
+
+    @classmethod
+    def open(cls, blobs: Workspace, random_bytes: Callable[[int], bytes] = os.urandom) -> Repository:
+        """Open a store.
+
+        Raises:
+            UnknownFormat: it is none, or one of another version.
+        """
+        where = blobs.where(layout.FORMAT_KEY)
+        try:
+            data = blobs.get(layout.FORMAT_KEY, limit=names.MAX_NAME)
+            found = json.loads(data)
+        except KeyError:
+            raise UnknownFormat(where, "none") from None
+        except ValueError:
+            raise UnknownFormat(where, repr(data[:40])) from None
+        if found != layout.FORMAT:
+            raise UnknownFormat(where, str(found.get("version") if isinstance(found, dict) else found)[:40])
+        return cls(blobs, random_bytes)
+
+    def _nonce(self) -> str:
+        return self._random_bytes(12).hex()
+
+    # -- runs ----------------------------------------------------------------------------------------------------
+
+    def run_ids(self) -> list[str]:
+        """Return the ids of all runs, sorted; what is no run's directory is left to `check`."""
+        parts = {*self.blobs.children(layout.RUNS), *self.blobs.children(layout.OPEN)}
+        ids = []
+        for part in parts:
+            with contextlib.suppress(ValueError):
+                ids.append(layout.unescape(part))
+        return sorted(ids)
+
+    def has_run(self, run: str) -> bool:
+        """Tell whether anything is kept under this run id."""
+        return bool(self.blobs.children(layout.run_key(run)) or self.blobs.children(layout.open_key(run)))
+
+    def records(self, run: str) -> list[Stored]:
+        """Return a run's own records in chain order, each verified.
+
+        Raises:
+            UnknownRun: there are none.
+            Damaged: what is stored is not what was written.
+        """
+        return self._read(run).records
+
+    def _read(self, run: str) -> runs.RunContent:
+        content = runs.read_run(self.blobs, run, self._cache)
+        if not content.records:
+            raise UnknownRun(run)
+        for journal in content.journals:
+            self._objects.keep(journal.key, journal.strand)
+        return content
+
+    def begin(self, run: str) -> RunWriter:
+        """Open a new run for writing.
+
+        Raises:
+            StoreError: there is a run of that id.
+            RunHeld: another process is just making it.
+        """
+        lock = self._lock(run)
+        if self.has_run(run):
+            lock.release()
+            raise StoreError(f"there is a run {run} already", hint=f"kitaru log {run}")
+        return self._writer(run, lock, runs.RunContent(), [])
+
+    def reopen(self, run: str) -> RunWriter:
+        """Open a run for writing again: what a dead process left open of it is sealed first.
+
+        Raises:
+            UnknownRun: nothing is recorded of it.
+            RunHeld: another process, or thread, executes it.
+            Damaged: what is stored is not what was written.
+        """
+        if not self.has_run(run):
+            raise UnknownRun(run)
+        lock = self._lock(run)
+        try:
+            content = self._read(run)
+            cuts = recovery.seal_leftovers(self.blobs, run, content, self._nonce)
+            return self._writer(run, lock, content, cuts)
+        except BaseException:
+            lock.release()
+            raise
+
+    def _writer(self, run: str, lock: Lock, content: runs.RunContent, cuts: list[recovery.Cut]) -> RunWriter:
+        tail = "; ".join(str(cut) for cut in cuts)
+        host = socket.gethostname()
+        return RunWriter(self.blobs, run, lock, content, nonce=self._nonce, host=host, tail=tail)
+
+    def _lock(self, run: str) -> Lock:
+        lock = self.blobs.lock(layout.lock_name(run), wait_s=LOCK_WAIT_S)
+        if lock is None:
+            raise RunHeld(f"run {run} is being executed by {self.holder(run)}", hint="kitaru status")
+        return lock
+
+    def is_held(self, run: str) -> bool:
+        """Tell whether a process or thread executes this run now."""
+        return self.blobs.is_locked(layout.lock_name(run))
+
+    def holder(self, run: str) -> str:
+        """Return who executes a run, as far as its journal tells: `process 123 on host`, or `another process`."""
+        for key in runs.open_keys(self.blobs, run):
+            with contextlib.suppress(KeyError, Damaged):
+                journal = envelope.parse_header(self.blobs.get(key), self.blobs.where(key))
+                if _may_live(journal.host, journal.pid):
+                    return f"process {journal.pid} on {journal.host}"
+        return "another process"
+
+    def settle_run(self, run: str) -> None:
+        """Make durable what is recorded of a run, before another run branches from it or it is pushed."""
+        for key in runs.open_keys(self.blobs, run):
+            self.blobs.settle(key, content=True)
+        self.blobs.settle(layout.run_key(run, 1))
+
+    # -- objects -------------------------------------------------------------------------------------------------
+
+    def object(self, object_id: str, runs: Sequence[str] = ()) -> bytes:
+        """Return an object's bytes, verified: from these runs, if they have it, or from wherever it is.
+
+        Raises:
+            UnknownObject: it is nowhere.
+            Damaged: the one place where it is holds something else.
+        """
+        return self._objects.find(object_id, runs)
+
+    def find_objects(self, prefix: str) -> list[str]:
+        """Return the ids of all objects that begin with `prefix`, sorted."""
+        return self._objects.ids(prefix)
+
+    def put_objects(self, objects: Iterable[tuple[str, bytes]]) -> None:
+        """Keep objects that belong to no run, such as an answer's value: durable when this returns."""
+        for object_id, data in objects:
+            loose.write(self.blobs, object_id, data, self._nonce)
+
+    # -- names ---------------------------------------------------------------------------------------------------
+
+    def flows(self) -> list[str]:
+        """Return the names of all flows that have a version, sorted."""
+        return names.flows(self.blobs)
+
+    def versions(self, flow: str) -> list[VersionName]:
+        """Return a flow's versions, oldest first."""
+        return names.versions(self.blobs, flow)
+
+    def add_version(self, flow: str, *, id: str, digest: str, at: int, by: str) -> VersionName:
+        """Give a flow its next version; when another process is first with the same digest, that one is returned."""
+        fields = {"id": id, "digest": digest, "at": at, "by": by, "nonce": self._nonce()}
+        return names.add_version(self.blobs, flow, fields)
+
+    def answer(self, run: str, wait_digest: str, *, settle: bool = False) -> AnswerName | None:
+        """Return the answer to a wait, if there is one; with `settle`, durable: before it is acted on."""
+        found = names.answer(self.blobs, run, wait_digest)
+        if found is not None and settle:
+            self.blobs.settle(layout.answer_key(run, wait_digest))
+        return found
+
+    def put_answer(
+        self, run: str, wait_digest: str, *, value: str, by: str, at: int, note: str = ""
+    ) -> tuple[bool, AnswerName]:
+        """Answer a wait whose value's objects are there: whether this answer won, and the one that stands."""
+        fields = {"value": value, "by": by, "at": at, "note": note, "nonce": self._nonce()}
+        return names.put_answer(self.blobs, run, wait_digest, fields)
+
+
+def _may_live(host: str, pid: int) -> bool:
+    """Tell whether a process may be alive: on another host, who knows."""
+    if host != socket.gethostname():
+        return True
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):
+        return True
+    return True

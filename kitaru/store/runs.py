@@ -1,0 +1,142 @@
+"""A run as it lies in the store: its segments in order, then the journal that is still open.
+
+Owns: the order in which a run's strands are read, and that each follows the one before it. Knows nothing of writing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from kitaru.errors import Damaged, UnknownRun
+from kitaru.store import layout, names
+from kitaru.store.strand import headless_tail, read_journal, read_segment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from kitaru.blobs.contract import Workspace
+    from kitaru.model.records import Stored
+    from kitaru.store.strand import FrameCache, Strand
+
+MAX_SEGMENT = 1 << 30
+_TRIES = 4
+
+
+@dataclass(slots=True)
+class OpenJournal:
+    """A journal found in `open/`: its strand is None where a crash came before its first sync."""
+
+    key: str
+    data: bytes
+    strand: Strand | None
+    torn: bytes
+
+
+@dataclass(slots=True)
+class RunContent:
+    """All that is recorded of a run.
+
+    Attributes:
+        records: in chain order.
+        segments: ids of its sealed segments.
+        journals: what lies open, in the order in which it continues the chain.
+        strays: journals in `open/` that do not continue the chain: sealed already, or not of this run's history.
+        known: ids of all objects in its segments and journals.
+    """
+
+    records: list[Stored] = field(default_factory=list)
+    segments: list[str] = field(default_factory=list)
+    journals: list[OpenJournal] = field(default_factory=list)
+    strays: list[OpenJournal] = field(default_factory=list)
+    known: set[str] = field(default_factory=set)
+
+    @property
+    def head(self) -> str | None:
+        """Id of the last record."""
+        return self.records[-1].id if self.records else None
+
+    def follow(self, strand: Strand) -> None:
+        """Take the records of the strand that comes next.
+
+        Raises:
+            Damaged: its first record names another parent than the last record so far.
+        """
+        if strand.records and strand.records[0].parent != self.head:
+            raise Damaged(strand.where, "its first record does not follow the run's last record before it")
+        self.records += strand.records
+        self.known.update(strand.objects)
+
+
+def read_run(blobs: Workspace, run: str, cache: FrameCache | None = None) -> RunContent:
+    """Read and verify a run.
+
+    `open/` is looked at before the names, for a journal that is being sealed moves from the first to the second.
+
+    Raises:
+        UnknownRun: nothing is recorded under that id.
+        Damaged: something of it is not what was written.
+    """
+    error: Exception | None = None
+    for _ in range(_TRIES):
+        try:
+            return _read_once(blobs, run, cache)
+        except KeyError as missing:  # sealed and removed between two looks
+            error = missing
+        except Damaged as damage:  # a running writer's bytes, seen half-way; otherwise it is seen again
+            if not blobs.is_locked(layout.lock_name(run)):
+                raise
+            error = damage
+    if isinstance(error, Damaged):
+        raise error
+    raise Damaged(blobs.where(layout.run_key(run)), f"a file that is named is missing: {error}")
+
+
+def _read_once(blobs: Workspace, run: str, cache: FrameCache | None) -> RunContent:
+    journals = [open_journal(blobs, key, cache) for key in open_keys(blobs, run)]
+    content = RunContent()
+    for name in names.segments(blobs, run):
+        content.follow(sealed_strand(blobs, name.segment))
+        content.segments.append(name.segment)
+    _arrange(content, journals)
+    if not content.records:
+        if not journals and not content.segments:
+            raise UnknownRun(run)
+        content.strays, content.journals = journals, []
+    return content
+
+
+def _arrange(content: RunContent, journals: Iterable[OpenJournal]) -> None:
+    """Put the open journals in chain order; those that fit nowhere are strays."""
+    left = list(journals)
+    while True:
+        fitting = [j for j in left if j.strand and j.strand.records and j.strand.records[0].parent == content.head]
+        if not fitting:
+            break
+        content.follow(fitting[0].strand)  # type: ignore[arg-type]  # has a strand: asked just above
+        content.journals.append(fitting[0])
+        left.remove(fitting[0])
+    content.strays = left
+
+
+def open_keys(blobs: Workspace, run: str) -> list[str]:
+    """Return the keys of a run's journals in `open/`."""
+    return [layout.open_key(run, nonce) for nonce in blobs.children(layout.open_key(run))]
+
+
+def open_journal(blobs: Workspace, key: str, cache: FrameCache | None = None) -> OpenJournal:
+    """Read a journal in `open/`; KeyError when it is gone."""
+    data, where = blobs.get(key, limit=MAX_SEGMENT), blobs.where(key)
+    try:
+        strand = read_journal(data, where, cache)
+    except Damaged as damage:
+        if "header" not in damage.message:
+            raise
+        return OpenJournal(key, data, None, headless_tail(data, where))
+    return OpenJournal(key, data, strand, strand.torn)
+
+
+def sealed_strand(blobs: Workspace, segment_id: str) -> Strand:
+    """Read a segment; KeyError when it is missing."""
+    key = layout.segment_key(segment_id)
+    return read_segment(blobs.view(key), segment_id, blobs.where(key))

@@ -1,0 +1,54 @@
+"""From a run's records to its state, with what a branch shares of its source.
+
+Owns: following a branch to its source, as far back as it goes. What records mean is `model.history`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kitaru.errors import Damaged
+from kitaru.model.history import RunState, fold
+from kitaru.model.records import Start
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from kitaru.model.records import Stored
+    from kitaru.store.repository import Repository
+
+MAX_BRANCH_DEPTH = 500
+
+
+def run_state(repo: Repository, run: str, records: Sequence[Stored] | None = None) -> tuple[RunState, list[str]]:
+    """Return a run's state, and the runs that its values are found in: itself, its source, the source's source.
+
+    Args:
+        records: the run's own records, where they are at hand.
+
+    Raises:
+        UnknownRun: there is no such run, or a source of it is missing.
+        Damaged: records that do not add up, or sources without an end.
+    """
+    return _state(repo, run, repo.records(run) if records is None else records, 0)
+
+
+def _state(repo: Repository, run: str, records: Sequence[Stored], depth: int) -> tuple[RunState, list[str]]:
+    start = records[0].record if records else None
+    if not isinstance(start, Start):
+        raise Damaged(f"run {run}", "its first record is not a start")
+    if start.source is None:
+        return fold(run, records), [run]
+    if depth >= MAX_BRANCH_DEPTH:
+        raise Damaged(f"run {run}", f"more than {MAX_BRANCH_DEPTH} branches of branches")
+    source, head = str(start.source["run"]), start.source["head"]
+    shared = _upto(repo.records(source), head, run)
+    base, runs = _state(repo, source, shared, depth + 1)
+    return fold(run, records, base), [run, *runs]
+
+
+def _upto(records: Sequence[Stored], head: str, run: str) -> Sequence[Stored]:
+    for index, stored in enumerate(records):
+        if stored.id == head:
+            return records[: index + 1]
+    raise Damaged(f"run {run}", f"branches from record {str(head)[:12]}, which its source does not have")

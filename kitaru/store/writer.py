@@ -1,0 +1,192 @@
+"""The one who writes a run: he holds its lock, appends its records, and seals its journal.
+
+Owns: the write order (large objects, then the envelope with small objects and the record, then names), parents, and
+that nothing is written after a failure. Safe to use from several threads. Knows nothing of what records mean.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import TYPE_CHECKING
+
+from kitaru.errors import StoreError
+from kitaru.model import records
+from kitaru.store import envelope, layout, loose, recovery
+from kitaru.store.journal import JournalWriter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from kitaru.blobs.contract import Lock, Workspace
+    from kitaru.model.records import Record, Stored
+    from kitaru.store.runs import RunContent
+
+MAX_JOURNAL = 64 * 1024 * 1024
+"""A journal beyond this is sealed and another begun, so that reading one takes bounded memory."""
+
+
+class RunWriter:
+    """A run open for writing.
+
+    Attributes:
+        run: its id.
+        records: all its records, those committed here included.
+        known: ids of the objects that need not be given again.
+        tail: what was cut off the end of a journal that a crash had left, and where it is kept; "" if nothing.
+    """
+
+    def __init__(
+        self,
+        blobs: Workspace,
+        run: str,
+        lock: Lock,
+        content: RunContent,
+        *,
+        nonce: Callable[[], str],
+        host: str,
+        tail: str = "",
+    ) -> None:
+        self.run, self.tail = run, tail
+        self.records: list[Stored] = content.records
+        self.known: set[str] = content.known
+        self._blobs, self._run_lock, self._nonce, self._host = blobs, lock, nonce, host
+        self._segments = len(content.segments)
+        self._head = content.head
+        self._guard = threading.RLock()
+        self._journal: JournalWriter | None = None
+        self._journal_nonce = ""
+        self._broken: StoreError | None = None
+        self._closed = False
+
+    def commit(self, record: Record, objects: Sequence[tuple[str, bytes]] = (), *, sync: bool = True) -> Stored:
+        """Record something, and the new objects it names.
+
+        Args:
+            record: follows the last one committed.
+            objects: id and bytes; those that are known already are left out.
+            sync: return only when all is durable. Threads that commit at once share one sync.
+
+        Raises:
+            StoreError: the disk refused. This writer never writes again; the run can be resumed by another.
+        """
+        with self._guard:
+            self._check()
+            try:
+                stored, journal, end = self._append(record, objects)
+            except BaseException as error:
+                self._break(error)
+                raise
+        if sync:
+            self._sync(journal, end)
+        return stored
+
+    def _append(self, record: Record, objects: Sequence[tuple[str, bytes]]) -> tuple[Stored, JournalWriter, int]:
+        small = self._put_large(objects) if objects else ()
+        journal = self._open_journal()
+        data = records.encode(record, self._head)
+        stored = records.Stored(record, records.record_id(data), self._head)
+        end = journal.append(small, data)
+        self._head = stored.id
+        self.records.append(stored)
+        self.known.update([object_id for object_id, _ in small])
+        return stored, journal, end
+
+    def _put_large(self, objects: Sequence[tuple[str, bytes]]) -> list[tuple[str, bytes]]:
+        """Put the large objects where they belong, and return the others, each once."""
+        small: dict[str, bytes] = {}
+        for object_id, data in objects:
+            if object_id in self.known:
+                continue
+            if len(data) > loose.LARGE:
+                loose.write(self._blobs, object_id, data, self._nonce)
+                self.known.add(object_id)
+            else:
+                small[object_id] = data
+        return list(small.items())
+
+    def _open_journal(self) -> JournalWriter:
+        if self._journal is not None and self._journal.size > MAX_JOURNAL:
+            self._seal_journal(self._journal)
+        if self._journal is None:
+            nonce = self._journal_nonce = self._nonce()
+            appender = self._blobs.appender(layout.open_key(self.run, nonce))
+            self._journal = JournalWriter(appender, envelope.journal_header(self._host, os.getpid(), nonce))
+        return self._journal
+
+    def _sync(self, journal: JournalWriter, end: int) -> None:
+        try:
+            journal.sync(end)
+        except StoreError as error:
+            self._break(error)
+            raise
+
+    def sync(self) -> None:
+        """Make all that was committed durable."""
+        with self._guard:
+            self._check()
+            journal = self._journal
+        if journal is not None:
+            self._sync(journal, journal.size)
+
+    def seal(self) -> None:
+        """End the journal: it becomes the run's next segment. Lets the run go.
+
+        Raises:
+            StoreError: the disk refused; the journal stays in `open/`, and the next to take up the run seals it.
+        """
+        with self._guard:
+            self._check()
+            try:
+                if self._journal is not None:
+                    self._seal_journal(self._journal)
+            except BaseException as error:
+                self._break(error)
+                raise
+            finally:
+                self.close()
+
+    def _seal_journal(self, journal: JournalWriter) -> None:
+        blobs, key = self._blobs, layout.open_key(self.run, self._journal_nonce)
+        segment = journal.finish()
+        target = layout.segment_key(segment)
+        if not blobs.adopt(key, target):
+            recovery.put_segment(blobs, segment, blobs.get(key), self._nonce)
+        recovery.name_segment(blobs, self.run, self._segments + 1, segment, self._journal_nonce)
+        self._segments += 1
+        self._journal = None
+        blobs.delete(key)
+
+    def close(self) -> None:
+        """Let the run go as it is: with a journal in `open/`, it counts as interrupted. Again is harmless."""
+        with self._guard:
+            if self._closed:
+                return
+            self._closed = True
+            if self._journal is not None:
+                self._journal.close()
+            else:
+                self._blobs.prune(layout.open_key(self.run))
+            self._run_lock.release()
+
+    def __enter__(self) -> RunWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _check(self) -> None:
+        if self._broken is not None:
+            raise StoreError(self._broken.message, hint=self._broken.hint) from self._broken
+        if self._closed:
+            raise StoreError(f"run {self.run} is no longer open for writing here", hint=f"kitaru resume {self.run}")
+
+    def _break(self, error: BaseException) -> None:
+        if self._broken is not None:
+            return
+        if isinstance(error, StoreError):
+            self._broken = error
+        else:
+            why = f"a write of run {self.run} was cut short: {error or type(error).__name__}"
+            self._broken = StoreError(why, hint=f"kitaru resume {self.run}")
+            self._broken.__cause__ = error
