@@ -224,7 +224,7 @@ def fields(pairs: list[tuple[bytes, str, Any]], state: State, depth: int) -> byt
     name = ""
     depth += 1
     try:
-        for item, name, value in pairs:
+        for item, name, value in pairs:  # noqa: B007 - the path below tells at which name it stopped
             out.append(item)
             out.append(table[type(value)](value, state, depth) if value is not ABSENT else UNSET)
     except Refused as refused:

@@ -1,6 +1,7 @@
 """Classes by name: how one is named in the data, how it is found again, and what stands in when it is not.
 
-Owns: which classes data may name at all. Never imports anything, and never runs code of a module or class to look it up.
+Owns: which classes data may name at all. Never imports anything, and never runs code to look a
+class up.
 """
 
 from __future__ import annotations

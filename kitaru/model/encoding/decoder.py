@@ -296,8 +296,10 @@ def _registered(data: bytes, pos: int, session: Session, depth: int) -> tuple[An
 
 
 _LATE = {
-    "standard": (wire.DATETIME, wire.DATE, wire.TIME, wire.TIMEDELTA, wire.TIMEZONE, wire.ZONE, wire.DECIMAL)
-    + (wire.UUID, wire.PATH),
+    "standard": (
+        *(wire.DATETIME, wire.DATE, wire.TIME, wire.TIMEDELTA, wire.TIMEZONE, wire.ZONE),
+        *(wire.DECIMAL, wire.UUID, wire.PATH),
+    ),
     "structures": (wire.ENUM, wire.DATACLASS, wire.NAMEDTUPLE),
     "models": (wire.MODEL,),
     "exceptions": (wire.EXCEPTION,),

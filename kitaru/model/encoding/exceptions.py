@@ -86,7 +86,7 @@ def _safely(show: Callable[[Any], str], value: object) -> str:
     """Return what `str` or `repr` says of a value, whatever its class does."""
     try:
         text = show(value)
-    except Exception:  # noqa: BLE001, S110 - code of any class; its text is an extra, its failure no reason to lose the error
+    except Exception:
         return f"<{type(value).__qualname__}>"
     shown = str.__str__(text) if type(text) is str else str.__str__(str.__getitem__(text, slice(None)))
     return shown if show is str else _ADDRESS.sub("", shown[:_TEXT_LIMIT])
@@ -210,10 +210,10 @@ def _made(cls: type[BaseException], args: tuple[Any, ...], members: dict[str, An
 
 
 def _made_group(
-    builtin: Any,
+    builtin: Any,  # noqa: ANN401 - a builtin exception class
     cls: type,
     args: tuple[Any, ...],
-    members: dict[str, Any],  # noqa: ANN401 - a builtin class
+    members: dict[str, Any],
 ) -> BaseException | None:
     exceptions = members.get("exceptions")
     if type(exceptions) is not tuple or len(args) != 2 or type(args[1]) not in (list, tuple):
@@ -222,12 +222,12 @@ def _made_group(
 
 
 def _made_unicode(
-    builtin: Any,
+    builtin: Any,  # noqa: ANN401 - a builtin exception class
     cls: type,
     args: tuple[Any, ...],
-    members: dict[str, Any],  # noqa: ANN401 - a builtin class
+    members: dict[str, Any],
 ) -> BaseException | None:
-    """Rebuild a Unicode error by its builtin `__init__`, which checks types; str() of one that lies reads wild memory."""
+    """Rebuild a Unicode error by the builtin's `__init__`, which checks types; one that lies reads wild memory."""
     values = [members.get(name) for name in _MEMBERS[builtin]]
     subject, start, end = values[-4:-1]
     if not isinstance(subject, str | bytes) or type(start) is not int or type(end) is not int:

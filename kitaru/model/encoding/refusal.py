@@ -10,7 +10,7 @@ from kitaru.errors import Unencodable
 _SHOWN_STEPS = 8
 
 
-class Refused(Exception):  # noqa: N818 - not an error a user meets: the encoder turns it into Unencodable
+class Refused(Exception):
     """A part that cannot be encoded. Each container it passes adds its step.
 
     Args:

@@ -37,7 +37,7 @@ _generation = 0
 
 
 def register_serializer(
-    type: type[T],  # noqa: A002 - the public keyword; reads as what it is
+    type: type[T],
     *,
     name: str,
     encode: Callable[[T], object],

@@ -29,7 +29,7 @@ _DATE = Struct(">HBB")
 _TIME = Struct(">BBBIB")
 _DELTA = Struct(">iII")
 _ZONE_KEY = re.compile(r"[A-Za-z0-9_+\-]+(/[A-Za-z0-9_+\-]+)*")
-_POSIX = type(Path()) is not PureWindowsPath and issubclass(type(Path()), PurePosixPath)
+_POSIX = isinstance(Path(), PurePosixPath)
 _CONCRETE, _CONCRETE_TAG = type(Path()), b"P" if _POSIX else b"W"
 
 

@@ -263,11 +263,12 @@ def _read_dataclass(data: bytes, pos: int, session: Session, depth: int) -> tupl
     class_name, pos = read_as(str, data, pos, session, depth)
     found, pos = read_fields(data, pos, session, depth)
     extras, pos = read_mapping(data, pos, session, depth)
-    cls: Any = find(class_name, session.class_of)
-    if cls is None or not dataclasses.is_dataclass(cls):
+    loaded = find(class_name, session.class_of)
+    if loaded is None or not dataclasses.is_dataclass(loaded):
         if session.opaque:
             return opaque(class_name, found, extras), pos
         raise missing(class_name)
+    cls: Any = loaded
     plan = plan_of(cls, tuple(field.name for field in dataclasses.fields(cls)))
     values = settle_fields(class_name, found, plan.names, lambda name: _dataclass_default(cls, name))
     made = _bare(cls, class_name)

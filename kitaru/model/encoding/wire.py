@@ -23,7 +23,7 @@ CHUNK_MAX = 16384
 CHUNK_MASK = 15
 
 MAX_DEPTH = 200
-"""Levels of nesting. One level costs at most two Python frames, so that the interpreter's own limit is not met first."""
+"""Levels of nesting; one costs at most two Python frames, so that the interpreter's own limit is not met first."""
 
 MAX_CONCAT_DEPTH = 24
 """Levels of concatenation nodes above a chunk; each level has at least fifteen children, so 24 are never needed."""

@@ -1,0 +1,100 @@
+"""numpy arrays and scalars as plain values: element type, shape, order and raw bytes.
+
+Owns: their exact round trip, less what numpy itself does not promise (strides, flags, dtype metadata).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from kitaru.model.encoding.extensions import Extension
+from kitaru.model.encoding.refusal import Refused
+
+_KINDS = frozenset("?bBhHiIlLqQnNpPefdgFDGmMSUV")
+
+
+def dtype_data(dtype: Any, owner: object) -> object:  # noqa: ANN401 - a numpy dtype
+    """Return an element type as a plain value.
+
+    Raises:
+        Refused: elements are objects, or not of a fixed size.
+    """
+    if dtype.subdtype is not None:
+        base, shape = dtype.subdtype
+        return ("subarray", dtype_data(base, owner), tuple(shape))
+    if dtype.names is not None:
+        parts = tuple((name, dtype_data(dtype.fields[name][0], owner), dtype.fields[name][1]) for name in dtype.names)
+        return ("struct", dtype.itemsize, dtype.isalignedstruct, parts)
+    if dtype.hasobject or dtype.char not in _KINDS:
+        raise Refused(owner, f"its elements are of dtype {dtype}; use a list, or a numeric, text or time dtype")
+    return dtype.str
+
+
+def dtype_from(data: Any) -> Any:  # noqa: ANN401 - a plain value; a numpy dtype
+    """Return the element type that `dtype_data` described; ValueError or TypeError if it is none."""
+    if type(data) is str:
+        dtype = np.dtype(data)
+        if dtype.hasobject or dtype.char not in _KINDS or dtype.names is not None or dtype.str != data:
+            raise ValueError(f"{data!r} is not an element type")
+        return dtype
+    if data[0] == "subarray":
+        return np.dtype((dtype_from(data[1]), data[2]))
+    _, itemsize, aligned, parts = data
+    return np.dtype(
+        {
+            "names": [name for name, _, _ in parts],
+            "formats": [dtype_from(part) for _, part, _ in parts],
+            "offsets": [offset for _, _, offset in parts],
+            "itemsize": itemsize,
+        },
+        align=aligned,
+    )
+
+
+def take_array(value: Any) -> object:  # noqa: ANN401 - a numpy array
+    """Return an array as `(element type, shape, "C" or "F", bytes)`."""
+    described = dtype_data(value.dtype, value)
+    order = "F" if value.flags.f_contiguous and not value.flags.c_contiguous else "C"
+    return (described, value.shape, order, value.tobytes(order="F" if order == "F" else "C"))
+
+
+def make_array(data: Any) -> Any:  # noqa: ANN401 - a plain value; a numpy array
+    """Return the array that `take_array` described."""
+    described, shape, order, raw = data
+    dtype = dtype_from(described)
+    if type(raw) is not bytes or math.prod(shape) * dtype.itemsize != len(raw) or any(side < 0 for side in shape):
+        raise ValueError("its shape does not fit its bytes")
+    if not raw:
+        return np.empty(shape, dtype, order=order)
+    return np.ndarray(shape, dtype, bytearray(raw), order=order)
+
+
+def _take_scalar(value: Any) -> object:  # noqa: ANN401 - a numpy scalar
+    if isinstance(value, np.str_ | np.bytes_):  # an array would cut their trailing zeros off
+        return (value.dtype.char, value.item())
+    return (dtype_data(value.dtype, value), value.tobytes())
+
+
+def _make_scalar(data: Any) -> Any:  # noqa: ANN401 - a plain value; a numpy scalar
+    described, raw = data
+    if described == "U" and type(raw) is str:
+        return np.str_(raw)
+    if described == "S" and type(raw) is bytes:
+        return np.bytes_(raw)
+    return make_array((described, (), "C", raw))[()]
+
+
+_ARRAY = Extension("numpy.ndarray", take_array, make_array)
+_SCALAR = Extension("numpy.scalar", _take_scalar, _make_scalar)
+EXTENSIONS = {extension.name: extension for extension in (_ARRAY, _SCALAR)}
+
+
+def extension_of(cls: type) -> Extension | None:
+    """Return how an exact type of numpy is stored, or None."""
+    if cls is np.ndarray:
+        return _ARRAY
+    is_scalar = issubclass(cls, np.generic) and cls.__module__ == "numpy" and cls is not np.object_
+    return _SCALAR if is_scalar else None
