@@ -1,0 +1,87 @@
+"""The command line: `main`, and the only place where an error becomes text and an exit status.
+
+Owns: how faults end a command. A user's mistake is one line and a hint; a bug is a traceback that says so. Knows
+nothing of what verbs do: those live in `kitaru.cli.verbs`, each imported when it is typed.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from kitaru.errors import KitaruError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["main"]
+
+BUG = 70
+"""EX_SOFTWARE of sysexits.h: the program, not its user, is at fault."""
+
+INTERRUPTED = 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit status; what `kitaru` on a shell calls.
+
+    Args:
+        argv: the words after `kitaru`; those of this process by default.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        status = _help(words) if words in ([], ["-h"], ["--help"]) else _command(words)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        return _quiet_pipe()
+    return status
+
+
+def _help(words: list[str]) -> int:
+    from kitaru.cli.table import help_page
+
+    (sys.stdout if words else sys.stderr).write(help_page())
+    return 0 if words else 2
+
+
+def _command(words: list[str]) -> int:
+    from kitaru.cli.app import invoke
+
+    try:
+        return invoke(words)
+    except KitaruError as error:
+        _tell(error.message, error.hint)
+        return error.exit_code
+    except KeyboardInterrupt:
+        _tell("interrupted")
+        return INTERRUPTED
+    except BrokenPipeError:
+        raise
+    except Exception:  # whatever reaches this line is a bug, and is shown as one
+        return _bug()
+
+
+def _tell(message: str, hint: str = "") -> None:
+    from kitaru.cli.text import clean
+
+    sys.stdout.flush()
+    sys.stderr.write(f"error: {clean(message, lines=True)}\n")
+    for line in hint.splitlines():
+        sys.stderr.write(f"hint: {clean(line)}\n")
+
+
+def _bug() -> int:
+    import traceback
+
+    from kitaru.cli.text import clean
+
+    sys.stderr.write(clean(traceback.format_exc(), lines=True))
+    sys.stderr.write("\nerror: this is a bug in kitaru, not a mistake of yours; please report the lines above\n")
+    return BUG
+
+
+def _quiet_pipe() -> int:
+    """Whoever read us has gone (`kitaru log | head`): say nothing, also not when Python closes stdout at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0

@@ -1,0 +1,122 @@
+"""Starting a run, watching it, asking what it asks, and telling how it ended: run, resume, replay and answer alike.
+
+Owns: the order of these steps. What is decided about a run, `Project` decides.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from kitaru.cli.ask import ask, can_ask
+from kitaru.cli.events import write_json_line
+from kitaru.cli.options import Output
+from kitaru.cli.page import write_json
+from kitaru.cli.progress import watching
+from kitaru.cli.text import clean
+from kitaru.cli.value import plain, pretty
+from kitaru.errors import AlreadyAnswered, InvalidAnswer
+from kitaru.model.history import Status
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from kitaru.project import FlowHandle, Outcome, Project
+    from kitaru.runtime.events import Event
+
+    Start = Callable[[Callable[[Event], None]], FlowHandle]
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How a run is shown: the options that run, resume, replay and answer share."""
+
+    output: Output = Output.TEXT
+    quiet: bool = False
+    events: bool = False
+    no_input: bool = False
+
+
+def carry(project: Project, start: Start, manner: Manner) -> None:
+    """Execute a run to its end or to a question that nobody answers here, and print its result.
+
+    Args:
+        project: where it lives.
+        start: begins it, given the observer.
+        manner: how to show it.
+
+    Raises:
+        KitaruError: how the run ended, where it did not complete.
+    """
+    outcome = _execute(start, manner)
+    while outcome.status is Status.WAITING and not manner.no_input and can_ask():
+        answered = _ask_and_go_on(project, outcome.run, manner)
+        if answered is None:
+            break
+        outcome = answered
+    _tell(project, outcome, manner)
+    if outcome.error is not None:
+        raise outcome.error
+
+
+def _execute(start: Start, manner: Manner) -> Outcome:
+    with watching(quiet=manner.quiet, events=manner.events) as observer:
+        handle = start(observer)
+    outcome = handle.outcome
+    if outcome is None:
+        raise RuntimeError("a run in the foreground came back without an outcome")
+    return outcome
+
+
+def _ask_and_go_on(project: Project, run: str, manner: Manner) -> Outcome | None:
+    """Ask the first open question and carry the run on; None where the person leaves it open."""
+    wait = project.state(run).open_waits[0]
+    while (text := ask(project, wait)) is not None:
+        try:
+            return _execute(_answering(project, run, wait.label, text), manner)
+        except InvalidAnswer as error:
+            sys.stderr.write(f"{clean(error.message, lines=True)}\n")
+        except AlreadyAnswered as error:
+            sys.stderr.write(f"{clean(error.message, lines=True)}\n")
+            return _execute(lambda observer: project.resume(run, observer=observer, foreground=True), manner)
+    return None
+
+
+def _answering(project: Project, run: str, wait: str, text: str) -> Start:
+    return lambda observer: project.answer(run, wait, text, text=True, observer=observer, foreground=True)
+
+
+def _tell(project: Project, outcome: Outcome, manner: Manner) -> None:
+    if manner.events:
+        write_json_line({"event": "result", **outcome_json(project, outcome)})
+    elif manner.output is Output.JSON:
+        write_json(outcome_json(project, outcome))
+    elif outcome.status is Status.COMPLETED:
+        write_result(outcome.value)
+
+
+def outcome_json(project: Project, outcome: Outcome) -> dict[str, Any]:
+    """Return how a run ended, as JSON."""
+    state = project.state(outcome.run)
+    error = outcome.error
+    return {
+        "run": outcome.run,
+        "flow": state.start.flow,
+        "status": str(outcome.status),
+        "result": plain(outcome.value),
+        "output": state.end.output if state.end else None,
+        "waits": [wait.label for wait in state.open_waits],
+        "error": {"type": type(error).__name__, "message": error.message, "hint": error.hint} if error else None,
+    }
+
+
+def write_result(value: object) -> None:
+    """Print a result on stdout: a string as it is, made harmless only where a terminal would act on it."""
+    if value is None:
+        return
+    text = pretty(value)
+    if sys.stdout.isatty():
+        text = clean(text, lines=True)
+    sys.stdout.flush()
+    sys.stdout.write(text.encode("utf-8", "backslashreplace").decode("utf-8") + "\n")

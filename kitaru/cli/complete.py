@@ -1,0 +1,128 @@
+"""What the shell completes: run ids, call names, flows.
+
+Owns: the candidates, and bash's habit of splitting words at colons. Never says anything on a terminal: whatever goes
+wrong, there is nothing to complete.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+MAX_RUNS = 50
+_FLOW = re.compile(r"^@(?:kitaru\.)?flow\b[^\n]*\n(?:@[^\n]*\n)*(?:async[ ]+)?def[ ]+(\w+)", re.MULTILINE)
+
+
+def runs(incomplete: str) -> list[tuple[str, str]]:
+    """Return run ids, newest first, each with its flow and status."""
+    if incomplete.startswith("@"):
+        return []
+    return list(_safely(lambda: _runs(incomplete)))
+
+
+def revisions(incomplete: str) -> list[tuple[str, str]]:
+    """Return runs, and after `RUN:` the names of its calls and waits."""
+    run, colon, _ = incomplete.partition(":")
+    if not colon:
+        return runs(incomplete)
+    return list(_safely(lambda: ((f"{run}:{label}", how) for label, how in _labels(run or "@"))))
+
+
+def calls_of(run: str) -> list[tuple[str, str]]:
+    """Return the names of a run's calls, in call order."""
+    return list(_safely(lambda: _labels(run)))
+
+
+def targets(incomplete: str) -> list[tuple[str, str]]:
+    """Return `FILE.py` paths, and after `FILE.py:` the flows in that file, found without importing it."""
+    file, colon, _ = incomplete.partition(":")
+    if colon:
+        return list(_safely(lambda: ((f"{file}:{name}", "flow") for name in flows_in(Path(file)))))
+    return list(_safely(lambda: _files(incomplete)))
+
+
+def flows_in(file: Path) -> list[str]:
+    """Return the names of the flows that a file seems to define."""
+    return _FLOW.findall(file.read_text("utf-8", errors="replace"))
+
+
+def answer_shell(run: Callable[[], int]) -> int:
+    """Answer a completion request of the shell, undoing bash's splitting at colons.
+
+    Bash takes `abc:pl` for three words and replaces only the last, so the words are joined before the verb sees them,
+    and what stands before the colon is taken off the candidates.
+    """
+    prefix = ""
+    if os.environ["_KITARU_COMPLETE"] == "complete_bash":
+        prefix = _join_colons()
+    answers = io.StringIO()
+    status = 0
+    with contextlib.redirect_stdout(answers):
+        try:
+            status = run()
+        except SystemExit as end:
+            status = end.code if isinstance(end.code, int) else 0
+    sys.stdout.write("\n".join(line.removeprefix(prefix) for line in answers.getvalue().split("\n")))
+    return status
+
+
+def _join_colons() -> str:
+    words, at = os.environ.get("COMP_WORDS", "").split(" "), int(os.environ.get("COMP_CWORD", "0"))
+    head = words[: at + 1]
+    joined: list[str] = []
+    for word in head:
+        if joined and (word == ":" or joined[-1].endswith(":")):
+            joined[-1] += word
+        else:
+            joined.append(word)
+    os.environ["COMP_WORDS"], os.environ["COMP_CWORD"] = " ".join(joined), str(len(joined) - 1)
+    last = joined[-1]
+    if ":" not in last:
+        return ""
+    return last[: last.rindex(":")] if head[-1] == ":" else last[: last.rindex(":") + 1]
+
+
+def _runs(incomplete: str) -> Iterator[tuple[str, str]]:
+    from kitaru.project import Project
+
+    for summary in Project.open().log(limit=MAX_RUNS):
+        if summary.run.startswith(incomplete):
+            yield summary.run, f"{summary.flow}, {summary.status}"
+
+
+def _labels(run: str) -> Iterator[tuple[str, str]]:
+    from kitaru.project import Project
+
+    project = Project.open()
+    state = project.state(project.find_run(run))
+    for call in state.ordered_calls:
+        yield call.label, "call"
+    for wait in state.waits.values():
+        yield wait.label, "wait"
+
+
+def _files(incomplete: str) -> Iterator[tuple[str, str]]:
+    directory, _, name = incomplete.rpartition("/")
+    for path in sorted(Path(directory or ".").iterdir()):
+        shown = f"{directory}/{path.name}" if directory else path.name
+        if not path.name.startswith(name) or path.name.startswith("."):
+            continue
+        if path.is_dir():
+            yield f"{shown}/", "directory"
+        elif path.suffix == ".py" and (found := flows_in(path)):
+            yield from ((f"{shown}:{flow}", "flow") for flow in found)
+
+
+def _safely(candidates: Callable[[], Iterator[tuple[str, str]]]) -> Iterator[tuple[str, str]]:
+    from kitaru.errors import KitaruError
+
+    with contextlib.suppress(KitaruError, OSError, ValueError):
+        yield from candidates()

@@ -1,0 +1,144 @@
+"""What an observer is told, as lines of JSON and as lines of text: `--events`, and progress off a terminal.
+
+Owns: the wording of progress. Knows nothing of terminals.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+from typing import TYPE_CHECKING, Any
+
+from kitaru.cli.text import clean, duration, one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from kitaru.cli.page import Span
+    from kitaru.runtime.events import Event
+
+REUSED = frozenset({"recorded", "shared", "reused"})
+
+
+def write_event(event: Event) -> None:
+    """Print an event as one line of JSON."""
+    write_json_line({"event": event.kind, "run": event.run, **event.data})
+
+
+def write_json_line(document: dict[str, Any]) -> None:
+    """Print one line of JSON, at once, whole, whatever other threads print."""
+    with _STDOUT:
+        sys.stdout.write(json.dumps(document, default=str) + "\n")
+        sys.stdout.flush()
+
+
+_STDOUT = threading.Lock()
+
+
+def spans(event: Event) -> list[Span]:
+    """Return what to tell about an event, in one line; nothing for those that only matter to a live display."""
+    tell = _WORDS.get(event.kind)
+    return tell(event.data, event.run) if tell else []
+
+
+def _run(data: dict[str, Any], run: str) -> list[Span]:
+    verb = "resumes" if data.get("resumed") else f"replays {data['source']}" if data.get("source") else "runs"
+    version = f" v{data['version']}" if data.get("version") else ""
+    return [("run ", ""), (run, "bold"), f" {verb} {data.get('flow', '')}{version}"]
+
+
+def _code(data: dict[str, Any], _run: str) -> list[Span]:
+    changes = data.get("changes") or []
+    if not changes:
+        return []
+    named = ", ".join(f"{path} {what}" for path, what in changes[:5])
+    more = f" and {len(changes) - 5} more" if len(changes) > 5 else ""
+    return [("note: ", "yellow"), f"the code is not what was recorded: {named}{more}"]
+
+
+def _version(data: dict[str, Any], _run: str) -> list[Span]:
+    return [("note: ", "dim"), (f"new flow version v{data['n']}", "dim")] if data.get("new") else []
+
+
+def _torn(data: dict[str, Any], _run: str) -> list[Span]:
+    return [("note: ", "yellow"), str(data.get("text", ""))]
+
+
+def call_spans(data: dict[str, Any]) -> list[Span]:
+    """Return the line of a finished call."""
+    failed, reused = data.get("error"), data.get("how") in REUSED
+    mark: Span = ("✗ ", "red") if failed else ("= ", "dim") if reused else ("✓ ", "green")
+    how = "pinned" if data.get("how") == "pinned" else "reused" if reused else duration(data.get("duration_us") or 0)
+    line: list[Span] = ["  ", mark, str(data.get("call", "")), (f"  {how}", "dim")]
+    if failed:
+        line.append((f"  {failed.get('type', '')}: {one_line(str(failed.get('message', '')))}", "red"))
+    return line + _marks(data)
+
+
+def _marks(data: dict[str, Any]) -> list[Span]:
+    marks: list[Span] = []
+    if data.get("stale"):
+        marks.append((f"  kept although {', '.join(data['stale'])} changed", "yellow"))
+    if data.get("mutated"):
+        marks.append((f"  changed its argument {', '.join(data['mutated'])} in place", "yellow"))
+    if data.get("drift"):
+        marks.append((f"  drifted ({data['drift']})", "yellow"))
+    return marks
+
+
+def _wait(data: dict[str, Any], _run: str) -> list[Span]:
+    return ["  ", ("? ", "yellow"), str(data.get("wait", "")), f"  {one_line(str(data.get('question', '')))}"]
+
+
+def _answer(data: dict[str, Any], _run: str) -> list[Span]:
+    by = f"  answered by {data['by']}" if data.get("by") else "  answered"
+    return ["  ", ("= ", "dim"), str(data.get("wait", "")), (by, "dim")]
+
+
+def _drift(data: dict[str, Any], _run: str) -> list[Span]:
+    return [("drift: ", "yellow"), str(data.get("text", ""))]
+
+
+def _unclaimed(data: dict[str, Any], _run: str) -> list[Span]:
+    return [("note: ", "yellow"), f"the code no longer makes these recorded calls: {', '.join(data.get('calls', []))}"]
+
+
+_WORDS: dict[str, Callable[[dict[str, Any], str], list[Span]]] = {
+    "run": _run,
+    "code": _code,
+    "version": _version,
+    "torn": _torn,
+    "call": lambda data, _run: call_spans(data),
+    "wait": _wait,
+    "answer": _answer,
+    "drift": _drift,
+    "unclaimed": _unclaimed,
+}
+
+
+class Lines:
+    """Text that a run prints, cut into whole lines, each with the call that printed it."""
+
+    def __init__(self) -> None:
+        self._open: dict[tuple[str, str], str] = {}
+
+    def add(self, data: dict[str, Any]) -> list[list[Span]]:
+        """Take an `output` event and return the lines it completes."""
+        call, stream = str(data.get("call") or ""), str(data.get("stream", ""))
+        *whole, rest = (self._open.pop((call, stream), "") + str(data.get("text", ""))).split("\n")
+        if rest and stream == "log":
+            whole.append(rest)
+        elif rest:
+            self._open[call, stream] = rest
+        return [_printed(call, line) for line in whole]
+
+    def rest(self) -> list[list[Span]]:
+        """Return what never got its line end."""
+        lines = [_printed(call, text) for (call, _), text in self._open.items()]
+        self._open.clear()
+        return lines
+
+
+def _printed(call: str, line: str) -> list[Span]:
+    return [(f"  {call} | " if call else "  | ", "dim"), clean(line.rstrip("\r").replace("\t", "    "))]

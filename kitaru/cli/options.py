@@ -1,0 +1,65 @@
+"""Arguments and options that several verbs share, each written once.
+
+Owns: their spelling, help and completion.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, TypeAlias
+
+import typer
+
+from kitaru.cli import complete
+
+
+class Output(StrEnum):
+    """How a reading verb prints."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+class OnDrift(StrEnum):
+    """What to do with a call that no longer fits the recorded history."""
+
+    STOP = "stop"
+    NEW = "new"
+    REUSE = "reuse"
+
+
+RunArg: TypeAlias = Annotated[
+    str,
+    typer.Argument(
+        metavar="RUN",
+        help="A run: its id or a unique prefix, @ for the latest, @~2 for the third latest.",
+        autocompletion=complete.runs,
+    ),
+]
+OutputOpt: TypeAlias = Annotated[
+    Output, typer.Option("-o", "--output", metavar="text|json", help="Text for people, or one JSON document.")
+]
+OnDriftOpt: TypeAlias = Annotated[
+    OnDrift | None,
+    typer.Option(
+        "--on-drift",
+        metavar="stop|new|reuse",
+        help="For calls that no longer fit the recorded history: stop before them, execute them, or reuse the record.",
+    ),
+]
+AsRecordedOpt: TypeAlias = Annotated[
+    bool, typer.Option("--as-recorded", help="Execute the recorded code instead of the working tree's.")
+]
+TagOpt: TypeAlias = Annotated[list[str], typer.Option("--tag", metavar="TAG", help="Tag the run; may be repeated.")]
+QuietOpt: TypeAlias = Annotated[bool, typer.Option("-q", "--quiet", help="Show no progress.")]
+EventsOpt: TypeAlias = Annotated[
+    bool, typer.Option("--events", help="Print what happens, and the result, as one JSON object a line on stdout.")
+]
+NoInputOpt: TypeAlias = Annotated[
+    bool, typer.Option("--no-input", help="Never ask; a run that waits ends this command with status 3.")
+]
+
+
+def policy(on_drift: OnDrift | None) -> str:
+    """Return the policy as `Project` takes it: empty where none was given."""
+    return on_drift.value if on_drift else ""

@@ -1,0 +1,116 @@
+"""What a reading verb prints: lines of styled spans, or one JSON document.
+
+Owns: whether there is colour, how wide a line may be, and that every text is made harmless on its way out. On a
+terminal a long line is clipped, so callers put ids first; in a pipe nothing is ever cut. Knows nothing of runs.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Any, TextIO, TypeAlias
+
+from kitaru.cli.text import cells, clean, clip
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+Span: TypeAlias = "str | tuple[str, str]"
+"""A text, or a text and the name of its style."""
+
+_SGR = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "magenta": "35", "cyan": "36"}
+
+STATUS_STYLES = {
+    "completed": "green",
+    "failed": "red",
+    "cancelled": "dim",
+    "waiting": "yellow",
+    "running": "cyan",
+    "interrupted": "magenta",
+}
+
+
+def has_colour(stream: TextIO) -> bool:
+    """Tell whether a stream takes ANSI colours: a terminal, unless `NO_COLOR` is set or it is a dumb one."""
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+class Page:
+    """Lines for stdout, written in one go.
+
+    Args:
+        stream: where to; stdout by default.
+    """
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._stream = stream or sys.stdout
+        self._colour = has_colour(self._stream)
+        self._width = _width() if self._stream.isatty() else None
+        self._lines: list[str] = []
+
+    def line(self, *spans: Span, whole: bool = False) -> None:
+        """Add a line; on a terminal it is clipped to the width unless it must stay `whole`."""
+        left = None if whole else self._width
+        parts = []
+        for span in spans:
+            text, style = (span, "") if isinstance(span, str) else span
+            text = clean(text)
+            if left is not None:
+                text = clip(text, left) if left > 0 else ""
+                left -= cells(text)
+            parts.append(self._paint(text, style))
+        self._lines.append("".join(parts).rstrip())
+
+    def block(self, text: str, indent: str = "  ", style: str = "") -> None:
+        """Add a text of several lines as it is; a terminal wraps what is too long."""
+        for line in text.split("\n"):
+            self._lines.append(f"{indent}{self._paint(clean(line.replace(chr(9), '    ')), style)}".rstrip())
+
+    def table(self, rows: Iterable[list[Span]]) -> None:
+        """Add rows whose columns are aligned, the last one ragged."""
+        rows = list(rows)
+        widths = [max(map(_cells, column)) for column in zip(*[row[:-1] for row in rows], strict=True)]
+        for row in rows:
+            padded = [_pad(span, width) for span, width in zip(row, widths, strict=False)]
+            self.line(*padded, row[-1])
+
+    def gap(self) -> None:
+        """Add an empty line, but never two in a row nor one at the top."""
+        if self._lines and self._lines[-1]:
+            self._lines.append("")
+
+    def write(self) -> None:
+        """Print what was gathered."""
+        if self._lines:
+            self._stream.write("\n".join(self._lines) + "\n")
+        self._lines = []
+
+    def _paint(self, text: str, style: str) -> str:
+        return f"\x1b[{_SGR[style]}m{text}\x1b[0m" if style and text and self._colour else text
+
+
+def write_json(document: Any) -> None:  # noqa: ANN401 - any JSON
+    """Print one JSON document, as ASCII, so that it is the same bytes everywhere."""
+    import json
+
+    sys.stdout.write(json.dumps(document, indent=2, allow_nan=False) + "\n")
+
+
+def status_span(status: str, width: int = 0) -> Span:
+    """Return a status in its colour."""
+    return f"{status:<{width}}", STATUS_STYLES.get(status, "")
+
+
+def _width() -> int:
+    import shutil
+
+    return shutil.get_terminal_size().columns
+
+
+def _cells(span: Span) -> int:
+    return cells(clean(span if isinstance(span, str) else span[0]))
+
+
+def _pad(span: Span, width: int) -> Span:
+    padding = " " * (width - _cells(span) + 2)
+    return span + padding if isinstance(span, str) else (span[0] + padding, span[1])

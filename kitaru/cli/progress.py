@@ -1,0 +1,173 @@
+"""Progress of a run on stderr: a live list of calls on a terminal, one line per call elsewhere.
+
+Owns: what is on the screen while a run executes. Events come from any thread. rich is imported only where there is a
+terminal to draw on; no text is ever parsed as its markup.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from kitaru.cli.events import REUSED, Lines, call_spans, spans, write_event
+from kitaru.cli.page import Page, Span, has_colour
+from kitaru.cli.text import clean
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from rich.console import RenderableType
+    from rich.text import Text
+
+    from kitaru.runtime.events import Event
+
+
+MAX_SHOWN = 8
+"""Calls in flight that are drawn; of others only the number."""
+
+MAX_NAMED = 6
+"""Reused calls that are named in one line; of others only the number."""
+
+
+@contextmanager
+def watching(*, quiet: bool, events: bool) -> Iterator[Callable[[Event], None]]:
+    """Yield the observer that shows a run while it executes.
+
+    Args:
+        quiet: show nothing.
+        events: print JSON lines on stdout instead.
+    """
+    if events:
+        yield write_event
+    elif quiet:
+        yield lambda event: None
+    elif sys.stderr.isatty() and has_colour(sys.stderr):
+        with _Live() as live:
+            yield live
+    else:
+        plain = _Plain()
+        yield plain
+        plain.finish()
+
+
+class _Plain:
+    """One line per event."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._printed = Lines()
+
+    def __call__(self, event: Event) -> None:
+        with self._lock:
+            for line in self._printed.add(event.data) if event.kind == "output" else [spans(event)]:
+                self._write(line)
+
+    def finish(self) -> None:
+        with self._lock:
+            for line in self._printed.rest():
+                self._write(line)
+
+    def _write(self, line: list[Span]) -> None:
+        if line:
+            page = Page(sys.stderr)
+            page.line(*line, whole=True)
+            page.write()
+            sys.stderr.flush()
+
+
+class _Live:
+    """Finished calls scroll by; those in flight stay below, each with a spinner and its time."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.live import Live
+
+        self._lock = threading.RLock()
+        self._flying: dict[int, tuple[str, Any]] = {}
+        self._reused: list[str] = []
+        self._printed = Lines()
+        self._console = Console(stderr=True, highlight=False, markup=False, emoji=False)
+        self._live = Live(
+            console=self._console,
+            get_renderable=self._draw,
+            refresh_per_second=10,
+            transient=True,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
+
+    def __enter__(self) -> _Live:
+        self._live.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        with self._lock:
+            self._flush_reused()
+            self._flying.clear()
+            for line in self._printed.rest():
+                self._say(line)
+        self._live.stop()
+
+    def __call__(self, event: Event) -> None:
+        with self._lock:
+            if event.kind == "begin":
+                self._begin(event.data)
+            elif event.kind == "call":
+                self._call(event.data)
+            else:
+                self._flush_reused()
+                for line in self._printed.add(event.data) if event.kind == "output" else [spans(event)]:
+                    self._say(line)
+
+    def _begin(self, data: dict[str, Any]) -> None:
+        from rich.spinner import Spinner
+
+        self._flying[data["order"]] = (clean(str(data["call"])), Spinner("dots", style="cyan"))
+
+    def _call(self, data: dict[str, Any]) -> None:
+        self._flying.pop(data.get("order", 0), None)
+        if data.get("how") in REUSED and not (data.get("error") or data.get("stale") or data.get("drift")):
+            self._reused.append(str(data.get("call", "")))
+            return
+        self._flush_reused()
+        self._say(call_spans(data))
+
+    def _flush_reused(self) -> None:
+        if not self._reused:
+            return
+        more = len(self._reused) - MAX_NAMED
+        named = ", ".join(self._reused[:MAX_NAMED]) + (f" and {more} more" if more > 0 else "")
+        self._reused.clear()
+        self._say(["  ", ("= ", "dim"), named, ("  reused", "dim")])
+
+    def _say(self, line: list[Span]) -> None:
+        if line:
+            self._console.print(_text(line))
+
+    def _draw(self) -> RenderableType:
+        from rich.table import Table
+        from rich.text import Text
+
+        with self._lock:
+            flying = list(self._flying.values())
+        grid = Table.grid(padding=(0, 1))
+        for label, spinner in flying[:MAX_SHOWN]:
+            elapsed = spinner_seconds(spinner, self._console.get_time())
+            grid.add_row(" ", spinner, Text(label, overflow="ellipsis", no_wrap=True), Text(elapsed, style="dim"))
+        if len(flying) > MAX_SHOWN:
+            grid.add_row(" ", "", Text(f"and {len(flying) - MAX_SHOWN} more in flight", style="dim"), "")
+        return grid
+
+
+def spinner_seconds(spinner: Any, now: float) -> str:  # noqa: ANN401 - a rich Spinner, which is not imported here
+    """Return how long a spinner has turned: it starts when first drawn, a tenth of a second after its call at most."""
+    return f"{max(now - (spinner.start_time or now), 0):.1f} s"
+
+
+def _text(line: list[Span]) -> Text:
+    from rich.text import Text
+
+    parts = [(span, "") if isinstance(span, str) else span for span in line]
+    return Text.assemble(*[(clean(text), style) for text, style in parts], overflow="fold")

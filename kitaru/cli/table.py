@@ -1,0 +1,67 @@
+"""The verbs by name, and the page that `kitaru --help` prints.
+
+Owns: which verbs there are, each with its one line, the global options, and what exit statuses mean. Imports nothing,
+so that help costs no more than starting Python. A test holds it against the verb files themselves.
+"""
+
+from __future__ import annotations
+
+GROUPS: dict[str, dict[str, str]] = {
+    "start and carry on": {
+        "init": "Make a project of this directory",
+        "run": "Run a flow",
+        "answer": "Answer a wait, and carry the run on",
+        "resume": "Carry on a run that was interrupted, failed or was answered",
+        "replay": "Branch from a recorded run, with something changed",
+    },
+    "look": {
+        "status": "Show what is running, waiting, interrupted or has failed",
+        "waits": "List the open questions, with what there is to see",
+        "log": "List runs, newest first, or the calls of one run",
+        "show": "Show a run, a call or a wait in full",
+    },
+    "underneath": {
+        "cat-object": "Print a stored value, or its bytes",
+        "rev-parse": "Print the whole id that a revision names",
+        "fsck": "Check every byte of the store",
+        "config": "Read and change the project's settings",
+    },
+}
+
+VERBS: dict[str, str] = {name: line for verbs in GROUPS.values() for name, line in verbs.items()}
+
+OPTIONS: dict[str, str] = {
+    "-C DIR": "Run as if started in DIR",
+    "--version": "Print the version",
+    "--install-completion": "Install completion for this shell",
+    "--show-completion": "Print the completion script of this shell",
+    "-h, --help": "Print this page; `kitaru VERB --help` prints a verb's",
+}
+
+EXIT_STATUSES: dict[int, str] = {
+    0: "done",
+    1: "the run failed, or the disk said no",
+    2: "usage: the command asks for something that cannot be",
+    3: "the run waits for an answer",
+    4: "the store is damaged, or of an unknown format",
+    5: "drift: code or inputs no longer fit the recorded history",
+    6: "already answered",
+    7: "another process executes this run",
+    70: "a bug in kitaru; a traceback says where",
+    130: "interrupted",
+}
+
+
+def help_page() -> str:
+    """Return what `kitaru --help` prints."""
+    parts = ["usage: kitaru [-C DIR] VERB [ARGS]...", "", "Durable execution for Python agents, as git does history."]
+    for title, verbs in GROUPS.items():
+        parts += ["", title, *_rows(verbs)]
+    parts += ["", "options", *_rows(OPTIONS)]
+    parts += ["", "exit status", *_rows({str(code): line for code, line in EXIT_STATUSES.items()})]
+    return "\n".join(parts) + "\n"
+
+
+def _rows(lines: dict[str, str]) -> list[str]:
+    width = max(map(len, lines))
+    return [f"  {name:<{width}}  {line}" for name, line in lines.items()]

@@ -1,0 +1,49 @@
+"""`kitaru cat-object`."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from kitaru.cli.options import Output, OutputOpt
+from kitaru.cli.page import Page, write_json
+from kitaru.cli.value import plain, pretty
+from kitaru.errors import UsageError
+
+
+def cat_object(
+    object_id: Annotated[str, typer.Argument(metavar="ID", help="An object's id, or a unique prefix of it.")],
+    *,
+    raw: Annotated[bool, typer.Option("--raw", help="The stored bytes themselves, whose SHA-256 is the id.")] = False,
+    type_: Annotated[bool, typer.Option("-t", "--type", help="Only the type of the value.")] = False,
+    output: OutputOpt = Output.TEXT,
+) -> None:
+    """Print a stored value, or its bytes."""
+    from kitaru.project import Project
+
+    if raw and (type_ or output is Output.JSON):
+        raise UsageError("--raw prints bytes, and goes with neither -t nor -o json", hint="kitaru cat-object --raw ID")
+    project = Project.open()
+    found = project.find_object(object_id)
+    if raw:
+        sys.stdout.buffer.write(project.raw(found))
+        sys.stdout.buffer.flush()
+        return
+    value = project.value(found)
+    if output is Output.JSON:
+        write_json({"id": found, "type": type_name(value), "value": plain(value)})
+        return
+    page = Page()
+    page.block(type_name(value) if type_ else pretty(value), "")
+    page.write()
+
+
+def type_name(value: object) -> str:
+    """Return a value's type as it is written: `dict`, `decimal:Decimal`, `agents.research:Plan`."""
+    from kitaru.model.encoding import Opaque, RecordedError, class_name
+
+    if isinstance(value, Opaque | RecordedError):
+        return value.class_name
+    return class_name(type(value)).removeprefix("builtins:")

@@ -1,0 +1,73 @@
+"""`kitaru config`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from kitaru.cli.options import Output, OutputOpt
+from kitaru.cli.page import Page, write_json
+from kitaru.config import KEYS, assign, load, read
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None, context_settings={"help_option_names": ["-h", "--help"]})
+
+
+def _names(incomplete: str) -> list[tuple[str, str]]:
+    return [(name, key.help) for name, key in KEYS.items() if name.startswith(incomplete)]
+
+
+KeyArg = Annotated[str, typer.Argument(metavar="KEY", help=f"One of {', '.join(KEYS)}.", autocompletion=_names)]
+
+
+def _file() -> Path:
+    from kitaru.project import Project
+
+    return Project.locate() / ".kitaru" / "config.toml"
+
+
+@app.callback(invoke_without_command=True)
+def config(context: typer.Context) -> None:
+    """Read and change the project's settings; without a word after it, list them."""
+    if context.invoked_subcommand is None:
+        list_()
+
+
+@app.command("get")
+def get(name: KeyArg) -> None:
+    """Print one setting, its default where the file does not set it."""
+    _print(load(_file()).get(name))
+
+
+@app.command("set")
+def set_(name: KeyArg, value: Annotated[str, typer.Argument(metavar="VALUE", help="What to set it to.")]) -> None:
+    """Change one setting, keeping the comments of the file."""
+    assign(_file(), name, value)
+
+
+@app.command("list")
+def list_(*, output: OutputOpt = Output.TEXT) -> None:
+    """List every setting, and which ones the file sets."""
+    file = _file()
+    settings, given = load(file).items(), read(file)
+    if output is Output.JSON:
+        write_json({"settings": dict(settings), "given": sorted(given)})
+        return
+    page = Page()
+    page.table([[name, value, ("" if name in given else "(default)", "dim")] for name, value in settings])
+    page.write()
+
+
+@app.command("path")
+def path() -> None:
+    """Print where the settings are."""
+    _print(str(_file()))
+
+
+def _print(text: str) -> None:
+    page = Page()
+    page.line(text, whole=True)
+    page.write()

@@ -1,0 +1,184 @@
+"""`kitaru log`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from kitaru.cli import complete
+from kitaru.cli.documents import call_json, how_of, run_json, summary_json, wait_json
+from kitaru.cli.graph import Graph
+from kitaru.cli.options import Output, OutputOpt
+from kitaru.cli.page import Page, Span, status_span, write_json
+from kitaru.cli.text import age, duration, one_line, short, since
+
+if TYPE_CHECKING:
+    from kitaru.model.history import CallView, RunState, RunSummary, WaitView
+
+DEFAULT_LIMIT = 20
+_HOW_STYLES = {"failed": "red", "in flight": "cyan", "reused": "dim", "pinned": "magenta"}
+
+
+def log(
+    run: Annotated[
+        str | None,
+        typer.Argument(metavar="[RUN]", help="A run whose calls to list.", autocompletion=complete.runs),
+    ] = None,
+    *,
+    flow: Annotated[str | None, typer.Option("--flow", metavar="NAME", help="Only runs of this flow.")] = None,
+    status: Annotated[str | None, typer.Option("--status", metavar="STATUS", help="Only runs of this status.")] = None,
+    tag: Annotated[
+        list[str], typer.Option("--tag", metavar="TAG", help="Only runs that have this tag; may be repeated.")
+    ] = [],  # noqa: B006 - typer copies defaults, and shows None as a value
+    since_: Annotated[
+        str | None, typer.Option("--since", metavar="WHEN", help="Only runs started since: 7d, 12h, or an ISO date.")
+    ] = None,
+    limit: Annotated[
+        int, typer.Option("-n", "--limit", metavar="N", min=0, help="At most so many runs; 0 for all.")
+    ] = DEFAULT_LIMIT,
+    output: OutputOpt = Output.TEXT,
+) -> None:
+    """List runs, newest first, or the calls of one run.
+
+    Replays are drawn as branches of the run they branched from, where that is in the listing.
+    """
+    from kitaru.project import Project
+
+    project = Project.open()
+    if run is not None:
+        return _calls(project.state(project.find_run(run)), output)
+    now = project.services.clock_us()
+    runs = project.log(
+        flow=flow, status=check_status(status), tags=tag, since_us=since(since_, now) if since_ else None
+    )
+    shown = runs[:limit] if limit else runs
+    if output is Output.JSON:
+        return write_json({"runs": [summary_json(s) for s in shown], "more": len(runs) - len(shown)})
+    return _runs(shown, len(runs) - len(shown), now)
+
+
+def check_status(status: str | None) -> str | None:
+    """Return a status as typed.
+
+    Raises:
+        UsageError: there is no such status.
+    """
+    from kitaru.errors import UsageError
+    from kitaru.model.history import Status
+
+    if status is not None and status not in set(Status):
+        raise UsageError(f"there is no status {status!r}", hint=f"one of {', '.join(Status)}")
+    return status
+
+
+def _runs(runs: list[RunSummary], more: int, now: int) -> None:
+    page = Page()
+    graph = Graph(s.run for s in runs)
+    drawn = [graph.add(s.run, s.source) for s in runs]
+    width = max((len(head) for head, _ in drawn), default=0)
+    flows = max((len(s.flow) for s in runs), default=0)
+    for summary, (head, below) in zip(runs, drawn, strict=True):
+        page.line((f"{head:<{width}} ", "dim"), *run_spans(summary, min(flows, 40), now))
+        for strokes in below:
+            page.line((strokes, "dim"))
+    if more:
+        page.line((f"{more} more; kitaru log -n 0 lists all", "dim"))
+    page.write()
+    if not runs:
+        _nothing()
+
+
+def _nothing() -> None:
+    import sys
+
+    page = Page(sys.stderr)
+    page.line("no runs")
+    page.write()
+
+
+def run_spans(summary: RunSummary, flow_width: int, now: int) -> list[Span]:
+    """Return the line of a run in a listing, less its graph."""
+    line: list[Span] = [
+        (summary.run, "bold"),
+        "  ",
+        status_span(str(summary.status), 11),
+        f"  {summary.flow:<{flow_width}} v{summary.version}",
+        (f"  {age(summary.started, now)}", "dim"),
+    ]
+    if summary.ended:
+        line.append((f"  {duration(summary.ended - summary.started)}", "dim"))
+    line.append((f"  {summary.calls} call{'s' * (summary.calls != 1)}", "dim"))
+    if summary.source:
+        line.append((f"  from {summary.source}", "dim"))
+    line += [(f"  #{tag}", "cyan") for tag in summary.tags]
+    if summary.waits:
+        line.append((f"  waits for {', '.join(summary.waits)}", "yellow"))
+    if summary.error:
+        line.append((f"  {one_line(summary.error)}", "red"))
+    return line
+
+
+def _calls(state: RunState, output: Output) -> None:
+    if output is Output.JSON:
+        return write_json(_document(state))
+    page = Page()
+    page.line(
+        ("run ", ""),
+        (state.run, "bold"),
+        "  ",
+        status_span(str(state.status)),
+        f"  {state.start.flow} v{state.version.get('n', '?')}",
+    )
+    entries: dict[int, list[Span]] = {order: _call_row(c, state.run) for order, c in state.calls.items()}
+    entries |= {order: _wait_row(w) for order, w in state.waits.items()}
+    page.table(entries[order] for order in sorted(entries))
+    return page.write()
+
+
+def _document(state: RunState) -> dict[str, Any]:
+    return {
+        **run_json(state),
+        "calls": [call_json(call, state.run) for call in state.ordered_calls],
+        "waits": [wait_json(wait) for _, wait in sorted(state.waits.items())],
+    }
+
+
+def _call_row(call: CallView, run: str) -> list[Span]:
+    record, how = call.record, how_of(call, run)
+    took = duration(record.at - record.began) if record else ""
+    style = _HOW_STYLES.get(how, "green")
+    return [(f"{call.order:>4}", "dim"), call.label, (how, style), (took, "dim"), _details(call)]
+
+
+def _details(call: CallView) -> Span:
+    record = call.record
+    if record is None:
+        return ""
+    args = ", ".join(f"{name}={short(value)}" for name, value in record.args.items())
+    text = f"({args})"
+    if record.error:
+        text += f" ! {record.error.get('type', '')}: {one_line(str(record.error.get('message', '')), 100)}"
+    else:
+        text += f" -> {short(record.output)}"
+    return text + _marks(call)
+
+
+def _marks(call: CallView) -> str:
+    record = call.record
+    marks = [f"stale: {', '.join(call.stale)}"] if call.stale else []
+    if record and record.mutated:
+        marks.append(f"mutated: {', '.join(record.mutated)}")
+    if record and record.drift:
+        marks.append(f"drift: {record.drift}")
+    if len(call.attempts) > 1:
+        marks.append(f"{len(call.attempts)} attempts")
+    return "".join(f"  [{mark}]" for mark in marks)
+
+
+def _wait_row(wait: WaitView) -> list[Span]:
+    if wait.answer:
+        state, said = "answered", f"-> {short(wait.answer.value)}" + (f" by {wait.answer.by}" if wait.answer.by else "")
+    else:
+        state, said = ("unasked" if wait.closed else "waiting"), one_line(wait.record.question, 100)
+    return [(f"{wait.record.order:>4}", "dim"), wait.label, (state, "yellow" if wait.is_open else "dim"), "", said]

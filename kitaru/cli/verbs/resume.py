@@ -1,0 +1,43 @@
+"""`kitaru resume`."""
+
+from __future__ import annotations
+
+from kitaru.cli.carry import Manner, carry
+from kitaru.cli.options import (
+    AsRecordedOpt,
+    EventsOpt,
+    NoInputOpt,
+    OnDriftOpt,
+    Output,
+    OutputOpt,
+    QuietOpt,
+    RunArg,
+    policy,
+)
+
+
+def resume(
+    run: RunArg,
+    *,
+    on_drift: OnDriftOpt = None,
+    as_recorded: AsRecordedOpt = False,
+    output: OutputOpt = Output.TEXT,
+    quiet: QuietOpt = False,
+    events: EventsOpt = False,
+    no_input: NoInputOpt = False,
+) -> None:
+    """Carry on a run that was interrupted, failed or was answered.
+
+    The same run goes on: what is recorded is not executed again, and a failure that ended it is tried once more.
+    """
+    from kitaru.project import Project
+
+    project = Project.open()
+    found = project.find_run(run)
+    carry(
+        project,
+        lambda observer: project.resume(
+            found, on_drift=policy(on_drift), as_recorded=as_recorded, observer=observer, foreground=True
+        ),
+        Manner(output, quiet, events, no_input),
+    )

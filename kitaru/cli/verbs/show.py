@@ -1,0 +1,130 @@
+"""`kitaru show`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from kitaru.cli import complete
+from kitaru.cli.call_page import call_document, call_page, error, field, values, wait_document, wait_page
+from kitaru.cli.documents import run_json, value_json, values_json
+from kitaru.cli.options import Output, OutputOpt
+from kitaru.cli.page import Page, status_span, write_json
+from kitaru.cli.text import duration, local_time
+from kitaru.errors import UnknownCall
+
+if TYPE_CHECKING:
+    from kitaru.model.history import CallView, RunState, WaitView
+    from kitaru.project import Project
+
+
+def show(
+    revision: Annotated[
+        str,
+        typer.Argument(
+            metavar="RUN[:CALL]",
+            help="A run, or a call or wait of it: @, @:plan, @:fetch#2.",
+            autocompletion=complete.revisions,
+        ),
+    ] = "@",
+    *,
+    output: OutputOpt = Output.TEXT,
+) -> None:
+    """Show a run, a call or a wait in full."""
+    from kitaru.project import Project
+
+    project = Project.open()
+    run, colon, _ = revision.partition(":")
+    if not colon:
+        return _show_run(project, project.state(project.find_run(revision)), output)
+    state, found = _find(project, run or "@", revision)
+    if output is Output.JSON:
+        return write_json(_document(project, state, found))
+    page = Page()
+    _fill(page, project, state, found)
+    return page.write()
+
+
+def _find(project: Project, run: str, revision: str) -> tuple[RunState, CallView | WaitView]:
+    """Find a call, or else a wait of that name: the two are written alike."""
+    try:
+        return project.find_call(revision)
+    except UnknownCall:
+        state = project.state(project.find_run(run))
+        for wait in state.waits.values():
+            if wait.label == revision.partition(":")[2]:
+                return state, wait
+        raise
+
+
+def _document(project: Project, state: RunState, found: CallView | WaitView) -> dict[str, Any]:
+    from kitaru.model.history import WaitView
+
+    return wait_document(project, found) if isinstance(found, WaitView) else call_document(project, state, found)
+
+
+def _fill(page: Page, project: Project, state: RunState, found: CallView | WaitView) -> None:
+    from kitaru.model.history import WaitView
+
+    if isinstance(found, WaitView):
+        wait_page(page, project, state, found)
+    else:
+        call_page(page, project, state, found)
+
+
+def _show_run(project: Project, state: RunState, output: Output) -> None:
+    if output is Output.JSON:
+        return write_json(_run_document(project, state))
+    page, start, end = Page(), state.start, state.end
+    page.line("run ", (state.run, "bold"), "  ", status_span(str(state.status)), whole=True)
+    _facts(page, state)
+    values(page, project, "inputs", start.inputs, state.run)
+    if end and end.output:
+        values(page, project, "result", {"": end.output}, state.run)
+    if end and end.error:
+        error(page, end.error)
+    return page.write()
+
+
+def _run_document(project: Project, state: RunState) -> dict[str, Any]:
+    end = state.end
+    return {
+        **run_json(state),
+        "inputs": values_json(project, state.start.inputs, state.run),
+        "result": value_json(project, end.output, state.run) if end and end.output else None,
+        "calls": len(state.calls),
+        "waits": [wait.label for _, wait in sorted(state.waits.items())],
+        "notes": [{"about": note.about, "data": note.data} for note in state.notes],
+    }
+
+
+def _facts(page: Page, state: RunState) -> None:
+    start, end, origin = state.start, state.end, state.start.origin
+    field(page, "flow", f"{start.flow} v{state.version.get('n', '?')}")
+    field(page, "started", f"{local_time(start.at)} by {origin.get('user', '?')} on {origin.get('host', '?')}")
+    if end:
+        field(page, "ended", f"{local_time(end.at)}, after {duration(end.at - start.at)}")
+    for name, told in _optional(state):
+        if told:
+            field(page, name, told)
+    reused = sum(call.run != state.run for call in state.calls.values())
+    field(page, "calls", f"{len(state.calls)}" + (f", {reused} of them reused" if reused else ""))
+    if state.waits:
+        field(
+            page, "waits", ", ".join(f"{w.label} ({'open' if w.is_open else 'answered'})" for w in state.waits.values())
+        )
+
+
+def _optional(state: RunState) -> list[tuple[str, str]]:
+    start = state.start
+    source = start.source or {}
+    changed = [f"{kind} {name}" for kind, given in start.overrides.items() for name in given]
+    return [
+        ("source", f"branched from {source.get('run')} at call order {state.cut}" if source else ""),
+        ("changed", ", ".join(changed)),
+        ("tags", ", ".join(start.tags)),
+        ("on drift", start.on_drift),
+        ("code", start.code),
+        ("resumed", ", ".join(local_time(r.at) for r in state.resumed)),
+    ]

@@ -1,0 +1,67 @@
+"""`kitaru status`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kitaru.cli.documents import summary_json
+from kitaru.cli.options import Output, OutputOpt
+from kitaru.cli.page import Page, Span, write_json
+from kitaru.cli.text import age, one_line
+
+if TYPE_CHECKING:
+    from kitaru.model.history import RunSummary
+
+RECENT_US = 7 * 86400 * 1_000_000
+"""Failures are shown for a week."""
+
+MAX_FAILED = 5
+
+_SECTIONS = {
+    "running": ("Running:", 'use "kitaru log RUN" to see its calls'),
+    "waiting": (
+        "Waiting for an answer:",
+        'use "kitaru waits" to see the questions, "kitaru answer RUN WAIT VALUE" to answer',
+    ),
+    "interrupted": ("Interrupted:", 'use "kitaru resume RUN" to carry on'),
+    "failed": ("Failed lately:", 'use "kitaru show RUN" to see why, "kitaru resume RUN" to try again'),
+}
+
+
+def status(*, output: OutputOpt = Output.TEXT) -> None:
+    """Show what is running, waiting, interrupted or has failed lately."""
+    from kitaru.project import Project
+
+    project = Project.open()
+    now = project.services.clock_us()
+    runs = project.log()
+    found = {name: [s for s in runs if s.status == name] for name in _SECTIONS}
+    found["failed"] = [s for s in found["failed"] if (s.ended or s.started) >= now - RECENT_US][:MAX_FAILED]
+    if output is Output.JSON:
+        write_json({name: [summary_json(s) for s in section] for name, section in found.items()})
+        return
+    page = Page()
+    page.line(f"project {project.root}", whole=True)
+    for name, section in found.items():
+        if section:
+            _section(page, name, section, now)
+    if not any(found.values()):
+        page.line(f"nothing runs, waits or was interrupted; {len(runs)} run{'s' * (len(runs) != 1)} in all")
+    page.write()
+
+
+def _section(page: Page, name: str, runs: list[RunSummary], now: int) -> None:
+    title, hint = _SECTIONS[name]
+    page.gap()
+    page.line(title)
+    page.line((f"  ({hint})", "dim"), whole=True)
+    for run in runs:
+        page.line("    ", (run.run, "bold"), f"  {run.flow} v{run.version}", *_told(run, now))
+
+
+def _told(run: RunSummary, now: int) -> list[Span]:
+    told: list[Span] = [(f"  {', '.join(run.waits)}", "yellow")] if run.waits else []
+    told.append((f"  {age(run.ended or run.started, now)}", "dim"))
+    if run.error:
+        told.append((f"  {one_line(run.error)}", "red"))
+    return told

@@ -1,0 +1,87 @@
+"""`kitaru waits`."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING, Any
+
+from kitaru.cli.ask import choices_of
+from kitaru.cli.documents import values_json, wait_json
+from kitaru.cli.options import Output, OutputOpt
+from kitaru.cli.page import Page, write_json
+from kitaru.cli.text import age, clean, short
+from kitaru.cli.value import pretty
+
+if TYPE_CHECKING:
+    from kitaru.model.history import WaitView
+    from kitaru.project import OpenWait, Project
+
+MAX_SHOWN_LINES = 12
+
+
+def waits(*, output: OutputOpt = Output.TEXT) -> None:
+    """List the open questions, oldest first, with what there is to see and how to answer."""
+    from kitaru.project import Project
+
+    project = Project.open()
+    found = project.waits()
+    if output is Output.JSON:
+        write_json({"waits": [_document(project, wait) for wait in found]})
+        return
+    page, now = Page(), project.services.clock_us()
+    for wait in found:
+        page.gap()
+        _question(page, project, wait, now)
+    page.write()
+    if not found:
+        _nothing()
+
+
+def _nothing() -> None:
+    import sys
+
+    page = Page(sys.stderr)
+    page.line("no open questions")
+    page.write()
+
+
+def _document(project: Project, wait: OpenWait) -> dict[str, Any]:
+    return {
+        **wait_json(wait.view),
+        "run": wait.state.run,
+        "flow": wait.state.start.flow,
+        "shown": values_json(project, wait.view.record.shown, wait.view.run),
+        "answer_with": answer_line(wait.state.run, wait.view),
+    }
+
+
+def _question(page: Page, project: Project, wait: OpenWait, now: int) -> None:
+    view, state = wait.view, wait.state
+    page.line(
+        (state.run, "bold"),
+        "  ",
+        (view.label, "yellow"),
+        f"  {state.start.flow} v{state.version.get('n', '?')}",
+        (f"  asked {age(view.record.at, now)}", "dim"),
+    )
+    if view.record.question:
+        page.block(view.record.question)
+    for name, object_id in view.record.shown.items():
+        page.line(f"  {name} ", (short(object_id), "dim"), ":")
+        page.block(pretty(project.value(object_id, view.run), MAX_SHOWN_LINES), "    ")
+    page.line(("  answer with: ", "dim"), answer_line(state.run, view), whole=True)
+
+
+def answer_line(run: str, view: WaitView) -> str:
+    """Return the line that answers a wait, its value still to be chosen."""
+    label = clean(view.label)
+    quoted = label if label == shlex.quote(label) or ("#" in label and " " not in label) else shlex.quote(label)
+    return f"kitaru answer {run} {quoted} {_placeholder(view)}"
+
+
+def _placeholder(view: WaitView) -> str:
+    choices = choices_of(view.record.schema)
+    if choices:
+        return "|".join(clean(choice) for choice in choices[:6])
+    kind = str(view.record.schema.get("type", ""))
+    return {"boolean": "true|false", "string": "TEXT", "integer": "NUMBER", "number": "NUMBER"}.get(kind, "JSON")
