@@ -93,7 +93,14 @@ class WaitView:
 
 @dataclass(slots=True, eq=False)
 class RunState:
-    """All that a run's records add up to. `calls` and `waits` are keyed by call order, shared ones included."""
+    """All that a run's records add up to.
+
+    Attributes:
+        calls, waits: keyed by call order, those shared with the source included.
+        head: id of the last record.
+        cut: for a branch, the call order at which it leaves its source, once that is decided.
+        doomed: ids of failed calls' records that ended the run: a resume executes these again.
+    """
 
     run: str
     start: Start
@@ -105,6 +112,7 @@ class RunState:
     end: End | None = None
     head: str | None = None
     cut: int | None = None
+    doomed: set[str] = field(default_factory=set)
 
     @property
     def open_waits(self) -> list[WaitView]:
@@ -210,6 +218,7 @@ def _apply_end(state: RunState, stored: Stored) -> None:
     record = stored.record
     assert isinstance(record, End)  # noqa: S101 - told apart by _APPLY
     state.end = record
+    state.doomed.update(record.failed)
     state.status = Status(record.status)
     for view in state.calls.values():
         view.begun = None
@@ -254,6 +263,7 @@ def fold(run: str, records: Iterable[Stored], base: RunState | None = None) -> R
     if base is not None:
         state.calls = {o: _shared_call(c) for o, c in base.calls.items() if c.record is not None}
         state.waits = {o: _shared_wait(w) for o, w in base.waits.items() if w.answer is not None}
+        state.doomed = set(base.doomed)
         source = first.record.source or {}
         state.cut = source.get("cut")
         if state.cut is not None:

@@ -10,7 +10,7 @@ from collections import deque
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from kitaru.model.history import CallView
     from kitaru.model.records import Call
@@ -71,13 +71,13 @@ class Claims:
             if recorded is None or recorded.key or not recorded.args.keys() < live.keys():
                 continue
             if all(recorded.args.get(name, defaults.get(name)) == digest for name, digest in live.items()):
-                return self._take(view)
+                return self.take(view)
         return None
 
     def next_of(self, scope: str, name: str) -> CallView | None:
         """Take the next record of this name, whatever its arguments were."""
         for view in self.unclaimed(scope, name):
-            return self._take(view)
+            return self.take(view)
         return None
 
     def unclaimed(self, scope: str, name: str) -> list[CallView]:
@@ -88,14 +88,16 @@ class Claims:
         """Return every record still there, in call order."""
         return sorted((v for views in self._by_name.values() for v in views.values()), key=lambda v: v.order)
 
-    def drop_all(self) -> None:
-        """Forget what is left: from here on nothing is shared."""
-        self._by_identity.clear()
-        self._by_name.clear()
-
-    def _take(self, view: CallView) -> CallView:
+    def take(self, view: CallView) -> CallView:
+        """Take one particular record."""
         del self._by_name[view.scope, view.name][view.order]
         return view
+
+    def drop(self, unwanted: Callable[[CallView], bool]) -> None:
+        """Forget the records for which `unwanted` holds."""
+        for view in self.rest():
+            if unwanted(view):
+                self.take(view)
 
 
 def changed_arguments(recorded: Mapping[str, str], live: Mapping[str, str]) -> dict[str, tuple[str | None, str | None]]:

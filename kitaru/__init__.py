@@ -1,0 +1,81 @@
+"""Durable execution for Python agents: git for agent runs.
+
+The public names are these. Each is imported when it is first used, so that `import kitaru` costs nothing.
+Errors, all of them `KitaruError`, are in `kitaru.errors`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from kitaru.api import load, wait
+    from kitaru.errors import KitaruError
+    from kitaru.model.encoding import Opaque, register_serializer
+    from kitaru.model.history import Status
+    from kitaru.project import Project
+    from kitaru.runtime.artifacts import log, save
+    from kitaru.runtime.context import current_call
+    from kitaru.runtime.decorators import Checkpoint, Flow, checkpoint, flow
+    from kitaru.runtime.handle import FlowHandle
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Checkpoint",
+    "Flow",
+    "FlowHandle",
+    "KitaruError",
+    "Opaque",
+    "Project",
+    "Status",
+    "__version__",
+    "checkpoint",
+    "current_call",
+    "flow",
+    "load",
+    "log",
+    "register_serializer",
+    "save",
+    "wait",
+]
+
+_HOMES = {
+    "Checkpoint": "kitaru.runtime.decorators",
+    "Flow": "kitaru.runtime.decorators",
+    "FlowHandle": "kitaru.runtime.handle",
+    "KitaruError": "kitaru.errors",
+    "Opaque": "kitaru.model.encoding",
+    "Project": "kitaru.project",
+    "Status": "kitaru.model.history",
+    "checkpoint": "kitaru.runtime.decorators",
+    "current_call": "kitaru.runtime.context",
+    "flow": "kitaru.runtime.decorators",
+    "load": "kitaru.api",
+    "log": "kitaru.runtime.artifacts",
+    "register_serializer": "kitaru.model.encoding",
+    "save": "kitaru.runtime.artifacts",
+    "wait": "kitaru.api",
+}
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - any public name
+    if name not in _HOMES:
+        raise AttributeError(f"module 'kitaru' has no attribute {name!r}")
+    from importlib import import_module
+
+    home = import_module(_HOMES[name])
+    if name in ("flow", "Flow"):
+        home.start_flow = _start
+    value = globals()[name] = getattr(home, name)
+    return value
+
+
+def _start(flow: Any, inputs: Any) -> Any:  # noqa: ANN401 - typed where it is called, in Flow.run
+    from kitaru.project import Project
+
+    return Project.start(flow, inputs)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

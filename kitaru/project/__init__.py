@@ -1,0 +1,8 @@
+"""The verbs of a project: what the command line, the terminal UI and Python programs call.
+
+Owns: `Project`. Shows nothing; every other module of this package is private to it.
+"""
+
+from kitaru.project.project import OpenWait, Project
+
+__all__ = ["OpenWait", "Project"]

@@ -1,0 +1,470 @@
+"""The verbs: what the command line, the terminal UI and Python programs ask of a project.
+
+Owns: finding a project, and one method per verb. It decides what a verb decides, and shows nothing. The real clock,
+randomness and user come in here, and nowhere else.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+import socket
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kitaru.config import Config
+from kitaru.config import load as load_config
+from kitaru.errors import NotAProject, RunHeld, UnknownCall
+from kitaru.model.history import RunState, RunSummary, Status, WaitView, live_status
+from kitaru.model.ids import parse_revision
+from kitaru.project import finding, places
+from kitaru.project.answering import Answering
+from kitaru.store.states import run_state
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from kitaru.model.history import CallView
+    from kitaru.model.lineage import Lineage
+    from kitaru.runtime.decorators import Flow
+    from kitaru.runtime.engine import Outcome
+    from kitaru.runtime.events import Observer, Services
+    from kitaru.runtime.handle import FlowHandle
+    from kitaru.runtime.runner import Options, Prepared, Runner
+    from kitaru.store.check import Report
+    from kitaru.store.repository import Repository
+
+ANSWER_POLL_S = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class OpenWait:
+    """A question that waits for an answer, and the run that asks it."""
+
+    state: RunState
+    view: WaitView
+
+
+def real_services(config: Config) -> Services:
+    """Return the clock, randomness and user of this machine."""
+    from kitaru.runtime.events import Services
+
+    return Services(
+        clock_us=lambda: time.time_ns() // 1000,
+        random_bytes=os.urandom,
+        user=config.user_name or _login(),
+        host=socket.gethostname(),
+        pid=os.getpid(),
+    )
+
+
+def _login() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return ""
+
+
+class Project:
+    """A directory with a `.kitaru/` in it. Open one with `Project.open()` or make one with `Project.init()`.
+
+    Args:
+        root: the directory.
+        repo: its store.
+        config: its settings.
+        services: clock, randomness and user; the machine's own by default.
+    """
+
+    def __init__(self, root: Path, repo: Repository, config: Config, services: Services | None = None) -> None:
+        self.root, self.repo, self.config = root, repo, config
+        self._services = services
+        self._runner: Runner | None = None
+
+    # -- finding a project ---------------------------------------------------------------------------------------
+
+    @classmethod
+    def init(cls, directory: Path | str | None = None) -> Project:
+        """Make a project of a directory (the current one by default), from the template.
+
+        Raises:
+            ProjectExists: it is one already.
+            StoreError: it cannot be written.
+        """
+        root = Path(directory or ".").absolute()
+        places.lay_down(root)
+        return cls.open(root)
+
+    @classmethod
+    def open(cls, directory: Path | str | None = None, *, services: Services | None = None) -> Project:
+        """Open the project of a directory (the current one by default) or of the nearest parent that is one.
+
+        `KITARU_DIR` names the project's directory instead, as `GIT_DIR` does for git.
+
+        Raises:
+            NotAProject: none of them has a `.kitaru/`.
+            UnknownFormat: the store was written by a Kitaru that this one does not understand.
+        """
+        root = places.find_root(directory)
+        config = load_config(root / places.STORE / "config.toml")
+        return cls(root, places.open_repository(root, durable=config.durability != "process-crash"), config, services)
+
+    @classmethod
+    def of_flow(cls, flow: Flow[Any, Any]) -> Project:
+        """Open the project that a flow started from Python belongs to: of the current directory, or of its file."""
+        try:
+            return cls.open()
+        except NotAProject:
+            file = Path(flow.fn.__code__.co_filename)
+            if not file.is_file():
+                raise
+            return cls.open(file.absolute().parent)
+
+    @classmethod
+    def start(cls, flow: Flow[Any, Any], inputs: Mapping[str, Any]) -> FlowHandle[Any]:
+        """Start a flow from Python, in the project it belongs to: what `flow.run()` does."""
+        return cls.of_flow(flow).run(flow, inputs)
+
+    @property
+    def services(self) -> Services:
+        """Clock, randomness, user."""
+        if self._services is None:
+            self._services = real_services(self.config)
+        return self._services
+
+    @property
+    def runner(self) -> Runner:
+        """What prepares runs; made when first needed, for reading verbs do without."""
+        if self._runner is None:
+            from kitaru.runtime.runner import Runner
+
+            self._runner = Runner(self.repo, self.root, self.services, self.config.on_drift, None)
+        return self._runner
+
+    # -- executing -------------------------------------------------------------------------------------------------
+
+    def run(
+        self,
+        target: str | Flow[Any, Any],
+        inputs: Mapping[str, Any],
+        *,
+        text: bool = False,
+        documents: Mapping[str, Any] | None = None,
+        tags: Iterable[str] = (),
+        on_drift: str = "",
+        observer: Observer | None = None,
+        foreground: bool = False,
+    ) -> FlowHandle[Any]:
+        """Start a run.
+
+        Args:
+            target: a flow, or `FILE.py:flow`.
+            inputs: parameter name to value.
+            text: strings among the inputs were typed, and are parsed by the flow's annotations.
+            documents: more inputs, read from JSON.
+            tags: names to find the run by.
+            on_drift: policy for the whole run: `stop`, `new`, `reuse`, or empty for the flow's own.
+            observer: told what happens.
+            foreground: execute on this thread, to the end; by default a thread of its own does.
+
+        Raises:
+            UsageError: no such flow, or inputs that do not fit.
+            CodeUnloadable: its file cannot be imported.
+        """
+        options = self._options(on_drift, observer, tags=tags)
+        prepared = self.runner.start(target, inputs, options, text=text, documents=documents)
+        return self._handle(prepared, options, foreground=foreground)
+
+    def resume(
+        self,
+        run: str,
+        *,
+        on_drift: str = "",
+        as_recorded: bool = False,
+        observer: Observer | None = None,
+        foreground: bool = False,
+    ) -> FlowHandle[Any]:
+        """Carry a run on: what is recorded is not executed again.
+
+        Args:
+            run: any revision that names it.
+            as_recorded: run the code that the run recorded, not the working tree.
+
+        Raises:
+            RunHeld: another process executes it.
+            CodeUnloadable: its code cannot be imported; the run is as it was.
+            RunFailed: it is over.
+        """
+        options = self._options(on_drift, observer, as_recorded=as_recorded)
+        return self._handle(self.runner.resume(self.find_run(run), options), options, foreground=foreground)
+
+    def replay(
+        self,
+        run: str = "@",
+        *,
+        from_: str | None = None,
+        args: Mapping[str, Any] | None = None,
+        set: Mapping[str, Any] | None = None,
+        answers: Mapping[str, Any] | None = None,
+        text: bool = False,
+        tags: Iterable[str] = (),
+        on_drift: str = "",
+        as_recorded: bool = False,
+        observer: Observer | None = None,
+        foreground: bool = False,
+    ) -> FlowHandle[Any]:
+        """Start a new run that branches from another one and shares all before the branch.
+
+        Args:
+            run: any revision that names the source.
+            from_: a call (`fetch`, `fetch#2`) or wait to branch at; all before it is kept, even where inputs changed.
+                Without it, the branch is at the failure, or at the first call that the changes reach.
+            args: flow inputs to change.
+            set: call to the output it is to have instead of executing.
+            answers: wait to its answer.
+            text: values are JSON or plain text, as typed.
+
+        Raises:
+            UsageError: an unknown run, call, input or value, or nothing to change.
+            CodeUnloadable: the code cannot be imported.
+        """
+        options = self._options(on_drift, observer, as_recorded=as_recorded, tags=tags)
+        prepared = self.runner.replay(
+            self.find_run(run),
+            options,
+            from_=from_,
+            args=args or {},
+            sets=set or {},
+            answers=answers or {},
+            text=text,
+        )
+        return self._handle(prepared, options, foreground=foreground)
+
+    def answer(
+        self,
+        run: str,
+        wait: str | None,
+        value: Any,  # noqa: ANN401 - whatever the schema says
+        *,
+        text: bool = False,
+        by: str = "",
+        note: str = "",
+        resume: bool = True,
+        observer: Observer | None = None,
+        foreground: bool = False,
+    ) -> FlowHandle[Any]:
+        """Answer a wait, once and for all, and carry its run on.
+
+        Args:
+            run: any revision that names it.
+            wait: the wait's name; None where it has only one open.
+            value: the answer; `text` says that it is JSON or plain text, as typed.
+            by: who answers; the project's user by default.
+            resume: carry the run on afterwards.
+
+        Raises:
+            UnknownWait: no open wait of that name.
+            InvalidAnswer: the answer does not fit the schema; nothing was recorded.
+            AlreadyAnswered: somebody answered first; says who, when and what.
+        """
+        state = self.state(self.find_run(run))
+        answering = Answering(self.repo, self.runner.values, self.value, self.services.clock_us)
+        view = answering.open_wait(state, wait)
+        answering.record(state.run, view, value, text=text, by=by or self.services.user, note=note)
+        if not resume:
+            return self._finished(state.run)
+        return self._carry_on(state.run, view, self._options("", observer), foreground=foreground)
+
+    def _carry_on(self, run: str, view: WaitView, options: Options, *, foreground: bool) -> FlowHandle[Any]:
+        """Resume a run, or stay until whoever holds it has taken the answer."""
+        while True:
+            try:
+                prepared = self.runner.resume(run, options)
+                return self._handle(prepared, options, foreground=foreground)
+            except RunHeld:
+                waits = self.state(run).waits.values()
+                if any(w.id == view.id and w.answer is not None for w in waits):
+                    return self._finished(run)
+                time.sleep(ANSWER_POLL_S)
+
+    def _options(
+        self, on_drift: str, observer: Observer | None, *, as_recorded: bool = False, tags: Iterable[str] = ()
+    ) -> Options:
+        from kitaru.runtime.decorators import check_policy
+        from kitaru.runtime.runner import Options
+
+        return Options(check_policy(on_drift), as_recorded, tuple(tags), observer)
+
+    def _handle(self, prepared: Prepared, options: Options, *, foreground: bool) -> FlowHandle[Any]:
+        from kitaru.runtime.handle import FlowHandle
+
+        engine = prepared.engine
+        handle: FlowHandle[Any] = FlowHandle(
+            engine.run,
+            lambda: self._execute(prepared, options),
+            lambda: self.state(engine.run).status,
+            lambda: engine.stop(engine.interrupted()) and None,
+        )
+        return handle.finish() if foreground else handle.start()
+
+    def _execute(self, prepared: Prepared, options: Options) -> Outcome:
+        """Execute a run; where it stops at a wait, look once more whether the answer came meanwhile."""
+        outcome = prepared.execute()
+        while outcome.status is Status.WAITING and self._answer_came(outcome.run):
+            try:
+                prepared = self.runner.resume(outcome.run, options)
+            except RunHeld:
+                break
+            outcome = prepared.execute()
+        return outcome
+
+    def _answer_came(self, run: str) -> bool:
+        waits = self.state(run).open_waits
+        return any(self.repo.answer(run, w.record.digest) is not None for w in waits)
+
+    def _finished(self, run: str) -> FlowHandle[Any]:
+        """Return a handle for a run that this process does not execute."""
+        from kitaru.runtime.engine import Outcome
+        from kitaru.runtime.handle import FlowHandle
+
+        def tell() -> Outcome:
+            state = self.state(run)
+            value = self.value(state.end.output, run) if state.end and state.end.output else None
+            return Outcome(run, state.status, value)
+
+        handle: FlowHandle[Any] = FlowHandle(run, tell, lambda: self.state(run).status, lambda: None)
+        return handle.finish()
+
+    # -- finding ---------------------------------------------------------------------------------------------------
+
+    def find_run(self, text: str) -> str:
+        """Return the id of the run that a revision names: `@`, `@~2`, an id, or a unique prefix.
+
+        Raises:
+            BadRevision, UnknownRun, AmbiguousRevision
+        """
+        return finding.find_run(self.repo, text, lambda: [s.run for s in self._summaries()])
+
+    def find_call(self, text: str) -> tuple[RunState, CallView]:
+        """Return the call that a revision names, `RUN:call` or `RUN:call#2`, with its run; raises also UnknownCall."""
+        state = self.state(self.find_run(text))
+        wanted = parse_revision(text).call
+        if wanted is None:
+            raise UnknownCall(state.run, "", [c.label for c in state.ordered_calls])
+        return state, finding.find_call(state, wanted)
+
+    def find_wait(self, text: str) -> tuple[RunState, WaitView] | None:
+        """Return the wait that a revision names, with its run, or None where it names no wait."""
+        state = self.state(self.find_run(text))
+        wanted = parse_revision(text).call
+        view = finding.find_wait(state, wanted) if wanted is not None else None
+        return (state, view) if view is not None else None
+
+    def find_object(self, prefix: str) -> str:
+        """Return the whole id of an object from a unique prefix; raises UnknownObject, AmbiguousRevision."""
+        return finding.find_object(self.repo, prefix)
+
+    def rev_parse(self, text: str) -> str:
+        """Return the run id, the record id of a call or wait, or the object id that a revision names."""
+        return finding.rev_parse(self.repo, text, self.find_run, self.state)
+
+    # -- reading ---------------------------------------------------------------------------------------------------
+
+    def log(
+        self,
+        *,
+        flow: str | None = None,
+        status: str | None = None,
+        tags: Iterable[str] = (),
+        since_us: int | None = None,
+        limit: int | None = None,
+    ) -> list[RunSummary]:
+        """Return summaries of runs, newest first, with their live status.
+
+        Args:
+            flow: only runs of this flow.
+            status: only runs that stand so now.
+            tags: only runs that have all of these.
+            since_us: only runs started at or after this, microseconds since 1970 UTC.
+            limit: at most so many.
+        """
+        wanted = frozenset(tags)
+        found = []
+        for summary in self._summaries():
+            if (flow and summary.flow != flow) or not wanted.issubset(summary.tags):
+                continue
+            if since_us is not None and summary.started < since_us:
+                continue
+            live = self._live(summary)
+            if status is None or live.status == status:
+                found.append(live)
+                if limit is not None and len(found) >= limit:
+                    break
+        return found
+
+    def _summaries(self) -> list[RunSummary]:
+        from kitaru.store.catalog import Catalog
+
+        return Catalog(self.repo).summaries()
+
+    def _live(self, summary: RunSummary) -> RunSummary:
+        if summary.status != Status.RUNNING:
+            return summary
+        from dataclasses import replace
+
+        return replace(summary, status=live_status(Status.RUNNING, held=self.repo.is_held(summary.run)))
+
+    def state(self, run: str) -> RunState:
+        """Return all that is recorded of a run, by its whole id; `status` is the live one.
+
+        Raises:
+            UnknownRun: there is no such run.
+            Damaged: what is stored is not what was written.
+        """
+        state, _ = run_state(self.repo, run)
+        if state.status is Status.RUNNING:
+            state.status = live_status(state.status, held=self.repo.is_held(run))
+        return state
+
+    def waits(self) -> list[OpenWait]:
+        """Return the open waits of all runs, oldest first."""
+        states = [self.state(s.run) for s in self._summaries() if s.waits]
+        found = [OpenWait(state, view) for state in states for view in state.open_waits]
+        return sorted(found, key=lambda w: w.view.record.at)
+
+    def value(self, object_id: str, run: str | None = None) -> object:
+        """Return the value of an object, for showing: classes that are not loaded come as `Opaque` records.
+
+        Args:
+            run: where to look first.
+
+        Raises:
+            UnknownObject, Damaged
+        """
+        runs = run_state(self.repo, run)[1] if run else []
+        return self.runner.values.decoder(runs, opaque=True).decode(object_id)
+
+    def raw(self, object_id: str) -> bytes:
+        """Return the bytes of an object, whose SHA-256 is its id; raises UnknownObject, Damaged."""
+        return self.repo.object(object_id)
+
+    def version(self, recorded: dict[str, Any]) -> dict[str, Any]:
+        """Return a flow version as a record names it: entry, files, inputs' schema, environment, git state."""
+        return self.runner.versions.describe(recorded)
+
+    def lineage(self, state: RunState, call: CallView) -> Lineage:
+        """Return where a call's arguments came from and where its output went."""
+        from kitaru.model.lineage import is_trivial, lineage
+
+        return lineage(state, call, lambda object_id: is_trivial(self.repo.object(object_id, [state.run])))
+
+    def holder(self, run: str) -> str:
+        """Return which process executes a run, as far as it can be told."""
+        return self.repo.holder(run)
+
+    def check(self) -> Report:
+        """Check everything in the store: hashes, checksums, chains, references, names."""
+        from kitaru.store.check import check
+
+        return check(self.repo)

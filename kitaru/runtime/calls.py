@@ -1,0 +1,308 @@
+"""One call of a checkpoint in a run: matched to the record, or executed and recorded.
+
+Owns: a call's way from arguments to result, in the order match, execute, record. Which record fits is
+`model.matching`, what may be shared is `runtime.plan`, what drift does is `runtime.drift`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any
+
+from kitaru.errors import Unencodable, UsageError
+from kitaru.model.ids import display_call
+from kitaru.model.matching import Identity, identity, identity_of
+from kitaru.model.records import Call, Note, Stored
+from kitaru.runtime.context import ActiveCall, active_call
+from kitaru.runtime.drift import decide
+from kitaru.runtime.stopping import RunStopped
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from kitaru.model.history import CallView
+    from kitaru.runtime.decorators import Checkpoint
+    from kitaru.runtime.engine import Engine
+
+MAIN_SCOPE = ""
+"""The scope of calls that the body itself makes, in its own thread."""
+
+_IMMUTABLE = frozenset({int, str, bool, float, complex, bytes, type(None), range})
+"""Types that a checkpoint cannot change in place."""
+
+MAX_REMEMBERED_FAILURES = 256
+
+
+class Asked:
+    """A live call before it is decided: its arguments by id, and the objects that recording it would write."""
+
+    __slots__ = ("args", "bound", "checkpoint", "identity", "key", "kwargs", "objects", "positional")
+
+    def __init__(
+        self, engine: Engine, checkpoint: Checkpoint[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    ) -> None:
+        self.checkpoint = checkpoint
+        self.positional, self.kwargs = args, kwargs
+        self.bound = checkpoint.binder.bind(args, kwargs)
+        self.objects: list[tuple[str, bytes]] = []
+        self.args: dict[str, str] = {}
+        values, known = engine.values, engine.writer.known
+        ignored, receiver = checkpoint.ignore, checkpoint.receiver
+        for name, value in self.bound.items():
+            if name not in ignored:
+                encode = values.encode_receiver if name == receiver else values.encode
+                encoded = encode(value, known, name)
+                self.args[name] = encoded.id
+                self.objects += encoded.objects
+        self.key = ""
+        if checkpoint.key is not None:
+            encoded = values.encode(checkpoint.key(*args, **kwargs), known, "key")
+            self.key = encoded.id
+            self.objects += encoded.objects
+        self.identity: Identity = identity(MAIN_SCOPE, checkpoint.name, self.args, self.key)
+
+
+class Calls:
+    """The calls of one execution of a run."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._decoder = engine.values.decoder(engine.plan.runs)
+        self._failures: dict[int, tuple[BaseException, str]] = {}
+        self._defaults: dict[int, dict[str, str]] = {}
+        self.last_output: tuple[str, str] | None = None
+        """Label and value id of what the call before this gave: what a wait shows."""
+
+    def call(self, checkpoint: Checkpoint[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:  # noqa: ANN401 - what the checkpoint returns
+        """Return a call's recorded result, or that of executing it now; raise its recorded or live exception.
+
+        Raises:
+            Unencodable: an argument or the result cannot be stored.
+            RunStopped: the run stops here.
+        """
+        self._engine.check_latch()
+        asked = Asked(self._engine, checkpoint, args, kwargs)
+        nth = self._engine.plan.made(checkpoint.name)
+        view = self._take(asked, nth)
+        if view is not None and not isinstance(view, str):
+            return self._recorded(view)
+        return self._execute(asked, self._fresh(asked, drift=view or ""))
+
+    # -- matching ------------------------------------------------------------------------------------------------
+
+    def _take(self, asked: Asked, nth: int) -> CallView | str | None:
+        """Return the record this call takes, or None to execute it, or the policy by which drift executes it."""
+        plan, name = self._engine.plan, asked.checkpoint.name
+        view = plan.claims.exact(asked.identity)
+        if view is None and not asked.key and plan.claims.unclaimed(MAIN_SCOPE, name):
+            view = plan.claims.defaulted(asked.identity, self._default_ids(asked.checkpoint))
+        pinned = self._pinned(name, nth)
+        if pinned is not None and (view is None or view.run != self._engine.run):
+            return self._pin(asked, view, pinned)
+        if view is None:
+            return self._unmatched(asked, nth)
+        plan.claimed(view, view.order)
+        return view
+
+    def _unmatched(self, asked: Asked, nth: int) -> CallView | str | None:
+        plan, name = self._engine.plan, asked.checkpoint.name
+        if plan.dynamic:
+            self.branch()
+            return None
+        kept = plan.next_kept(name)
+        if kept is not None:
+            self._note_stale(asked, kept)
+            return kept
+        plan.reached_branch(name)
+        return decide(self._engine, asked, nth)
+
+    def _note_stale(self, asked: Asked, kept: CallView) -> None:
+        """Record that `--from` kept a call although its inputs changed."""
+        recorded = kept.record.args if kept.record else {}
+        kept.stale = [n for n in {**recorded, **asked.args} if recorded.get(n) != asked.args.get(n)] or ["key"]
+        self._engine.commit(Note(self._engine.now(), "stale", {"order": kept.order, "args": kept.stale}))
+
+    def _pinned(self, name: str, nth: int) -> str | None:
+        try:
+            return self._engine.plan.overrides.pinned(name, nth)
+        except UsageError as error:
+            raise self._engine.stop(error) from None
+
+    def _pin(self, asked: Asked, view: CallView | None, output: str) -> CallView:
+        """Record a call whose output `--set` gave, in the place of the call it stands for."""
+        engine, plan = self._engine, self._engine.plan
+        view = view or plan.next_shared(asked.checkpoint.name)
+        if plan.dynamic:
+            self.branch(view.order if view is not None else None)
+        record = self._fresh(asked, place=(view.order, view.occurrence) if view is not None else None)
+        record.began = record.at = engine.now()
+        record.how, record.output = "pinned", output
+        engine.commit(record, asked.objects)
+        return engine.state.calls[record.order]
+
+    def branch(self, at: int | None = None) -> None:
+        """Leave the source, at the first call that does not match; `at` is the order of a pinned one."""
+        engine = self._engine
+        cut = engine.plan.branch(at)
+        engine.commit(Note(engine.now(), "branched", {"cut": cut}))
+        engine.plan.recount(engine.state)
+        engine.emit("branched", cut=cut)
+
+    def _fresh(self, asked: Asked, *, drift: str = "", place: tuple[int, int] | None = None) -> Call:
+        checkpoint = asked.checkpoint
+        order, occurrence = place or self._engine.plan.place(checkpoint.name, asked.identity)
+        return Call(
+            0,
+            name=checkpoint.name,
+            order=order,
+            began=0,
+            occurrence=occurrence,
+            key=asked.key,
+            args=asked.args,
+            code=checkpoint.code,
+            drift=drift,
+        )
+
+    def _default_ids(self, checkpoint: Checkpoint[..., Any]) -> dict[str, str]:
+        found = self._defaults.get(id(checkpoint))
+        if found is None:
+            found = self._defaults[id(checkpoint)] = {}
+            for name, default in checkpoint.binder.defaults.items():
+                try:
+                    found[name] = self._engine.values.encoder.digest(default)
+                except Unencodable:
+                    continue
+        return found
+
+    # -- a recorded result -----------------------------------------------------------------------------------------
+
+    def _recorded(self, view: CallView) -> Any:  # noqa: ANN401 - whatever was recorded
+        record = view.record
+        assert record is not None  # noqa: S101 - only finished calls are claimed
+        if self._engine.observer is not None:
+            shared = "recorded" if view.run == self._engine.run else "shared"
+            self._tell(view.label, record, "pinned" if record.how == "pinned" else shared, view.stale)
+        if record.error is not None:
+            error = self._engine.values.rebuild_error(record.error, self._engine.plan.runs)
+            self._remember_failure(error, view.id)
+            raise error
+        assert record.output is not None  # noqa: S101 - a call without an error has an output
+        self.last_output = (view.label, record.output)
+        return self._decoder.decode(record.output)
+
+    # -- executing ---------------------------------------------------------------------------------------------------
+
+    def _execute(self, asked: Asked, record: Call) -> Any:  # noqa: ANN401 - whatever the function returns
+        engine = self._engine
+        active = self._begin(record)
+        token = active_call.set(active)
+        try:
+            value = asked.checkpoint.fn(*asked.positional, **asked.kwargs)
+            encoded = engine.values.encode(value, engine.writer.known, f"the result of {record.name}")
+        except (RunStopped, GeneratorExit):
+            raise
+        except KeyboardInterrupt:
+            raise engine.stop(engine.interrupted()) from None
+        except BaseException as error:
+            self._finish_failed(asked, record, active, error)
+            raise
+        finally:
+            active_call.reset(token)
+            engine.in_flight.remove(active)
+        record.output = encoded.id
+        self._finish(asked, record, active, encoded.objects)
+        return value
+
+    def _begin(self, record: Call) -> ActiveCall:
+        engine = self._engine
+        record.began = engine.now()
+        view = engine.state.calls.get(record.order)
+        attempt = 1 + (len(view.attempts) if view is not None else 0)
+        active = ActiveCall(
+            engine.run, record.name, record.order, record.occurrence, record.began, attempt, lambda: self._key(record)
+        )
+        if engine.observer is not None:
+            engine.emit(
+                "begin", call=display_call(record.name, record.occurrence), name=record.name, order=record.order
+            )
+        engine.in_flight.add(active)
+        return active
+
+    def _finish(self, asked: Asked, record: Call, active: ActiveCall, objects: list[tuple[str, bytes]]) -> Stored:
+        record.mutated = self._mutated(asked)
+        gathered = asked.objects + objects
+        for name, encoded in active.saved.items():
+            record.saved[name] = encoded.id
+            gathered += encoded.objects
+        if active.metadata:
+            record.metadata = self._also(active.metadata, "kitaru.log()", gathered)
+        if active.output:
+            record.logs = self._also(active.output, "its output", gathered)
+        record.at = self._engine.now()
+        self._engine.in_flight.remove(active)
+        stored = self._engine.commit(record, gathered)
+        label = display_call(record.name, record.occurrence)
+        if record.output is not None:
+            self.last_output = (label, record.output)
+        if self._engine.observer is not None:
+            self._tell(label, record, "ran", [])
+        return stored
+
+    def _also(self, value: object, path: str, objects: list[tuple[str, bytes]]) -> str:
+        encoded = self._engine.values.encode(value, self._engine.writer.known, path)
+        objects += encoded.objects
+        return encoded.id
+
+    def _finish_failed(self, asked: Asked, record: Call, active: ActiveCall, error: BaseException) -> None:
+        record.error, encoded = self._engine.values.describe_error(error, self._engine.writer.known)
+        stored = self._finish(asked, record, active, encoded.objects if encoded is not None else [])
+        self._remember_failure(error, stored.id)
+
+    def _mutated(self, asked: Asked) -> list[str]:
+        """Return the arguments that the function changed in place: a resumed run would not see the change."""
+        changed = []
+        for name, before in asked.args.items():
+            value = asked.bound[name]
+            if type(value) in _IMMUTABLE:
+                continue
+            encode = self._engine.values.encode_receiver if name == asked.checkpoint.receiver else None
+            try:
+                after = encode(value, (), name).id if encode else self._engine.values.encoder.digest(value)
+            except Unencodable:
+                after = ""
+            if after != before:
+                changed.append(name)
+        return changed
+
+    def _key(self, record: Call) -> str:
+        """Return the call's idempotency key: from its identity and its count among equal ones, never its position."""
+        wanted = identity_of(record)
+        earlier = (v for v in self._engine.state.calls.values() if v.record is not None and v.order < record.order)
+        nth = sum(1 for v in earlier if v.record is not None and identity_of(v.record) == wanted)
+        return hashlib.sha256(f"{self._engine.run}\n{wanted}\n{nth}".encode()).hexdigest()[:32]
+
+    def _remember_failure(self, error: BaseException, record: str) -> None:
+        if len(self._failures) >= MAX_REMEMBERED_FAILURES:
+            self._failures.pop(next(iter(self._failures)))
+        self._failures[id(error)] = (error, record)
+
+    def failed_record(self, error: BaseException) -> list[str]:
+        """Return the id of the record of the call that raised this exception, if one did."""
+        found = self._failures.get(id(error))
+        return [found[1]] if found is not None and found[0] is error else []
+
+    def _tell(self, label: str, record: Call, how: str, stale: list[str]) -> None:
+        error = record.error and {"type": record.error["type"], "message": record.error["message"]}
+        self._engine.emit(
+            "call",
+            call=label,
+            name=record.name,
+            order=record.order,
+            how=how,
+            duration_us=record.at - record.began,
+            output=record.output,
+            error=error,
+            stale=stale,
+            mutated=record.mutated,
+            drift=record.drift,
+        )

@@ -1,0 +1,80 @@
+"""Drift: a live call that has no record, made while records of its name are left.
+
+Owns: which policy applies, what is recorded about it, and the words that show the difference. What counts as drift is
+`model.matching` and `runtime.calls`; a call comes here before it executes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kitaru.errors import Drift, KitaruError
+from kitaru.model.ids import display_call
+from kitaru.model.matching import changed_arguments
+from kitaru.model.records import Note
+
+if TYPE_CHECKING:
+    from kitaru.model.history import CallView
+    from kitaru.runtime.calls import Asked
+    from kitaru.runtime.engine import Engine
+
+SHOWN_CHARS = 120
+
+
+def decide(engine: Engine, asked: Asked, nth: int) -> CallView | str | None:
+    """Decide on an unmatched call: None where it is simply new, `"new"` to execute it, or a record to take.
+
+    Args:
+        nth: the how-manieth call of its name this is in this execution.
+
+    Raises:
+        RunStopped: the policy is `stop`.
+    """
+    checkpoint, plan = asked.checkpoint, engine.plan
+    left = plan.claims.unclaimed(asked.identity[0], checkpoint.name)
+    if not left:
+        return None
+    policy = engine.on_drift or checkpoint.on_drift or engine.flow_on_drift or "stop"
+    label = display_call(checkpoint.name, nth)
+    difference = describe(engine, left[0], asked)
+    engine.commit(
+        Note(engine.now(), "drift", {"call": label, "policy": policy, "difference": difference, "near": left[0].label})
+    )
+    engine.emit("drift", call=label, policy=policy, text=difference)
+    if policy == "reuse":
+        return plan.claims.take(left[0])
+    if policy == "new":
+        return "new"
+    raise engine.stop(
+        Drift(
+            f"run {engine.run} drifted at {label}, which was not executed: {difference}, compared with the recorded "
+            f"{left[0].label}",
+            hint=f"undo the change, or kitaru resume {engine.run} --on-drift new (execute it) "
+            "| reuse (take the recorded result)",
+        )
+    )
+
+
+def describe(engine: Engine, view: CallView, asked: Asked) -> str:
+    """Return what differs between a recorded call's arguments and a live call's, in words."""
+    parts = []
+    for name, (was, now) in changed_arguments(view.record.args if view.record else {}, asked.args).items():
+        if was is None:
+            parts.append(f"{name} is a new argument, {_short(asked.bound[name])}")
+        elif now is None:
+            parts.append(f"{name} is no longer an argument")
+        else:
+            parts.append(f"{name} was {_recorded(engine, was)}, is now {_short(asked.bound[name])}")
+    return "; ".join(parts) or "its key changed"
+
+
+def _recorded(engine: Engine, object_id: str) -> str:
+    try:
+        return _short(engine.values.decoder(engine.plan.runs, opaque=True).decode(object_id))
+    except KitaruError:
+        return object_id[:12]
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= SHOWN_CHARS else f"{text[: SHOWN_CHARS - 3]}..."

@@ -1,0 +1,244 @@
+"""One run executing: from a body to an outcome, by way of calls and waits.
+
+Owns: the run as a whole, the one place where records are committed and events told, and the latch that makes a stop
+final. How a call is matched and executed is `runtime.calls`; questions are `runtime.waits`. Knows no screen.
+
+A stop (a wait, drift, a failing disk, Ctrl-C) is a `RunStopped` raised through the body. It is latched: code that
+swallows it meets it again at its next call, and what the body then returns is discarded.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from kitaru.errors import Drift, KitaruError, OverrideNotReached, RunFailed, RunInterrupted, StoreError
+from kitaru.model.history import Status
+from kitaru.model.ids import display_call
+from kitaru.model.records import Begun, End, Note, Record, Resumed, Stored
+from kitaru.runtime.calls import Calls
+from kitaru.runtime.context import ActiveCall, current_engine
+from kitaru.runtime.events import Event, Observer, Services
+from kitaru.runtime.stopping import RunStopped, chain
+from kitaru.runtime.waits import Waits
+from kitaru.runtime.watcher import InFlight
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from kitaru.model.history import RunState
+    from kitaru.runtime.decorators import Checkpoint
+    from kitaru.runtime.plan import Plan
+    from kitaru.runtime.values import Values
+    from kitaru.store.repository import AnswerName, RunWriter
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How an execution of a run came out.
+
+    Attributes:
+        value: what the flow returned, where it completed.
+        error: why it did not complete: `RunWaiting`, `RunFailed` with the original as its cause, `Drift`, …
+    """
+
+    run: str
+    status: Status
+    value: Any = None
+    error: KitaruError | None = None
+
+
+class Engine:
+    """Executes one run, once: from its start, or from what is recorded of it.
+
+    Args:
+        writer: the run, open for writing and locked.
+        state: what its records add up to; kept up to date here.
+        values: encoding and decoding for this project.
+        plan: what may be reused and what is overridden.
+        services: clock and randomness.
+        find_answer: returns the reply that was given to a wait, by its digest, or None.
+        on_drift: policy for the whole run, or empty.
+        flow_on_drift: the flow's own policy, or empty.
+        observer: told what happens, or None.
+        resumed: record to write before the first new one, where the run is taken up again.
+    """
+
+    def __init__(
+        self,
+        writer: RunWriter,
+        state: RunState,
+        values: Values,
+        plan: Plan,
+        *,
+        services: Services,
+        find_answer: Callable[[str], AnswerName | None],
+        on_drift: str = "",
+        flow_on_drift: str = "",
+        observer: Observer | None = None,
+        resumed: Resumed | None = None,
+    ) -> None:
+        self.run = writer.run
+        self.writer = writer
+        self.state = state
+        self.values = values
+        self.plan = plan
+        self.services = services
+        self.observer = observer
+        self.on_drift, self.flow_on_drift = on_drift, flow_on_drift
+        self.in_flight = InFlight(services.clock_us, self._record_begun)
+        self.calls = Calls(self)
+        self.waits = Waits(self, find_answer)
+        self._latched: KitaruError | None = None
+        self._resumed = resumed
+        self._lock = threading.RLock()
+
+    # -- the run as a whole ------------------------------------------------------------------------------------
+
+    def execute(self, body: Callable[[], Any]) -> Outcome:
+        """Run the body to its end or to a stop, and say how it came out. The writer is sealed or closed."""
+        token = current_engine.set(self)
+        try:
+            with self.in_flight:
+                return self._execute(body)
+        except (StoreError, RunStopped) as error:
+            return self._interrupted(error if isinstance(error, StoreError) else self._latched)
+        finally:
+            current_engine.reset(token)
+            self.writer.close()
+
+    def _execute(self, body: Callable[[], Any]) -> Outcome:
+        try:
+            value = body()
+            self.check_latch()
+            return self._complete(value)
+        except RunStopped:
+            return self._stopped()
+        except KeyboardInterrupt:
+            return self._interrupted(self.interrupted())
+        except BaseException as error:
+            return self._stopped() if self._latched else self._fail(error)
+
+    def _complete(self, value: Any) -> Outcome:  # noqa: ANN401 - whatever the flow returns
+        unreached = self.plan.overrides.unreached()
+        if unreached:
+            raise OverrideNotReached(
+                f"run {self.run} never came to {', '.join(unreached)}", hint=f"kitaru log {self.run}"
+            )
+        encoded = self.values.encode(value, self.writer.known, "the flow's result")
+        self._note_leftovers()
+        self.commit(End(self.now(), "completed", output=encoded.id), encoded.objects)
+        self.writer.seal()
+        self.emit("end", status="completed")
+        return Outcome(self.run, Status.COMPLETED, value)
+
+    def _fail(self, error: BaseException) -> Outcome:
+        described, encoded = self.values.describe_error(error, self.writer.known)
+        doomed = [record for e in chain(error) for record in self.calls.failed_record(e)]
+        objects = encoded.objects if encoded is not None else []
+        self.commit(End(self.now(), "failed", error=described, failed=doomed), objects)
+        self.writer.seal()
+        self.emit("end", status="failed")
+        if isinstance(error, KitaruError):
+            return Outcome(self.run, Status.FAILED, error=error)
+        message = f"run {self.run} failed: {type(error).__name__}: {described['message']}"
+        failure = RunFailed(message, hint=f"fix the cause, then kitaru resume {self.run}")
+        failure.__cause__ = error
+        return Outcome(self.run, Status.FAILED, error=failure)
+
+    def _stopped(self) -> Outcome:
+        reason = self._latched
+        if reason is None or isinstance(reason, (StoreError, RunInterrupted, Drift)):
+            return self._interrupted(reason)
+        if self.state.status is not Status.WAITING:
+            return self._fail(reason)
+        self._note_leftovers()
+        self.writer.seal()
+        self.emit("end", status="waiting")
+        return Outcome(self.run, Status.WAITING, error=reason)
+
+    def _interrupted(self, reason: KitaruError | None) -> Outcome:
+        self.emit("end", status="interrupted")
+        return Outcome(self.run, Status.INTERRUPTED, error=reason)
+
+    # -- stopping ----------------------------------------------------------------------------------------------
+
+    def stop(self, reason: KitaruError) -> RunStopped:
+        """Latch a stop, the first reason wins; the caller raises what is returned."""
+        if self._latched is None:
+            self._latched = reason
+        return RunStopped(str(reason))
+
+    def check_latch(self) -> None:
+        """Raise `RunStopped` where the run has stopped already."""
+        if self._latched is not None:
+            raise RunStopped(str(self._latched))
+
+    def interrupted(self) -> RunInterrupted:
+        """Return the reason of a run that Ctrl-C stopped."""
+        return RunInterrupted(f"run {self.run} was interrupted", hint=f"kitaru resume {self.run}")
+
+    # -- what user code calls ------------------------------------------------------------------------------------
+
+    def call(self, checkpoint: Checkpoint[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:  # noqa: ANN401 - what the checkpoint returns
+        """Return what a call of a checkpoint gives; see `Calls.call`."""
+        return self.calls.call(checkpoint, args, kwargs)
+
+    def heard(self, call: ActiveCall | None, stream: str, text: str) -> bool:
+        """Take a piece of captured output; tell whether the observer shows it."""
+        if call is not None:
+            call.keep_output(self.now(), stream, text)
+        if self.observer is None:
+            return False
+        label = display_call(call.name, call.occurrence) if call is not None else ""
+        self.emit("output", call=label, stream=stream, text=text)
+        return True
+
+    # -- writing and telling -------------------------------------------------------------------------------------
+
+    def now(self) -> int:
+        """Return the time, in microseconds since 1970 UTC."""
+        return self.services.clock_us()
+
+    def commit(self, record: Record, objects: Sequence[tuple[str, bytes]] = (), *, sync: bool = True) -> Stored:
+        """Record something, after all that was recorded before; return when it is durable (if `sync`).
+
+        Raises:
+            RunStopped: the store could not be written; the reason is latched.
+        """
+        try:
+            if self._resumed is not None:
+                self._commit_resumed()
+            stored = self.writer.commit(record, objects, sync=sync)
+        except StoreError as error:
+            raise self.stop(error) from error
+        with self._lock:
+            self.state.add(stored)
+        return stored
+
+    def _commit_resumed(self) -> None:
+        """Write that the run was taken up again: only once there is something to write after it."""
+        with self._lock:
+            resumed, self._resumed = self._resumed, None
+            if resumed is not None:
+                self.state.add(self.writer.commit(resumed, sync=False))
+
+    def _record_begun(self, active: ActiveCall) -> None:
+        began = Begun(self.now(), active.name, active.order, active.began_us, occurrence=active.occurrence)
+        self.commit(began, sync=False)
+
+    def _note_leftovers(self) -> None:
+        """Record which recorded calls and open waits today's code no longer asks for."""
+        labels = [view.label for view in self.plan.claims.rest()]
+        if labels:
+            self.commit(Note(self.now(), "unclaimed", {"calls": labels}))
+            self.emit("unclaimed", calls=labels)
+        unasked = self.plan.unasked(self.state)
+        if unasked:
+            self.commit(Note(self.now(), "unasked", {"orders": unasked}))
+
+    def emit(self, kind: str, **data: Any) -> None:  # noqa: ANN401 - JSON-able values
+        """Tell the observer, if there is one."""
+        if self.observer is not None:
+            self.observer(Event(kind, self.run, data))

@@ -1,0 +1,114 @@
+"""A run in hand: `.run()` returns one at once, while the body executes on a thread.
+
+Owns: the thread that carries a body, and what a caller can ask of it. Knows the project only as a function that tells
+a run's status.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import threading
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from kitaru.errors import RunFailed, RunInterrupted, RunNotFinished
+from kitaru.model.history import Status
+from kitaru.runtime.engine import Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+R = TypeVar("R")
+
+
+class FlowHandle(Generic[R]):
+    """A run that executes, or has executed, in this process.
+
+    Args:
+        run: its id.
+        carry: executes the body and whatever follows from it; called once.
+        status: tells where the run stands in the store.
+        stop: asks the body to stop at its next call.
+    """
+
+    def __init__(
+        self,
+        run: str,
+        carry: Callable[[], Outcome],
+        status: Callable[[], Status],
+        stop: Callable[[], None],
+    ) -> None:
+        self.exec_id = run
+        self.outcome: Outcome | None = None
+        self._carry, self._status, self._stop = carry, status, stop
+        self._crash: BaseException | None = None
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> FlowHandle[R]:
+        """Execute on a thread of its own, which the interpreter waits for before it ends."""
+        context = contextvars.copy_context()
+        self._thread = threading.Thread(target=context.run, args=(self._work,), name=f"kitaru-{self.exec_id}")
+        self._thread.start()
+        return self
+
+    def finish(self) -> FlowHandle[R]:
+        """Execute on the calling thread, to the end."""
+        self.outcome = self._carry()
+        return self
+
+    def _work(self) -> None:
+        try:
+            self.outcome = self._carry()
+        except BaseException as error:  # carried to whoever waits, as a future does
+            self._crash = error
+
+    @property
+    def status(self) -> Status:
+        """Where the run stands now, read from the store on each access."""
+        return self._status()
+
+    def wait(self, timeout: float | None = None) -> R:
+        """Block until the run comes to its end or to a stop, and return its result.
+
+        Args:
+            timeout: seconds, or None to wait for ever.
+
+        Raises:
+            RunWaiting: the run stopped at a question; the text is the line that answers it.
+            RunFailed: the body raised; `__cause__` is what it raised.
+            KitaruError: any other reason why it did not complete, such as `Drift`.
+            TimeoutError: it still executes.
+        """
+        try:
+            if self._thread is not None:
+                self._thread.join(timeout)
+        except KeyboardInterrupt:
+            self._stop()
+            raise
+        if self._crash is not None:
+            raise self._crash
+        if self.outcome is None:
+            raise TimeoutError(f"run {self.exec_id} still executes")
+        return _result(self.outcome)
+
+    def get(self) -> R:
+        """Return the result of a run that has finished; raises as `wait` where it ended otherwise.
+
+        Raises:
+            RunNotFinished: it still executes.
+        """
+        if self._crash is None and self.outcome is None:
+            raise RunNotFinished(f"run {self.exec_id} has not finished", hint=f"kitaru log {self.exec_id}")
+        return self.wait()
+
+    def __repr__(self) -> str:
+        return f"<run {self.exec_id}: {self.outcome.status if self.outcome else self.status}>"
+
+
+def _result(outcome: Outcome) -> Any:  # noqa: ANN401 - what the flow returned
+    if outcome.error is not None:
+        raise outcome.error
+    if outcome.status is Status.COMPLETED:
+        return outcome.value
+    if outcome.status is Status.INTERRUPTED:
+        raise RunInterrupted(f"run {outcome.run} was interrupted", hint=f"kitaru resume {outcome.run}")
+    raise RunFailed(f"run {outcome.run} is {outcome.status}")

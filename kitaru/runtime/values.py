@@ -1,0 +1,99 @@
+"""Values in and out of the store, for executing code: encoding with this project's class names, errors as values.
+
+Owns: the encoder and decoders of one project, and how an exception is written into a record and rebuilt from one.
+Knows the repository only as a place to fetch objects from.
+"""
+
+from __future__ import annotations
+
+import traceback
+from typing import TYPE_CHECKING, Any
+
+from kitaru.errors import KitaruError, RunFailed, Unencodable
+from kitaru.model.encoding import Decoder, Encoded, Encoder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Container, Sequence
+
+    from kitaru.runtime.names import ClassNames
+
+MAX_TRACEBACK_CHARS = 20_000
+MAX_MESSAGE_CHARS = 4_000
+
+
+class Values:
+    """Encodes and decodes for one project.
+
+    Args:
+        names: this project's names of classes.
+        fetch: returns an object's verified bytes by id; `runs` are the runs to look in first.
+    """
+
+    def __init__(self, names: ClassNames, fetch: Callable[[str, Sequence[str]], bytes]) -> None:
+        self._names = names
+        self._fetch = fetch
+        self.encoder = Encoder(name_of=names.name_of)
+
+    def encode(self, value: object, known: Container[str], path: str = "value") -> Encoded:
+        """Encode a value; objects already in `known` are left out. Raises Unencodable."""
+        return self.encoder.encode(value, known, path=path)
+
+    def encode_receiver(self, value: object, known: Container[str], path: str) -> Encoded:
+        """Encode the `self` of a method: as it is where it can be, else its class and what of its attributes can be.
+
+        What cannot be stored (a client, a lock) counts by its type alone, so that a method of a plain class can be a
+        checkpoint, and still a changed model name or a grown history is seen.
+        """
+        try:
+            return self.encode(value, known, path)
+        except Unencodable:
+            fields: dict[str, Any] = {"class": self._names.name_of(type(value))}
+            for name, attribute in sorted(getattr(value, "__dict__", {}).items()):
+                try:
+                    self.encoder.digest(attribute)
+                    fields[name] = attribute
+                except Unencodable:
+                    fields[name] = ("not stored", self._names.name_of(type(attribute)))
+            return self.encode(fields, known, path)
+
+    def decoder(self, runs: Sequence[str], *, opaque: bool = False) -> Decoder:
+        """Return a decoder that looks for objects in these runs first.
+
+        Args:
+            runs: run ids.
+            opaque: show a class that is not loaded as an `Opaque` record instead of raising.
+        """
+        return Decoder(lambda object_id: self._fetch(object_id, runs), class_of=self._names.class_of, opaque=opaque)
+
+    def describe_error(self, error: BaseException, known: Container[str]) -> tuple[dict[str, Any], Encoded | None]:
+        """Return the record form of an exception, and the exception as a value where it can be one."""
+        kind = type(error)
+        described: dict[str, Any] = {
+            "type": self._names.name_of(kind),
+            "message": str(error)[:MAX_MESSAGE_CHARS],
+            "traceback": user_traceback(error)[-MAX_TRACEBACK_CHARS:],
+        }
+        try:
+            encoded = self.encode(error, known, "error")
+        except Unencodable:
+            return described, None
+        described["value"] = encoded.id
+        return described, encoded
+
+    def rebuild_error(self, described: dict[str, Any], runs: Sequence[str]) -> BaseException:
+        """Return the exception that a record describes, in its own class where that is loaded."""
+        if described.get("value"):
+            value = self.decoder(runs).decode(described["value"])
+            if isinstance(value, BaseException):
+                return value
+        return RunFailed(f"{described['type']}: {described['message']}")
+
+
+def user_traceback(error: BaseException) -> str:
+    """Return the traceback text of an exception, without the frames of this package above the user's code."""
+    if isinstance(error, KitaruError):
+        return "".join(traceback.format_exception_only(error))
+    frames = error.__traceback__
+    while frames is not None and frames.tb_frame.f_globals.get("__name__", "").startswith("kitaru."):
+        frames = frames.tb_next
+    return "".join(traceback.format_exception(type(error), error, frames))

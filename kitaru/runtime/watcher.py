@@ -1,0 +1,67 @@
+"""Calls in flight, and a note in the history for those that take long.
+
+Owns: which calls execute right now, and the thread that looks at them. A call that is over before the first look costs
+two dict operations and no write.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from kitaru.runtime.context import ActiveCall
+
+NOTED_AFTER_US = 50_000
+LOOK_EVERY_S = 0.05
+
+
+class InFlight:
+    """The calls that execute right now; a context manager that runs the watching thread.
+
+    Args:
+        clock_us: microseconds since 1970 UTC.
+        record: called, once per call, for a call that has been in flight for 50 ms. It is called with the lock held,
+            so that its note never follows the call's own record.
+    """
+
+    def __init__(self, clock_us: Callable[[], int], record: Callable[[ActiveCall], None]) -> None:
+        self._clock_us = clock_us
+        self._record = record
+        self._lock = threading.Lock()
+        self._calls: dict[int, ActiveCall] = {}
+        self._done = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def __enter__(self) -> InFlight:
+        self._thread = threading.Thread(target=self._watch, name="kitaru-in-flight", daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def add(self, call: ActiveCall) -> None:
+        """A call begins."""
+        self._calls[call.order] = call
+
+    def remove(self, call: ActiveCall) -> None:
+        """A call is over; after this its note is no longer written."""
+        with self._lock:
+            self._calls.pop(call.order, None)
+
+    def _watch(self) -> None:
+        while not self._done.wait(LOOK_EVERY_S):
+            with self._lock:
+                self._look()
+
+    def _look(self) -> None:
+        now = self._clock_us()
+        for call in list(self._calls.values()):
+            if not call.begun_recorded and now - call.began_us >= NOTED_AFTER_US:
+                call.begun_recorded = True
+                self._record(call)
