@@ -14,6 +14,7 @@ from kitaru.errors import InvalidAnswer
 
 MAX_PROBLEMS = 10
 _MAX_DEPTH = 100
+_MAX_STEPS = 100_000
 _TYPES: dict[str, tuple[type, ...]] = {
     "null": (type(None),),
     "boolean": (bool,),
@@ -40,12 +41,19 @@ def validate_answer_json(schema: dict[str, Any], value: object, *, text: bool = 
     candidates = _readings(schema, str(value)) if text else [value]
     found: list[str] = []
     for candidate in candidates:
-        problems = _Check(schema).problems(schema, candidate, "", 0)
+        problems = _problems(schema, candidate)
         if not problems:
             return candidate
         found = found or problems
     shown = [*found[:MAX_PROBLEMS], *([f"and {len(found) - MAX_PROBLEMS} more"] if len(found) > MAX_PROBLEMS else [])]
     raise InvalidAnswer(f"the answer does not fit: {'; '.join(shown)}", hint=f"it must be {describe(schema)}")
+
+
+def _problems(schema: dict[str, Any], value: object) -> list[str]:
+    try:
+        return _Check(schema).problems(schema, value, "", 0)
+    except (TypeError, AttributeError, ValueError, RecursionError):
+        return ["the recorded schema is malformed, so that nothing can fit it"]
 
 
 def _readings(schema: dict[str, Any], text: str) -> list[object]:
@@ -62,7 +70,13 @@ def _readings(schema: dict[str, Any], text: str) -> list[object]:
 
 def describe(schema: dict[str, Any]) -> str:
     """Return a schema in a few words: `true or false`, `one of "fast", "slow"`, `an object with url, limit`."""
-    schema = _Check(schema).resolve(schema)
+    try:
+        return _described(_Check(schema).resolve(schema))
+    except (TypeError, AttributeError, ValueError):
+        return "as the schema says"
+
+
+def _described(schema: dict[str, Any]) -> str:
     if "enum" in schema:
         return "one of " + ", ".join(json.dumps(item) for item in schema["enum"])
     if "const" in schema:
@@ -75,10 +89,11 @@ def describe(schema: dict[str, Any]) -> str:
 
 
 class _Check:
-    """One validation; what is recorded may be malformed or cyclic, and then only the depth limit ends it."""
+    """One validation; what is recorded may be malformed or cyclic, and then only the limits end it."""
 
     def __init__(self, schema: dict[str, Any]) -> None:
         self._defs = schema.get("$defs", {})
+        self._steps = 0
 
     def resolve(self, schema: Any) -> dict[str, Any]:  # noqa: ANN401 - recorded JSON, of any shape
         for _ in range(_MAX_DEPTH):
@@ -91,11 +106,12 @@ class _Check:
 
     def problems(self, schema: Any, value: Any, place: str, depth: int) -> list[str]:  # noqa: ANN401 - as above
         schema = self.resolve(schema)
-        if depth > _MAX_DEPTH:
-            return [f"{place or 'the answer'}: nested too deeply"]
-        for key in ("anyOf", "oneOf"):
-            if key in schema:
-                return self._any_of(schema[key], value, place, depth)
+        self._steps += 1
+        if depth > _MAX_DEPTH or self._steps > _MAX_STEPS:
+            return [f"{place or 'the answer'}: too large or nested too deeply"]
+        options = schema.get("anyOf") or schema.get("oneOf")
+        if options:
+            return self._any_of(options, value, place, depth)
         found = _wrong_kind(schema, value)
         if found:
             return [f"{place}: {found}" if place else found]

@@ -8,9 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import platform
 import re
-import subprocess
 import sys
 from dataclasses import dataclass
 from functools import cached_property
@@ -32,7 +30,7 @@ def environment(modules: Iterable[str], cache: MutableMapping[str, bytes] | None
         modules: top-level names, as `kitaru.runtime.sources.external_imports` finds them.
         cache: where the table of what is installed is kept between processes; safe to lose.
     """
-    return {"python": platform.python_version(), "distributions": distributions(modules, cache)}
+    return {"python": sys.version.split(maxsplit=1)[0], "distributions": distributions(modules, cache)}
 
 
 def distributions(modules: Iterable[str], cache: MutableMapping[str, bytes] | None = None) -> dict[str, str]:
@@ -193,6 +191,8 @@ def git_state(root: Path, files: Sequence[str] = ()) -> dict[str, Any] | None:
     Returns:
         `{"commit": hex, "dirty": bool}`, or None without git, a repository, a commit, or an answer in time.
     """
+    import subprocess
+
     paths = [f":(literal){f}" for f in files] if len(files) <= _MAX_GIT_PATHS else []
     untracked = "--untracked-files=all" if paths else "--untracked-files=no"
     command = ["git", "-c", "core.fsmonitor=false", "status", "--porcelain=v2", "--branch", untracked, "--", *paths]

@@ -123,7 +123,7 @@ class Recorded:
         self._root = root
         for name, rel in _project_modules(root).items():
             if rel in self.files:
-                del sys.modules[name]
+                _take_out(name)
         sys.meta_path.insert(0, self)
 
     def find_spec(
@@ -160,6 +160,23 @@ def _project_modules(root: Path, directory: Path | None = None) -> dict[str, str
         if rel is not None:
             found[name] = rel
     return found
+
+
+def _take_out(name: str) -> None:
+    """Forget a module, also as an attribute of its package, where `from package import name` would still find it."""
+    module = sys.modules.pop(name, None)
+    package, _, child = name.rpartition(".")
+    if module is not None and getattr(sys.modules.get(package), "__dict__", {}).get(child) is module:
+        delattr(sys.modules[package], child)
+
+
+def _put_back(modules: dict[str, ModuleType]) -> None:
+    for name, module in modules.items():
+        if sys.modules.get(name) is not module:
+            sys.modules[name] = module
+            package, _, child = name.rpartition(".")
+            if package in sys.modules:
+                setattr(sys.modules[package], child, module)
 
 
 @dataclass
@@ -210,7 +227,7 @@ class Session:
 
     def _forget(self) -> None:
         for name in self.modules:
-            sys.modules.pop(name, None)
+            _take_out(name)
         sys.path[:] = [p for p in sys.path if p not in self.paths]
         sys.meta_path[:] = [f for f in sys.meta_path if f is not self.recorded]
         self.modules, self.loads, self.paths, self.recorded = {}, {}, [], None
@@ -238,9 +255,9 @@ class Session:
         directory = self.recorded.directory if self.recorded else None
         for name in _project_modules(root, directory):
             if name not in modules:
-                del sys.modules[name]
+                _take_out(name)
         # Installed packages that were imported on the way stay: many of them cannot be imported twice.
-        sys.modules.update(modules)
+        _put_back(modules)
         sys.path[:], sys.meta_path[:] = path, meta_path
         self.__dict__.update(state.__dict__)
 

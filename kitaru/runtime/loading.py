@@ -6,7 +6,6 @@ stores and runs: a recorded snapshot comes as paths and bytes, which nobody vouc
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import importlib.util
 import inspect
@@ -179,6 +178,8 @@ def _existing(text: str, cwd: Path) -> Path:
         return file
     if file.is_file():
         raise FlowNotFound(f"{text} is not a Python file", hint="write FILE.py:flow")
+    import difflib
+
     near = sorted(p.name for p in file.parent.glob("*.py")) if file.parent.is_dir() else []
     close = difflib.get_close_matches(file.name, near, 3) or near[:8]
     raise FlowNotFound(f"no file {text} in {cwd}", hint=f"beside it are {', '.join(close)}" if close else "")

@@ -6,7 +6,6 @@ runs. Pydantic is imported when first needed.
 
 from __future__ import annotations
 
-import difflib
 import functools
 import inspect
 import json
@@ -25,7 +24,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "inputs_schema",
+    "parse_input",
     "parse_inputs",
+    "parse_output",
     "signature_text",
     "to_plain",
     "validate_answer",
@@ -162,10 +163,37 @@ def parse_inputs(
     return found
 
 
+def parse_input(fn: Callable[..., Any], name: str, text: str) -> object:
+    """Return one input, typed as `name=value`, by its annotation; raises BadInput."""
+    return _parse(fn, name, text, _hints(fn).get(name, Any), True)
+
+
+def parse_output(fn: Callable[..., Any] | None, name: str, value: object, *, text: bool) -> object:
+    """Return what a call is to have returned, as the type its function's annotation says.
+
+    Args:
+        fn: the function, or None where it is not known: then JSON or text is taken as it is.
+        name: the call, for the error.
+        value: what was typed (`text`), or a value from Python code, which is taken as it is.
+
+    Raises:
+        BadInput: the value does not fit the annotation.
+    """
+    if not text or not isinstance(value, str):
+        return value
+    hint = _hints(fn).get("return", Any) if fn is not None else Any
+    try:
+        return _parse_text(hint, value, name)
+    except _Wrong as wrong:
+        raise BadInput(f"wrong output for {wrong}", hint=f"{name} returns {_told(hint)}") from wrong.__cause__
+
+
 def _check_names(fn: Callable[..., Any], given: list[str]) -> None:
     parameters = inspect.signature(_function(fn)).parameters.values()
     names = [p.name for p in parameters if p.kind not in _NAMELESS]
     if not any(p.kind is p.VAR_KEYWORD for p in parameters):
+        import difflib
+
         for name in given:
             if name not in names:
                 near = difflib.get_close_matches(name, names, 1)
