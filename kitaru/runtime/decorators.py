@@ -37,8 +37,8 @@ start_flow: Callable[[Flow[Any, Any], dict[str, Any]], FlowHandle[Any]] | None =
 
 
 def find_live_flow(module: str, qualname: str) -> Flow[Any, Any] | None:
-    """Return the flow that this process defined under these names, in a notebook or inside a function, if it lives."""
-    return _live_flows.get((module, qualname))
+    """Return the flow that this process defined under these names, if it lives; a script's module may be `__main__`."""
+    return _live_flows.get((module, qualname)) or _live_flows.get(("__main__", qualname))
 
 
 def checkpoint_named(name: str) -> Checkpoint[Any, Any] | None:

@@ -1,0 +1,108 @@
+"""For tests of flows: a project in memory, with a clock and ids that do not change from one run to the next.
+
+Owns: the public kit. It is the real engine on the real store format; only the bytes lie in memory and time stands
+still until it is told to move.
+
+Example::
+
+    from kitaru.testing import memory_project
+
+    def test_approval():
+        project = memory_project()
+        handle = project.run(research_agent, {"question": "why?"}, foreground=True)
+        assert handle.status == "waiting"
+        assert project.answer(handle.exec_id, "approve", True, foreground=True).wait() == "because"
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kitaru.blobs.memory import MemoryBlobs
+from kitaru.config import Config
+from kitaru.project import Project
+from kitaru.runtime.events import Event, Services
+from kitaru.store.repository import Repository
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+START_US = 1_767_225_600_000_000
+"""2026-01-01 00:00:00 UTC."""
+
+
+class FixedClock:
+    """A clock that moves by a fixed step at each look.
+
+    Args:
+        start_us: microseconds since 1970 UTC.
+        step_us: how far each look moves it; 0 for a clock that stands still.
+    """
+
+    def __init__(self, start_us: int = START_US, step_us: int = 1000) -> None:
+        self.now_us, self.step_us = start_us, step_us
+
+    def __call__(self) -> int:
+        """Return the time, and move on."""
+        self.now_us += self.step_us
+        return self.now_us
+
+    def advance(self, seconds: float) -> None:
+        """Move the clock."""
+        self.now_us += int(seconds * 1_000_000)
+
+
+def fixed_random(seed: str = "kitaru") -> Callable[[int], bytes]:
+    """Return a source of bytes that look random and are the same each time."""
+    counter = itertools.count()
+
+    def random_bytes(n: int) -> bytes:
+        text = f"{seed} {next(counter)}".encode()
+        return hashlib.shake_128(text).digest(n)
+
+    return random_bytes
+
+
+def fixed_services(clock: Callable[[], int] | None = None, seed: str = "kitaru") -> Services:
+    """Return services for a project whose runs are to come out the same each time."""
+    return Services(clock or FixedClock(), fixed_random(seed), user="tester", host="testhost", pid=1)
+
+
+def memory_project(
+    root: Path | str | None = None, *, clock: Callable[[], int] | None = None, config: Config | None = None
+) -> Project:
+    """Return an empty project whose store lies in memory.
+
+    Args:
+        root: the directory that its flows' code is found in; the current one by default.
+        clock: microseconds since 1970 UTC; a `FixedClock` by default.
+        config: its settings.
+    """
+    services = fixed_services(clock)
+    repo = Repository.create(MemoryBlobs(), services.random_bytes)
+    return Project(Path(root or ".").absolute(), repo, config or Config(), services)
+
+
+class Recorder:
+    """An observer that keeps what it is told: `project.run(..., observer=recorder)`."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+
+    def __call__(self, event: Event) -> None:
+        """Keep an event."""
+        self.events.append(event)
+
+    def kinds(self) -> list[str]:
+        """Return the kinds of the events, in order."""
+        return [event.kind for event in self.events]
+
+    def calls(self) -> list[tuple[str, str]]:
+        """Return label and how (`ran`, `recorded`, `shared`, `pinned`) of each call, in order."""
+        return [(e.data["call"], e.data["how"]) for e in self.events if e.kind == "call"]
+
+
+__all__ = ["FixedClock", "Recorder", "fixed_random", "fixed_services", "memory_project"]
