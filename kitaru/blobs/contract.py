@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from pathlib import Path
 
 MAX_KEY_PART_BYTES = 255
 
@@ -98,6 +99,10 @@ class Lock(Protocol):
 
 class Workspace(Blobs, Protocol):
     """What only a place where runs execute has: files that grow, and locks."""
+
+    @property
+    def scratch(self) -> Path | None:
+        """A local directory for what can be made again at any time; None if there is no disk."""
 
     def appender(self, key: str) -> Appender:
         """Make a new file at `key`, its name durable; StoreError if there is one."""

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 TMP = "tmp"
 LOCKS = "locks"
+CACHE = "cache"
 _READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
 _MAKE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
 
@@ -46,6 +47,7 @@ class LocalBlobs:
     ) -> None:
         self.root = Path(root)
         self.durable = durable
+        self.scratch = self.root / CACHE
         self._root = os.fspath(root)
         self._files = files or OsFiles()
         self._random_bytes = random_bytes

@@ -243,7 +243,11 @@ def entries(raw: bytes, where: str, offset: int) -> Iterator[Entry]:
         begin = at + 2
         length = raw[at + 1] if begin <= size else 0
         if length >= 0x80:
-            length, begin = _varint(raw, at + 1)
+            following = raw[begin] if begin < size else 0x80
+            if following < 0x80:  # two bytes, as nearly always: the call of `_varint` would cost as much as the hash
+                length, begin = length & 0x7F | following << 7, begin + 1
+            else:
+                length, begin = _varint(raw, at + 1)
         at = begin + length
         if at > size or begin > size or begin < 0 or kind not in (OBJECT, RECORD):
             raise Damaged(where, f"the frame at offset {offset} holds something that is neither object nor record")

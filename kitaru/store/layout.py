@@ -10,6 +10,7 @@ path. What is longer than a file's name may be goes on in a directory: `aaaa…%
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 FORMAT_KEY = "format"
 FORMAT = {"hash": "sha256", "version": 1}
@@ -26,6 +27,7 @@ _HEX_ID = re.compile(r"[0-9a-f]{64}")
 _NUMBER = re.compile(r"0{0,5}[1-9][0-9]*")
 
 
+@lru_cache(4096)
 def escape(name: str) -> str:
     """Return the key part, or parts, that stand for a name.
 

@@ -8,7 +8,6 @@ a leftover is never continued: its whole envelopes are copied to a segment, and 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kitaru.errors import StoreError
@@ -21,18 +20,7 @@ if TYPE_CHECKING:
     from kitaru.store.runs import OpenJournal, RunContent
 
 
-@dataclass(frozen=True, slots=True)
-class Cut:
-    """Bytes that a crash left at the end of a journal: how many, and where they are kept."""
-
-    size: int
-    kept: str
-
-    def __str__(self) -> str:
-        return f"{self.size} bytes of an unfinished write were cut off and kept in {self.kept}"
-
-
-def seal_leftovers(blobs: Workspace, run: str, content: RunContent, nonce: Callable[[], str]) -> list[Cut]:
+def seal_leftovers(blobs: Workspace, run: str, content: RunContent, nonce: Callable[[], str]) -> list[str]:
     """Seal every leftover journal of a run whose lock is held, so that `open/` holds nothing of it.
 
     Args:
@@ -42,39 +30,40 @@ def seal_leftovers(blobs: Workspace, run: str, content: RunContent, nonce: Calla
         nonce: makes names for what is put aside.
 
     Returns:
-        The torn tails that were cut.
+        What was cut off or put aside, and where it is kept: a line each.
 
     Raises:
         StoreError: a name is taken by a different continuation of the run.
     """
-    cuts = []
+    told = []
     for journal in content.journals:
-        cuts += _keep_torn(blobs, run, journal)
+        told += _keep_torn(blobs, run, journal)
         content.segments.append(_seal(blobs, run, len(content.segments) + 1, journal, nonce))
         blobs.delete(journal.key)
     seen = {stored.id for stored in content.records}
     for stray in content.strays:
-        cuts += _keep_torn(blobs, run, stray)
+        told += _keep_torn(blobs, run, stray)
         if _is_new(stray, seen):
-            blobs.move(stray.key, f"{layout.LOST}/journal-{layout.escape(run)}-{nonce()}")
+            kept = f"{layout.LOST}/journal-{layout.escape(run)}-{nonce()}"
+            blobs.move(stray.key, kept)
+            told.append(f"a journal that does not continue the run was put aside as {blobs.where(kept)}")
         else:
             blobs.delete(stray.key)
     content.journals, content.strays = [], []
-    return cuts
+    return told
 
 
 def _is_new(stray: OpenJournal, seen: set[str]) -> bool:
     return stray.strand is not None and any(stored.id not in seen for stored in stray.strand.records)
 
 
-def _keep_torn(blobs: Workspace, run: str, journal: OpenJournal) -> list[Cut]:
+def _keep_torn(blobs: Workspace, run: str, journal: OpenJournal) -> list[str]:
     if not journal.torn:
         return []
     offset = journal.strand.end if journal.strand else 0
-    name = f"torn-{layout.escape(run)}-{journal.key.rpartition('/')[2]}-{offset}"
-    key = f"{layout.TMP}/{name}"
+    key = f"{layout.TMP}/torn-{layout.escape(run)}-{journal.key.rpartition('/')[2]}-{offset}"
     blobs.create(key, journal.torn)
-    return [Cut(len(journal.torn), blobs.where(key))]
+    return [f"{len(journal.torn)} bytes of an unfinished write were cut off and kept in {blobs.where(key)}"]
 
 
 def _seal(blobs: Workspace, run: str, number: int, journal: OpenJournal, nonce: Callable[[], str]) -> str:

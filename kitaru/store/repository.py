@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from kitaru.errors import Damaged, RunHeld, StoreError, UnknownFormat, UnknownRun
 from kitaru.store import envelope, layout, loose, names, recovery, runs
+from kitaru.store.names import AnswerName, VersionName
 from kitaru.store.objects import ObjectFinder
 from kitaru.store.strand import FrameCache
 from kitaru.store.writer import RunWriter
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
 
     from kitaru.blobs.contract import Lock, Workspace
     from kitaru.model.records import Stored
-    from kitaru.store.names import AnswerName, VersionName
+
+__all__ = ["AnswerName", "Repository", "RunWriter", "VersionName"]
 
 LOCK_WAIT_S = 0.5
 """How long a lock is tried for: a status probe takes it too, for microseconds."""
@@ -114,7 +116,7 @@ class Repository:
         if self.has_run(run):
             lock.release()
             raise StoreError(f"there is a run {run} already", hint=f"kitaru log {run}")
-        return self._writer(run, lock, runs.RunContent(), [])
+        return self._writer(run, lock, runs.RunContent(), "")
 
     def reopen(self, run: str) -> RunWriter:
         """Open a run for writing again: what a dead process left open of it is sealed first.
@@ -129,14 +131,13 @@ class Repository:
         lock = self._lock(run)
         try:
             content = self._read(run)
-            cuts = recovery.seal_leftovers(self.blobs, run, content, self._nonce)
-            return self._writer(run, lock, content, cuts)
+            told = recovery.seal_leftovers(self.blobs, run, content, self._nonce)
+            return self._writer(run, lock, content, "; ".join(told))
         except BaseException:
             lock.release()
             raise
 
-    def _writer(self, run: str, lock: Lock, content: runs.RunContent, cuts: list[recovery.Cut]) -> RunWriter:
-        tail = "; ".join(str(cut) for cut in cuts)
+    def _writer(self, run: str, lock: Lock, content: runs.RunContent, tail: str) -> RunWriter:
         host = socket.gethostname()
         return RunWriter(self.blobs, run, lock, content, nonce=self._nonce, host=host, tail=tail)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from kitaru.errors import Damaged, UnknownRun
 from kitaru.store import layout, names
-from kitaru.store.strand import headless_tail, read_journal, read_segment
+from kitaru.store.strand import read_journal, read_segment
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -126,14 +126,8 @@ def open_keys(blobs: Workspace, run: str) -> list[str]:
 
 def open_journal(blobs: Workspace, key: str, cache: FrameCache | None = None) -> OpenJournal:
     """Read a journal in `open/`; KeyError when it is gone."""
-    data, where = blobs.get(key, limit=MAX_SEGMENT), blobs.where(key)
-    try:
-        strand = read_journal(data, where, cache)
-    except Damaged as damage:
-        if "header" not in damage.message:
-            raise
-        return OpenJournal(key, data, None, headless_tail(data, where))
-    return OpenJournal(key, data, strand, strand.torn)
+    data = blobs.get(key, limit=MAX_SEGMENT)
+    return OpenJournal(key, data, *read_journal(data, blobs.where(key), cache))
 
 
 def sealed_strand(blobs: Workspace, segment_id: str) -> Strand:

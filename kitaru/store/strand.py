@@ -59,7 +59,6 @@ class Strand:
         objects: id to frame, start and end.
         frames: its frames, and per frame the number of records in it.
         end: where its envelopes end.
-        torn: what follows them and is nothing: the tail that a crash cut.
     """
 
     where: str
@@ -69,7 +68,6 @@ class Strand:
     frames: list[Frame] = field(default_factory=list)
     counts: list[int] = field(default_factory=list)
     end: int = 0
-    torn: bytes = b""
 
     def absorb(self, data: bytes | memoryview, cache: FrameCache | None = None) -> None:
         """Read what the journal holds beyond what this strand knows of it; the last frame known is read anew.
@@ -119,16 +117,21 @@ class Strand:
         return footer.build(self.end, frames, [(i, n, s, e - s) for i, (n, s, e) in self.objects.items()])
 
 
-def read_journal(data: bytes, where: str, cache: FrameCache | None = None) -> Strand:
+def read_journal(data: bytes, where: str, cache: FrameCache | None = None) -> tuple[Strand | None, bytes]:
     """Read an open journal: the envelopes that are whole, and what a crash tore off behind them.
+
+    Returns:
+        The strand, or None where not even the header is whole; and the torn bytes.
 
     Raises:
         Damaged: what is broken was durable once, for a later envelope says so.
     """
-    strand = Strand(where, envelope.parse_header(data, where))
+    try:
+        strand = Strand(where, envelope.parse_header(data, where))
+    except Damaged:
+        return None, headless_tail(data, where)
     strand.absorb(data, cache)
-    strand.torn = torn_tail(data, strand.end, strand.journal.seed, where)
-    return strand
+    return strand, torn_tail(data, strand.end, strand.journal.seed, where)
 
 
 def torn_tail(data: bytes, end: int, seed: int, where: str) -> bytes:

@@ -58,6 +58,7 @@ class RunWriter:
         self._journal_nonce = ""
         self._broken: StoreError | None = None
         self._closed = False
+        self._pid = os.getpid()
 
     def commit(self, record: Record, objects: Sequence[tuple[str, bytes]] = (), *, sync: bool = True) -> Stored:
         """Record something, and the new objects it names.
@@ -70,26 +71,28 @@ class RunWriter:
         Raises:
             StoreError: the disk refused. This writer never writes again; the run can be resumed by another.
         """
+        self._check()
+        with self._breaking(StoreError):
+            small = self._put_large(objects) if objects else []
         with self._guard:
             self._check()
-            try:
-                stored, journal, end = self._append(record, objects)
-            except BaseException as error:
-                self._break(error)
-                raise
+            with self._breaking(BaseException):  # a Ctrl-C between append and `_head` would fork the chain
+                stored, journal, end = self._append(record, small)
         if sync:
-            self._sync(journal, end)
+            with self._breaking(StoreError):
+                journal.sync(end)
         return stored
 
-    def _append(self, record: Record, objects: Sequence[tuple[str, bytes]]) -> tuple[Stored, JournalWriter, int]:
-        small = self._put_large(objects) if objects else ()
+    def _append(self, record: Record, objects: list[tuple[str, bytes]]) -> tuple[Stored, JournalWriter, int]:
+        known = self.known
+        small = [item for item in objects if item[0] not in known]  # another thread may have been faster
         journal = self._open_journal()
         data = records.encode(record, self._head)
         stored = records.Stored(record, records.record_id(data), self._head)
         end = journal.append(small, data)
         self._head = stored.id
         self.records.append(stored)
-        self.known.update([object_id for object_id, _ in small])
+        known.update([object_id for object_id, _ in small])
         return stored, journal, end
 
     def _put_large(self, objects: Sequence[tuple[str, bytes]]) -> list[tuple[str, bytes]]:
@@ -114,20 +117,14 @@ class RunWriter:
             self._journal = JournalWriter(appender, envelope.journal_header(self._host, os.getpid(), nonce))
         return self._journal
 
-    def _sync(self, journal: JournalWriter, end: int) -> None:
-        try:
-            journal.sync(end)
-        except StoreError as error:
-            self._break(error)
-            raise
-
     def sync(self) -> None:
         """Make all that was committed durable."""
         with self._guard:
             self._check()
             journal = self._journal
         if journal is not None:
-            self._sync(journal, journal.size)
+            with self._breaking(StoreError):
+                journal.sync(journal.size)
 
     def seal(self) -> None:
         """End the journal: it becomes the run's next segment. Lets the run go.
@@ -139,10 +136,8 @@ class RunWriter:
             self._check()
             try:
                 if self._journal is not None:
-                    self._seal_journal(self._journal)
-            except BaseException as error:
-                self._break(error)
-                raise
+                    with self._breaking(BaseException):
+                        self._seal_journal(self._journal)
             finally:
                 self.close()
 
@@ -159,6 +154,8 @@ class RunWriter:
 
     def close(self) -> None:
         """Let the run go as it is: with a journal in `open/`, it counts as interrupted. Again is harmless."""
+        if os.getpid() != self._pid:
+            return
         with self._guard:
             if self._closed:
                 return
@@ -176,10 +173,15 @@ class RunWriter:
         self.close()
 
     def _check(self) -> None:
+        if os.getpid() != self._pid:  # before any lock, for a thread that does not exist here may hold it
+            raise StoreError(f"run {self.run} is written by the process that forked this one, and only by that")
         if self._broken is not None:
             raise StoreError(self._broken.message, hint=self._broken.hint) from self._broken
         if self._closed:
             raise StoreError(f"run {self.run} is no longer open for writing here", hint=f"kitaru resume {self.run}")
+
+    def _breaking(self, kind: type[BaseException]) -> _Breaking:
+        return _Breaking(self._break, kind)
 
     def _break(self, error: BaseException) -> None:
         if self._broken is not None:
@@ -190,3 +192,19 @@ class RunWriter:
             why = f"a write of run {self.run} was cut short: {error or type(error).__name__}"
             self._broken = StoreError(why, hint=f"kitaru resume {self.run}")
             self._broken.__cause__ = error
+
+
+class _Breaking:
+    """A block whose failure by one kind of error breaks the writer. A class, for a generator costs four times that."""
+
+    __slots__ = ("_break", "_kind")
+
+    def __init__(self, broken: Callable[[BaseException], None], kind: type[BaseException]) -> None:
+        self._break, self._kind = broken, kind
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, self._kind):
+            self._break(error)
