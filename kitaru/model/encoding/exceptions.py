@@ -167,9 +167,14 @@ def _read_exception(data: bytes, pos: int, session: Session, depth: int) -> tupl
     if made is None:
         made = RecordedError(text, class_name=name, original_args=args)
     restore_extras(made, attributes, tuple(extra_slots(type(made), ())) if attributes else ())
-    made.__cause__ = cause
-    made.__suppress_context__ = suppressed
+    _set(made, "__cause__", cause)
+    _set(made, "__suppress_context__", suppressed)
     return made, pos
+
+
+def _set(made: BaseException, name: str, value: object) -> None:
+    """Set one of BaseException's own attributes, past any `__setattr__` or property of the class."""
+    vars(BaseException)[name].__set__(made, value)
 
 
 _TOO_GENERAL = frozenset(map(plain_name, (BaseException, Exception)))
@@ -199,7 +204,7 @@ def _made(cls: type[BaseException], args: tuple[Any, ...], members: dict[str, An
         if issubclass(cls, UnicodeError) and builtin is not UnicodeError:
             return _made_unicode(builtin, cls, args, members)
         made: BaseException = builtin.__new__(cls)
-        made.args = args
+        _set(made, "args", args)
         found = _member_names(cls)
         for name in found[1] if found else ():
             if name in members:
@@ -236,7 +241,7 @@ def _made_unicode(
         return None
     made: BaseException = builtin.__new__(cls)
     builtin.__init__(made, *values)
-    made.args = args
+    _set(made, "args", args)
     return made
 
 

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from kitaru.model.encoding.session import ReadFn, Session
     from kitaru.model.encoding.state import EncodeFn, State
 
+_KEPT_APART = frozenset({"__pydantic_extra__", "__pydantic_private__"})
+
 _marks: WeakKeyDictionary[type, bytes] = WeakKeyDictionary()
 
 
@@ -69,7 +71,7 @@ def encoder(cls: Any, name_of: Callable[[type], str]) -> EncodeFn:  # noqa: ANN4
 def _further(own: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any] | None:
     if len(own) <= len(names) and all(name in names for name in own):
         return None
-    return {name: part for name, part in own.items() if name not in names}
+    return {name: part for name, part in own.items() if name not in names and name not in _KEPT_APART} or None
 
 
 class _Parts(NamedTuple):
@@ -133,8 +135,10 @@ def _restored(cls: Any, parts: _Parts) -> object:  # noqa: ANN401 - a pydantic m
     held = {name: value for name, value in parts.found.items() if value is not ABSENT}
     object.__setattr__(made, "__dict__", {**held, **(parts.further or {})})
     object.__setattr__(made, "__pydantic_fields_set__", parts.was_set)
-    object.__setattr__(made, "__pydantic_extra__", parts.extra)
-    object.__setattr__(made, "__pydantic_private__", parts.private)
+    for name, value in (("__pydantic_extra__", parts.extra), ("__pydantic_private__", parts.private)):
+        # A RootModel has no slots for these: a class attribute says None, and the instance's dict what differs.
+        if value is not None or not cls.__pydantic_root_model__:
+            object.__setattr__(made, name, value)
     return made
 
 

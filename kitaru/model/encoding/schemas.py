@@ -178,5 +178,9 @@ def shown_name(data: object) -> str:
         return data
     if type(data) is not tuple or not data:
         return "?"
+    if data[0] in ("Union", "|"):
+        return " | ".join(shown_name(part).rpartition(":")[2] for part in data[1:])
+    if data[0] == "=":
+        return f"Literal[{', '.join(map(repr, data[1:]))}]"
     inner = [shown_name(part).rpartition(":")[2] if type(part) in (str, tuple) else repr(part) for part in data[1:]]
     return f"{shown_name(data[0])}[{', '.join(inner)}]"
