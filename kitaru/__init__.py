@@ -64,7 +64,7 @@ def __getattr__(name: str) -> Any:  # noqa: ANN401 - any public name
         raise AttributeError(f"module 'kitaru' has no attribute {name!r}")
     from importlib import import_module
 
-    home = import_module(_HOMES[name])
+    home: Any = import_module(_HOMES[name])
     if name in ("flow", "Flow"):
         home.start_flow = _start
     value = globals()[name] = getattr(home, name)

@@ -96,7 +96,8 @@ class UnknownCall(UsageError):
 
     def __init__(self, run: str, name: str, calls: Sequence[str]) -> None:
         listed = ", ".join(calls) if calls else "none yet"
-        super().__init__(f"run {run} has no call named {name!r}", hint=f"its calls are {listed}; see `kitaru log {run}`")
+        hint = f"its calls are {listed}; see `kitaru log {run}`"
+        super().__init__(f"run {run} has no call named {name!r}", hint=hint)
 
 
 class UnknownWait(UsageError):

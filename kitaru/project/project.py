@@ -304,7 +304,7 @@ class Project:
             engine.run,
             lambda: self._execute(prepared, options),
             lambda: self.state(engine.run).status,
-            lambda: engine.stop(engine.interrupted()) and None,
+            engine.interrupt,
         )
         return handle.finish() if foreground else handle.start()
 

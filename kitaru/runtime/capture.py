@@ -62,7 +62,7 @@ def capturing() -> Iterator[None]:
     with _lock:
         _users += 1
         if _users == 1:
-            sys.stdout, sys.stderr = _Stream(sys.stdout, "stdout"), _Stream(sys.stderr, "stderr")  # type: ignore[assignment]  # a stand-in, not a TextIO
+            sys.stdout, sys.stderr = _Stream(sys.stdout, "stdout"), _Stream(sys.stderr, "stderr")
             logging.getLogger().addHandler(_handler)
     try:
         yield

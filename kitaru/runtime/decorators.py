@@ -190,6 +190,7 @@ class Flow(Generic[P, R]):
         return Flow(self.fn, name=self.name, options=options)
 
     def __call__(self, *_args: object, **_kwargs: object) -> NoReturn:
+        """Refuse: a flow is started, not called."""
         raise CalledDirectly(
             f"flow {self.name} was called like a function",
             hint=f"start it with {self.name}.run(...), or call {self.name}.fn(...) for the bare function",

@@ -175,6 +175,10 @@ class Engine:
         if self._latched is not None:
             raise RunStopped(str(self._latched))
 
+    def interrupt(self) -> None:
+        """Ask the body to stop at its next call; safe from any thread."""
+        self.stop(self.interrupted())
+
     def interrupted(self) -> RunInterrupted:
         """Return the reason of a run that Ctrl-C stopped."""
         return RunInterrupted(f"run {self.run} was interrupted", hint=f"kitaru resume {self.run}")

@@ -88,7 +88,8 @@ class FlowHandle(Generic[R]):
             raise self._crash
         if self.outcome is None:
             raise TimeoutError(f"run {self.exec_id} still executes")
-        return _result(self.outcome)
+        result: R = _result(self.outcome)
+        return result
 
     def get(self) -> R:
         """Return the result of a run that has finished; raises as `wait` where it ended otherwise.

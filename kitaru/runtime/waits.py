@@ -53,6 +53,8 @@ class Waits:
         self._made[name] += 1
         asked = self._describe(name, question, wait_schema(schema))
         view = engine.plan.wait(asked.digest) or engine.plan.kept_wait(name)
+        if view is None:
+            engine.plan.reached_branch(name)
         ahead = self._answer_ahead(name)
         if view is None or view.closed:
             if engine.plan.dynamic:
@@ -62,7 +64,7 @@ class Waits:
             engine.commit(Note(engine.now(), "stale", {"order": view.record.order, "args": ["question"]}))
         engine.plan.claimed(view, view.record.order)
         if ahead is not None and (view.answer is None or view.run != engine.run):
-            return self._take_ahead(view, asked, ahead, schema, metadata)
+            return self._take_ahead(view, asked, ahead, schema)
         return self._reply(view, schema)
 
     # -- the question ------------------------------------------------------------------------------------------
@@ -102,17 +104,10 @@ class Waits:
             if found is None:
                 raise self._engine.stop(self._waiting(view))
             answer = Answer(self._engine.now(), view.id, found.value, by=found.by, answered=found.at, note=found.note)
-            return self._take(view, answer, schema, [])
+            return self._take(view, answer, schema)
         return self._value(view.answer.value, schema)
 
-    def _take_ahead(
-        self,
-        view: WaitView,
-        asked: Wait,
-        value: str,
-        schema: Any,
-        metadata: Mapping[str, Any] | None,  # noqa: ANN401 - a type
-    ) -> Any:  # noqa: ANN401 - a value of the schema
+    def _take_ahead(self, view: WaitView, asked: Wait, value: str, schema: Any) -> Any:  # noqa: ANN401 - a type in, a value of it out
         """Answer as `--answer` said; a question shared with the source is asked anew here first."""
         engine = self._engine
         if view.run != engine.run:
@@ -124,16 +119,16 @@ class Waits:
             view = engine.state.waits[asked.order]
         now = engine.now()
         by = engine.services.user
-        return self._take(view, Answer(now, view.id, value, by=by, answered=now, source="ahead"), schema, [])
+        return self._take(view, Answer(now, view.id, value, by=by, answered=now, source="ahead"), schema)
 
-    def _take(self, view: WaitView, answer: Answer, schema: Any, objects: list[tuple[str, bytes]]) -> Any:  # noqa: ANN401 - as above
+    def _take(self, view: WaitView, answer: Answer, schema: Any) -> Any:  # noqa: ANN401 - as above
         """Record a reply as consumed, once it is known to fit."""
         engine = self._engine
         try:
             value = self._value(answer.value, schema)
         except KitaruError as error:
             raise engine.stop(error) from None
-        engine.commit(answer, objects)
+        engine.commit(answer)
         engine.emit("answer", wait=view.label, by=answer.by, source=answer.source)
         return value
 
