@@ -289,6 +289,11 @@ def _flow_at(module: ModuleType, entry: Entry) -> Any:  # noqa: ANN401 - as abov
     found = _walk(module, entry.qualname)
     if is_flow(found):
         return found
+    if entry.module == MAIN and entry.file is None:
+        raise CodeUnloadable(
+            f"{entry.qualname} was defined in a notebook or REPL, which is not this process",
+            hint="run its cells again and resume there, or move the flow to a file",
+        )
     flows = {f.fn.__qualname__: f for f in flows_of(module).values()}
     if entry.qualname in flows:
         return flows[entry.qualname]

@@ -248,6 +248,7 @@ def test_an_entry_is_loaded_from_the_working_tree(project):
         (Entry("gone", "agent", "gone.py", (".",)), "not in the project any more"),
         (Entry("agent", "older", "agent.py", (".",)), "no flow older any more"),
         (Entry("agent", "f.<locals>.agent", "agent.py", (".",)), "defined inside a function"),
+        (Entry("__main__", "no_such_flow", None, ()), "defined in a notebook or REPL"),
     ],
 )
 def test_an_entry_whose_flow_is_gone(project, entry, said):
