@@ -1,5 +1,6 @@
 """Bytes that no encoder writes are refused, in bounded time and memory."""
 
+import contextlib
 import hashlib
 import random
 
@@ -173,10 +174,8 @@ def test_random_changes_never_crash():
         changed = bytearray(data)
         for _ in range(source.randint(1, 3)):
             changed[source.randrange(len(data))] = source.randrange(256)
-        try:
+        with contextlib.suppress(KitaruError, KeyError):  # KeyError: fetch has not the object of a reference
             repr(decode(bytes(changed)))
-        except (KitaruError, KeyError):  # KeyError: a reference to an object that is not there, from fetch
-            pass
     for end in range(len(data)):
         with pytest.raises(Damaged):
             decode(data[:end])

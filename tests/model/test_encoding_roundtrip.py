@@ -39,7 +39,9 @@ def same(a, b):
     if isinstance(a, Decimal):
         return a.as_tuple() == b.as_tuple()
     if isinstance(a, dt.datetime | dt.time):
-        return a.replace(tzinfo=None) == b.replace(tzinfo=None) and a.fold == b.fold and repr(a.tzinfo) == repr(b.tzinfo)
+        return (
+            a.replace(tzinfo=None) == b.replace(tzinfo=None) and a.fold == b.fold and repr(a.tzinfo) == repr(b.tzinfo)
+        )
     return a == b
 
 
@@ -78,7 +80,12 @@ def test_comes_back_exactly(value):
 
 
 def test_equal_values_of_different_types_have_different_ids():
-    groups = [[1, 1.0, True, 1 + 0j], [0, 0.0, -0.0, False], ["a", b"a", bytearray(b"a")], [[], (), {}, set(), frozenset()]]
+    groups = [
+        [1, 1.0, True, 1 + 0j],
+        [0, 0.0, -0.0, False],
+        ["a", b"a", bytearray(b"a")],
+        [[], (), {}, set(), frozenset()],
+    ]
     for group in groups:
         assert len({ENCODER.digest(v) for v in group}) == len(group)
         assert len({ENCODER.digest([v]) for v in group}) == len(group)

@@ -179,7 +179,7 @@ def test_what_cannot_be_stored_is_named_with_its_path(path, value):
         ENCODER.encode(value)
     assert caught.value.path == path
     assert str(caught.value).startswith(f"{path} is a ")
-    with pytest.raises(Unencodable, match="^docs"):
+    with pytest.raises(Unencodable, match=r"^docs"):
         ENCODER.digest(value, path="docs")
 
 
@@ -187,7 +187,7 @@ def test_a_subclass_of_a_builtin_is_not_its_base():
     class Name(str):
         __slots__ = ()
 
-    with pytest.raises(Unencodable, match="Name.*subclass of str"):
+    with pytest.raises(Unencodable, match=r"Name.*subclass of str"):
         ENCODER.encode(Name("x"))
 
 
@@ -277,9 +277,9 @@ def test_a_dataclass_that_changed():
 
     again = back(Frozen(1), class_of=renamed(Grown))
     assert (type(again), again.x, again.y, again.z) == (Grown, 1, None, [9])
-    with pytest.raises(SchemaChanged, match="Frozen.*new field z has no default"):
+    with pytest.raises(SchemaChanged, match=r"Frozen.*new field z has no default"):
         back(Frozen(1), class_of=renamed(Demanding))
-    with pytest.raises(SchemaChanged, match="Frozen.*no field y"):
+    with pytest.raises(SchemaChanged, match=r"Frozen.*no field y"):
         back(Frozen(1), class_of=renamed(Shrunk))
 
 

@@ -6,14 +6,15 @@ Owns: their exact round trip, less what numpy itself does not promise (strides, 
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Literal, cast
 
 import numpy as np
 
 from kitaru.model.encoding.extensions import Extension
 from kitaru.model.encoding.refusal import Refused
 
-_KINDS = frozenset("?bBhHiIlLqQnNpPefdgFDGmMSUV")
+# Not the long double ("g"): it differs between machines, and has bytes that nobody sets.
+_KINDS = frozenset("?bBhHiIlLqQnNpPefdFDmMSUV")
 
 
 def dtype_data(dtype: Any, owner: object) -> object:  # noqa: ANN401 - a numpy dtype
@@ -54,11 +55,25 @@ def dtype_from(data: Any) -> Any:  # noqa: ANN401 - a plain value; a numpy dtype
     )
 
 
+def _copy_fields(target: Any, source: Any) -> None:  # noqa: ANN401 - numpy arrays
+    """Copy a structured array field by field, and so not the bytes between the fields, which nobody sets."""
+    for name in source.dtype.names:
+        part = source[name]
+        if part.dtype.names is not None:
+            _copy_fields(target[name], part)
+        else:
+            target[name] = part
+
+
 def take_array(value: Any) -> object:  # noqa: ANN401 - a numpy array
     """Return an array as `(element type, shape, "C" or "F", bytes)`."""
     described = dtype_data(value.dtype, value)
-    order = "F" if value.flags.f_contiguous and not value.flags.c_contiguous else "C"
-    return (described, value.shape, order, value.tobytes(order="F" if order == "F" else "C"))
+    order: Literal["C", "F"] = "F" if value.flags.f_contiguous and not value.flags.c_contiguous else "C"
+    if value.dtype.names is not None:
+        clean = np.zeros(value.shape, value.dtype, order=order)
+        _copy_fields(clean, value)
+        value = clean
+    return (described, value.shape, order, value.tobytes(order=order))
 
 
 def make_array(data: Any) -> Any:  # noqa: ANN401 - a plain value; a numpy array
@@ -74,8 +89,9 @@ def make_array(data: Any) -> Any:  # noqa: ANN401 - a plain value; a numpy array
 
 def _take_scalar(value: Any) -> object:  # noqa: ANN401 - a numpy scalar
     if isinstance(value, np.str_ | np.bytes_):  # an array would cut their trailing zeros off
-        return (value.dtype.char, value.item())
-    return (dtype_data(value.dtype, value), value.tobytes())
+        return (value.dtype.char, value[:])
+    described, _, _, raw = cast("tuple[object, ...]", take_array(np.asarray(value)))
+    return (described, raw)
 
 
 def _make_scalar(data: Any) -> Any:  # noqa: ANN401 - a plain value; a numpy scalar
