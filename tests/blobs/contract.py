@@ -1,0 +1,177 @@
+"""What every place that keeps blobs must do; a backend's own file only says how to make one."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from kitaru.errors import Damaged, StoreError
+
+BAD_KEYS = ["", "/", "/a", "a/", "a//b", ".", "..", "a/..", "../a", "a/../b", "a/./b", "a\0b", "a\\b", "a/" + "x" * 256]
+
+
+class BlobsContract:
+    def test_what_is_created_is_read_back(self, blobs):
+        assert blobs.create("a/b/c", b"content")
+        assert blobs.get("a/b/c") == b"content"
+        assert bytes(blobs.view("a/b/c")) == b"content"
+        assert blobs.exists("a/b/c")
+        assert blobs.size("a/b/c") == 7
+
+    def test_a_stream_is_written_whole(self, blobs):
+        assert blobs.create("k", (bytes([i]) * 1000 for i in range(5)))
+        assert blobs.get("k") == b"".join(bytes([i]) * 1000 for i in range(5))
+
+    def test_empty_content(self, blobs):
+        assert blobs.create("k", b"")
+        assert blobs.get("k") == b""
+        assert bytes(blobs.view("k")) == b""
+        assert not blobs.create("k", b"x")
+
+    def test_the_first_create_wins(self, blobs):
+        assert blobs.create("k", b"first")
+        assert not blobs.create("k", b"second")
+        assert blobs.get("k") == b"first"
+
+    def test_of_many_at_once_one_wins(self, blobs):
+        won = []
+        barrier = threading.Barrier(8)
+
+        def race(i):
+            barrier.wait()
+            if blobs.create("race/k", b"%d" % i):
+                won.append(i)
+
+        threads = [threading.Thread(target=race, args=(i,)) for i in range(8)]
+        [t.start() for t in threads]
+        [t.join() for t in threads]
+        assert len(won) == 1
+        assert blobs.get("race/k") == b"%d" % won[0]
+
+    def test_missing(self, blobs):
+        for read in (blobs.get, blobs.view, blobs.size):
+            with pytest.raises(KeyError):
+                read("no/such")
+        assert not blobs.exists("no/such")
+        assert blobs.children("no") == []
+        assert list(blobs.keys("no")) == []
+        blobs.delete("no/such")
+
+    def test_limit_and_start(self, blobs):
+        blobs.create("k", b"0123456789")
+        assert blobs.get("k", limit=10) == b"0123456789"
+        assert blobs.get("k", start=4) == b"456789"
+        assert blobs.get("k", start=10) == b""
+        with pytest.raises(Damaged):
+            blobs.get("k", limit=9)
+
+    def test_listing(self, blobs):
+        for key in ("a/2", "a/10", "a/b/c", "ab/x", "z"):
+            blobs.create(key, b"")
+        assert blobs.children("a") == ["10", "2", "b"]
+        assert list(blobs.keys("a")) == ["a/10", "a/2", "a/b/c"]
+        assert blobs.children("a/b") == ["c"]
+
+    def test_delete(self, blobs):
+        blobs.create("k", b"x")
+        blobs.delete("k")
+        assert not blobs.exists("k")
+        assert blobs.create("k", b"y")
+
+    @pytest.mark.parametrize("key", BAD_KEYS)
+    def test_what_is_no_key_is_refused(self, blobs, key):
+        for use in (blobs.get, blobs.view, blobs.exists, blobs.size, blobs.delete, lambda k: blobs.create(k, b"")):
+            with pytest.raises(ValueError, match="not a key"):
+                use(key)
+
+
+class WorkspaceContract(BlobsContract):
+    def test_a_file_grows(self, blobs):
+        file = blobs.appender("open/r/n")
+        assert file.append(b"one") == 3
+        file.sync(3)
+        assert file.append(b"two") == 6
+        assert file.size == 6
+        assert blobs.get("open/r/n").rstrip(b"\0") == b"onetwo"
+        file.sync(6)
+        file.finish()
+        assert blobs.get("open/r/n") == b"onetwo"
+
+    def test_a_file_that_grows_is_new(self, blobs):
+        blobs.appender("open/r/n").close()
+        with pytest.raises(StoreError):
+            blobs.appender("open/r/n")
+
+    def test_a_closed_file_is_not_written(self, blobs):
+        file = blobs.appender("open/r/n")
+        file.append(b"x")
+        file.close()
+        with pytest.raises(StoreError):
+            file.append(b"y")
+        assert blobs.get("open/r/n").rstrip(b"\0") == b"x"
+
+    def test_adopt(self, blobs):
+        file = blobs.appender("open/r/n")
+        file.append(b"content")
+        file.finish()
+        assert blobs.adopt("open/r/n", "segments/ab/c")
+        assert not blobs.adopt("open/r/n", "segments/ab/c")
+        blobs.delete("open/r/n")
+        assert blobs.get("segments/ab/c") == b"content"
+
+    def test_move(self, blobs):
+        blobs.create("a/k", b"bad")
+        blobs.move("a/k", "lost/k")
+        assert not blobs.exists("a/k")
+        assert blobs.get("lost/k") == b"bad"
+
+    def test_settle_is_harmless(self, blobs):
+        blobs.create("a/k", b"x")
+        blobs.settle("a/k")
+        blobs.settle("a/k", content=True)
+        blobs.settle("b/none", content=True)
+        assert blobs.get("a/k") == b"x"
+
+    def test_stamps_change_when_something_is_added(self, blobs):
+        blobs.create("runs/a/1", b"")
+        blobs.create("runs/b/1", b"")
+        before = blobs.stamps("runs")
+        assert sorted(before) == ["a", "b"]
+        while blobs.stamps("runs")["a"] == before["a"]:  # a file system's clock may tick slowly
+            blobs.create(f"runs/a/{len(blobs.children('runs/a')) + 1}", b"")
+        assert blobs.stamps("runs")["b"] == before["b"]
+
+    def test_prune_removes_only_what_is_empty(self, blobs):
+        blobs.create("open/r/n", b"x")
+        blobs.prune("open/r")
+        assert blobs.get("open/r/n") == b"x"
+        blobs.delete("open/r/n")
+        blobs.prune("open/r")
+        assert blobs.children("open") == []
+        blobs.appender("open/r/m").close()
+        assert blobs.children("open/r") == ["m"]
+
+    def test_lock(self, blobs):
+        assert not blobs.is_locked("r")
+        held = blobs.lock("r")
+        assert held is not None
+        assert blobs.is_locked("r")
+        assert not blobs.is_locked("other")
+        assert blobs.lock("r", wait_s=0.02) is None
+        held.release()
+        held.release()
+        assert not blobs.is_locked("r")
+        again = blobs.lock("r")
+        assert again is not None
+        again.release()
+
+    def test_a_lock_is_waited_for(self, blobs):
+        held = blobs.lock("r")
+        taken = []
+        waiting = threading.Thread(target=lambda: taken.append(blobs.lock("r", wait_s=30)))
+        waiting.start()
+        held.release()
+        waiting.join()
+        assert taken[0] is not None
+        taken[0].release()
