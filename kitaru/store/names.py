@@ -2,10 +2,14 @@
 
 Owns: how a name is claimed and read back, and the fields of each kind of name. Whoever meets his own nonce has won.
 Knows nothing of what the ids in a name refer to.
+
+A name is canonical JSON and a newline. Its field `check` is the first 16 hex digits of the SHA-256 of the same JSON
+without that field: nothing else would tell a flipped bit in who answered, or when.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -57,9 +61,15 @@ _VERSION = {"id": str, "digest": str, "at": int, "by": str, "nonce": str}
 _SEGMENT = {"segment": str, "nonce": str}
 
 
+def canonical(fields: dict[str, Any]) -> bytes:
+    """Return JSON with sorted keys, without spaces, in ASCII."""
+    return _encode(fields).encode("ascii")
+
+
 def pack(fields: dict[str, Any]) -> bytes:
-    """Return the canonical bytes of a name."""
-    return _encode(fields).encode("ascii") + b"\n"
+    """Return the bytes of a name."""
+    check = hashlib.sha256(canonical(fields)).hexdigest()[:16]
+    return canonical({**fields, "check": check}) + b"\n"
 
 
 def unpack(data: bytes, shape: Mapping[str, type], where: str) -> dict[str, Any]:
@@ -70,10 +80,11 @@ def unpack(data: bytes, shape: Mapping[str, type], where: str) -> dict[str, Any]
     """
     try:
         fields = json.loads(data)
+        fields.pop("check", None)
         whole = fields.keys() == shape.keys() and all(type(fields[name]) is kind for name, kind in shape.items())
         if not whole or pack(fields) != data:
             raise Damaged(where, "not a name as this version writes it")
-    except (ValueError, AttributeError, RecursionError) as error:
+    except (ValueError, AttributeError, TypeError, RecursionError) as error:
         raise Damaged(where, f"not a name: {error}") from error
     return dict(fields)
 

@@ -48,7 +48,7 @@ class Repository:
     @classmethod
     def create(cls, blobs: Workspace, random_bytes: Callable[[int], bytes] = os.urandom) -> Repository:
         """Make an empty store; harmless where one is."""
-        blobs.create(layout.FORMAT_KEY, names.pack(layout.FORMAT))
+        blobs.create(layout.FORMAT_KEY, names.canonical(layout.FORMAT) + b"\n")
         return cls.open(blobs, random_bytes)
 
     @classmethod

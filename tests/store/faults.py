@@ -16,11 +16,11 @@ class Died(BaseException):
 
 
 class FaultyFiles:
-    """The real calls, recorded in order; `fail_at` raises from the n-th call on, `die_at` before it, `half` writes half.
+    """The real calls, recorded in order.
 
     Args:
         fail: name of a call to errno: every such call fails.
-        die_at: the number of the call, from 0, at which the process dies.
+        die_at: the number of the call, from 0, at which the process dies; a write is then half done.
         after: die after that call instead of before it.
     """
 

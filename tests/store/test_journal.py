@@ -88,7 +88,7 @@ def test_a_byte_flipped_anywhere_is_damage_or_at_most_the_last_commit(synced):
 
 def test_without_a_promise_of_durability_it_is_a_torn_tail(journal):
     """Where nothing is synced, a hole may be left by power loss: what is behind it was never promised."""
-    data, ends, ids = journal
+    data, _, _ = journal
     unsynced = bytearray(data)
     header = envelope.parse_header(data, "")
     packer = envelope.Packer(data[: header.start])

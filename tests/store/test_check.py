@@ -1,0 +1,157 @@
+"""fsck tells what is damaged, where, and who depends on it, and finds nothing in a store that is whole."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from kitaru.blobs import LocalBlobs
+from kitaru.errors import KitaruError
+from kitaru.store import Repository
+from kitaru.store.check import check, check_blobs
+from tests.store.samples import call, end, fill, nonces, start, value
+
+
+@pytest.fixture
+def root(tmp_path):
+    repo = Repository.create(LocalBlobs(tmp_path), nonces())
+    fill(repo, "one")
+    fill(repo, "two", seal=False)
+    version, objects = value({"entry": "demo", "files": {"a.py": b"x" * 1000}})
+    repo.put_objects(objects)
+    repo.add_version("demo", id=version, digest="d", at=1, by="ann")
+    answer, objects = value(True)
+    repo.put_objects(objects)
+    repo.put_answer("one", "ab" * 32, value=answer, by="ann", at=1)
+    with repo.begin("large") as writer:
+        output, objects = value(bytes(range(256)) * 4000)
+        writer.commit(start(version))
+        writer.commit(call(1, output), objects)
+        writer.commit(end())
+        writer.seal()
+    return tmp_path
+
+
+def looked(root):
+    return check_blobs(LocalBlobs(root))
+
+
+def change(path, content):
+    path.chmod(0o600)
+    path.write_bytes(content)
+
+
+def test_a_whole_store_is_clean(root):
+    report = looked(root)
+    assert report.findings == []
+    assert report.is_clean
+    assert (report.runs, report.records) == (3, 5 + 4 + 3)
+
+
+def test_every_file_flipped_is_found_and_the_rest_still_read(root):
+    numbers = random.Random(1)
+    kinds = ("runs", "segments", "objects", "flows", "answers", "format")
+    files = [p for p in sorted(root.rglob("*")) if p.is_file() and p.relative_to(root).parts[0] in kinds]
+    assert len(files) >= 10
+    for path in files:
+        content = path.read_bytes()
+        for _ in range(8):
+            at, bit = numbers.randrange(len(content)), numbers.randrange(8)
+            change(path, content[:at] + bytes([content[at] ^ 1 << bit]) + content[at + 1 :])
+            report = looked(root)
+            assert not report.is_clean, (path, at, bit)
+            assert any(str(path) in f"{f.where} {f.what}" or f.affects for f in report.findings)
+        change(path, content)
+    assert looked(root).findings == []
+
+
+def test_a_damaged_large_object_is_told_with_the_run_that_needs_it(root):
+    path = max(root.glob("objects/*/*"), key=lambda p: p.stat().st_size)
+    change(path, path.read_bytes()[:-1] + b"?")
+    (finding,) = looked(root).findings
+    assert (finding.severity, finding.where, finding.affects) == ("damage", str(path), ("large",))
+
+
+def test_a_missing_object_is_told_with_who_names_it(root):
+    for path in root.glob("objects/*/*"):
+        path.unlink()
+    told = {finding.affects for finding in looked(root).findings}
+    assert ("large",) in told
+    assert any("demo@v1" in affects for affects in told)
+    assert ("one",) in told
+
+
+def test_leftovers_are_no_damage(root):
+    blobs = LocalBlobs(root)
+    blobs.create("tmp/half", b"x")
+    blobs.create("lost/thing", b"x")
+    blobs.create("open/never/n", b"")
+    report = looked(root)
+    assert report.is_clean
+    assert {f.severity for f in report.findings} == {"leftover"}
+    assert len(report.findings) == 3
+
+
+def test_an_unnamed_segment_is_a_leftover(root):
+    (root / "runs/one/000001").unlink()
+    report = looked(root)
+    assert report.is_clean
+    assert "a segment that no run names" in [f.what for f in report.findings]
+
+
+def test_a_missing_segment_is_damage(root):
+    blobs = LocalBlobs(root)
+    for key in list(blobs.keys("segments")):
+        blobs.delete(key)
+    report = check(Repository.open(blobs))
+    assert {a for f in report.findings if f.severity == "damage" for a in f.affects} >= {"one", "large"}
+
+
+@pytest.mark.parametrize(
+    "key", ["runs/Upper/000001", "runs/one/2", "segments/ab/cd", "objects/zz/..x", "answers/one/%zz"]
+)
+def test_a_name_that_is_none_is_damage(root, key):
+    LocalBlobs(root).create(key, b"{}")
+    report = looked(root)
+    assert not report.is_clean
+    assert any(key.rpartition("/")[0] in f.where for f in report.findings)
+
+
+def test_an_index_that_lies_is_damage(root):
+    """A segment whose hash is right, but whose index is another's."""
+    import hashlib
+
+    from kitaru.store import footer, layout, names, runs
+
+    repo = Repository.open(LocalBlobs(root))
+    (name,) = names.segments(repo.blobs, "one")
+    strand = runs.sealed_strand(repo.blobs, name.segment)
+    data = bytes(repo.blobs.view(layout.segment_key(name.segment)))[: strand.end]
+    forged = data + footer.build(strand.end, [(f.offset, f.raw_length, 0) for f in strand.frames], [])
+    segment = hashlib.sha256(forged).hexdigest()
+    repo.blobs.create(layout.segment_key(segment), forged)
+    repo.blobs.create("runs/forged/000001", names.pack({"segment": segment, "nonce": "n"}))
+    (finding,) = [f for f in looked(root).findings if f.severity == "damage"]
+    assert "index" in finding.what
+    assert finding.affects == ("forged",)
+
+
+def test_reading_a_damaged_store_gives_errors_never_wrong_values(root):
+    """Bits flipped anywhere: each object is right or refused."""
+    good = Repository.open(LocalBlobs(root))
+    wanted = {object_id: good.object(object_id) for object_id in good.find_objects("")}
+    numbers = random.Random(2)
+    files = [p for kind in ("segments", "objects", "open") for p in sorted((root / kind).rglob("*")) if p.is_file()]
+    for _ in range(60):
+        path = numbers.choice(files)
+        content = path.read_bytes()
+        at = numbers.randrange(len(content))
+        change(path, content[:at] + bytes([content[at] ^ 1 << numbers.randrange(8)]) + content[at + 1 :])
+        repo = Repository.open(LocalBlobs(root))
+        for object_id, data in wanted.items():
+            try:
+                assert repo.object(object_id, ["one", "two", "large"]) == data
+            except KitaruError:
+                continue
+        change(path, content)

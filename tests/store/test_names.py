@@ -1,0 +1,120 @@
+"""Write-once names: the first wins, whoever meets his own nonce has won, and nothing unwritten is believed."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from kitaru.blobs import LocalBlobs, MemoryBlobs
+from kitaru.errors import Damaged
+from kitaru.store import Repository, names
+from tests.store.samples import fill, nonces
+
+WAIT = "ab" * 32
+
+
+@pytest.fixture(params=["memory", "local"])
+def repo(request, tmp_path):
+    return Repository.create(MemoryBlobs() if request.param == "memory" else LocalBlobs(tmp_path))
+
+
+def test_the_first_answer_stands(repo):
+    assert repo.answer("abc", WAIT) is None
+    won, mine = repo.put_answer("abc", WAIT, value="v1", by="ann", at=1, note="fine")
+    assert won
+    lost, standing = repo.put_answer("abc", WAIT, value="v2", by="bob", at=2, note="")
+    assert not lost
+    assert standing == mine == repo.answer("abc", WAIT) == repo.answer("abc", WAIT, settle=True)
+    assert (standing.by, standing.at, standing.value, standing.note) == ("ann", 1, "v1", "fine")
+
+
+def test_of_many_answers_at_once_one_stands(repo):
+    outcomes = []
+    barrier = threading.Barrier(8)
+
+    def give(n):
+        barrier.wait()
+        outcomes.append((n, *repo.put_answer("abc", WAIT, value=f"v{n}", by=f"p{n}", at=n)))
+
+    threads = [threading.Thread(target=give, args=(n,)) for n in range(8)]
+    [t.start() for t in threads]
+    [t.join() for t in threads]
+    (winner,) = [n for n, won, _ in outcomes if won]
+    assert {standing.by for _, _, standing in outcomes} == {f"p{winner}"}
+
+
+def test_whoever_meets_his_own_nonce_has_won(repo):
+    again = Repository(repo.blobs, nonces(7)), Repository(repo.blobs, nonces(7))
+    for repeated in again:
+        won, _ = repeated.put_answer("abc", WAIT, value="v", by="ann", at=1)
+        assert won
+
+
+def test_versions_are_numbered(repo):
+    assert repo.versions("Demo/flow") == []
+    one = repo.add_version("Demo/flow", id="i1", digest="d1", at=1, by="ann")
+    two = repo.add_version("Demo/flow", id="i2", digest="d2", at=2, by="bob")
+    assert (one.n, two.n) == (1, 2)
+    assert repo.versions("Demo/flow") == [one, two]
+    repo.add_version("x" * 450, id="i", digest="d", at=1, by="")
+    repo.add_version("x" * 200, id="i", digest="d", at=1, by="")
+    repo.add_version("000001", id="i", digest="d", at=1, by="")
+    assert repo.flows() == sorted(["Demo/flow", "x" * 450, "x" * 200, "000001"])
+    assert [v.n for v in repo.versions("x" * 200)] == [1]
+
+
+def test_versions_added_at_once_each_get_a_number(repo):
+    barrier = threading.Barrier(6)
+    added = []
+
+    def add(n):
+        barrier.wait()
+        added.append(repo.add_version("f", id=f"i{n}", digest=f"d{n // 2}", at=n, by=""))
+
+    threads = [threading.Thread(target=add, args=(n,)) for n in range(6)]
+    [t.start() for t in threads]
+    [t.join() for t in threads]
+    standing = repo.versions("f")
+    assert [v.n for v in standing] == list(range(1, len(standing) + 1))
+    assert {v.digest for v in standing} == {"d0", "d1", "d2"}
+    assert all(v in standing for v in added)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"{}",
+        b"null",
+        b"[" * 10_000,
+        b"\xff\xfe",
+        b'{"at":1,"by":"x","nonce":"n","note":"","value":7}\n',
+        b'{"at":true,"by":"x","nonce":"n","note":"","value":"v"}\n',
+        b'{"at":1,"by":"x","extra":1,"nonce":"n","note":"","value":"v"}\n',
+        b'{"at": 1, "by": "x", "nonce": "n", "note": "", "value": "v"}\n',
+        b'{"at":1,"by":"x","check":"0123456789abcdef","nonce":"n","note":"","value":"v"}\n',
+        b'{"at":1,"by":"x","nonce":"n","note":"","value":"v"}\n',
+        b" " * (names.MAX_NAME + 1),
+    ],
+)
+def test_what_is_no_name_is_damage(repo, content):
+    repo.blobs.create(f"answers/abc/{WAIT}", content)
+    with pytest.raises(Damaged):
+        repo.answer("abc", WAIT)
+    with pytest.raises(Damaged):
+        repo.put_answer("abc", WAIT, value="v", by="", at=1)
+
+
+def test_a_segment_name_that_leads_elsewhere_is_damage(repo):
+    fill(repo)
+    repo.blobs.create("runs/abc/000002", names.pack({"segment": "../../../etc/passwd", "nonce": "n"}))
+    with pytest.raises(Damaged, match="names no segment"):
+        repo.records("abc")
+
+
+def test_a_number_that_is_none_is_damage(repo):
+    fill(repo)
+    repo.blobs.create("runs/abc/2", names.pack({"segment": "0" * 64, "nonce": "n"}))
+    with pytest.raises(Damaged, match="not a number"):
+        repo.records("abc")
