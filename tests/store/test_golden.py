@@ -1,0 +1,60 @@
+"""A store that the first version of format 1 wrote is read by every later one, to the last byte."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from kitaru.blobs import LocalBlobs
+from kitaru.store import Repository
+from kitaru.store.catalog import Catalog
+from kitaru.store.check import check
+from tests.store.samples import call
+
+GOLDEN = Path(__file__).parent.parent / "golden/store-1"
+EXPECTED = json.loads((GOLDEN / "expected.json").read_text())
+
+
+@pytest.fixture
+def repo(tmp_path):
+    shutil.copytree(GOLDEN / "store", tmp_path / "store")
+    return Repository.open(LocalBlobs(tmp_path / "store"))
+
+
+def test_records(repo):
+    assert {run: [s.id for s in repo.records(run)] for run in repo.run_ids()} == EXPECTED["runs"]
+
+
+def test_objects(repo):
+    assert repo.find_objects("") == sorted(EXPECTED["objects"])
+    for object_id, size in EXPECTED["objects"].items():
+        data = repo.object(object_id)
+        assert len(data) == size
+        assert hashlib.sha256(data).hexdigest() == object_id
+
+
+def test_names(repo):
+    versions = {f: [[v.n, v.id, v.digest, v.at, v.by] for v in repo.versions(f)] for f in repo.flows()}
+    assert versions == EXPECTED["versions"]
+    for run, answers in EXPECTED["answers"].items():
+        for digest, by in answers.items():
+            assert repo.answer(run, digest).by == by
+
+
+def test_it_is_whole_but_for_the_torn_tail(repo):
+    (finding,) = check(repo).findings
+    assert (finding.severity, finding.affects) == ("torn tail", ("tornrun234",))
+
+
+def test_it_goes_on(repo):
+    with repo.reopen("tornrun234") as run:
+        assert "21 bytes" in run.tail
+        assert [s.id for s in run.records] == EXPECTED["runs"]["tornrun234"]
+        run.commit(call(2))
+        run.seal()
+    assert len(repo.records("tornrun234")) == 3
+    assert {s.run for s in Catalog(repo).summaries()} == set(EXPECTED["runs"])
