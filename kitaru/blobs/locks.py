@@ -58,11 +58,15 @@ class FileLock:
 def acquire(path: str, wait_s: float, sleep: Callable[[float], None] = time.sleep) -> FileLock | None:
     """Take the lock at `path`, whose directory exists, trying for `wait_s`; None when it is held elsewhere."""
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    for attempt in range(int(wait_s / RETRY_S) + 1):
-        if attempt:
-            sleep(RETRY_S)
-        if _try_lock(fd, fcntl.LOCK_EX):
-            return FileLock(fd)
+    try:
+        for attempt in range(int(wait_s / RETRY_S) + 1):
+            if attempt:
+                sleep(RETRY_S)
+            if _try_lock(fd, fcntl.LOCK_EX):
+                return FileLock(fd)
+    except BaseException:
+        os.close(fd)
+        raise
     os.close(fd)
     return None
 

@@ -183,7 +183,7 @@ def walk(data: bytes | memoryview, start: int, seed: int, frames: list[Frame] | 
             break
         begin = offset + head_size
         end = begin + length
-        if end > size or raw > MAX_RAW or crc32(data[begin:end]) != crc:
+        if end > size or raw > MAX_RAW or flags > FRAME_START or crc32(data[begin:end]) != crc:
             break
         if flags & FRAME_START:
             frame = Frame(offset, [])

@@ -142,12 +142,17 @@ class ObjectFinder:
                 if strand is None:
                     strand = runs.open_journal(self._blobs, key, self._cache).strand
                     self.keep(key, strand)
-                elif self._blobs.size(key) > strand.end:
+                elif self._has_grown(key, strand):
                     strand.absorb(self._blobs.get(key, limit=runs.MAX_SEGMENT), self._cache)
             except KeyError:  # sealed meanwhile
                 self._journals.pop(key, None)
                 return None
         return strand
+
+    def _has_grown(self, key: str, strand: Strand) -> bool:
+        """Tell whether an envelope has come since; the file's size does not, for it is grown ahead."""
+        header = self._blobs.get(key, start=strand.end)[: envelope.HEADER.size]
+        return header.startswith(envelope.MAGIC)
 
     def keep(self, key: str, strand: Strand | None) -> None:
         """Remember an open journal that was just read."""

@@ -1,9 +1,11 @@
+# ruff: noqa: PTH - a model of a disk speaks in system calls and paths as text, as the code under test does
 """A file layer that counts what it does, and fails or dies where it is told to."""
 
 from __future__ import annotations
 
 import errno
 import os
+import shutil
 import threading
 
 from kitaru.blobs import OsFiles
@@ -34,7 +36,6 @@ class FaultyFiles:
     def __getattr__(self, name):
         if name not in WRITING:
             raise AttributeError(name)
-        real = getattr(OsFiles, name)
 
         def call(*args):
             with self._guard:
@@ -47,13 +48,16 @@ class FaultyFiles:
             if number == self.die_at and not self.after:
                 self._die(name, args)
             try:
-                return real(*args)
+                return self._real(name, args)
             finally:
                 if number == self.die_at:
                     self.dead = True
                     raise Died
 
         return call
+
+    def _real(self, name, args):
+        return getattr(OsFiles, name)(*args)
 
     def _die(self, name, args):
         self.dead = True
@@ -66,3 +70,57 @@ class FaultyFiles:
 
 
 ENOSPC, EIO, EROFS, EACCES = errno.ENOSPC, errno.EIO, errno.EROFS, errno.EACCES
+
+
+class PowerLoss(FaultyFiles):
+    """When the process dies the power fails too: what was not synced is gone, bytes as well as names.
+
+    A model of a strict disk: a file has the bytes it had at its last sync, a directory the names.
+    """
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self._bytes = {}  # inode: bytes at the last sync
+        self._names = {}  # directory: names made in it since its last sync
+        self._paths = {}  # inode: a path it has
+
+    def _real(self, name, args):
+        result = super()._real(name, args)
+        if name in ("fsync", "fdatasync"):
+            self._synced(args[0])
+        elif name == "open":
+            self._named(args[0])
+            self._track(result, args[0])
+        elif name in ("link", "mkdir"):
+            self._named(args[-1] if name == "link" else args[0])
+            if name == "link":
+                self._paths.setdefault(os.stat(args[1]).st_ino, []).append(args[1])
+        return result
+
+    def _track(self, fd, path):
+        inode = os.fstat(fd).st_ino
+        self._bytes[inode] = b""
+        self._paths[inode] = [path]
+
+    def _named(self, path):
+        self._names.setdefault(os.path.dirname(path), []).append(path)
+
+    def _synced(self, fd):
+        path = os.readlink(f"/proc/self/fd/{fd}")
+        if os.path.isdir(path):
+            self._names.pop(path, None)
+            return
+        with open(path, "rb") as file:
+            self._bytes[os.fstat(fd).st_ino] = file.read()
+
+    def fail_power(self):
+        """Let what was not synced be gone."""
+        for inode, content in self._bytes.items():
+            for path in self._paths[inode]:
+                if os.path.exists(path) and os.stat(path).st_ino == inode:
+                    os.chmod(path, 0o600)
+                    with open(path, "wb") as file:
+                        file.write(content)
+        for names in self._names.values():
+            for path in sorted(names, reverse=True):
+                shutil.rmtree(path) if os.path.isdir(path) else os.path.lexists(path) and os.unlink(path)

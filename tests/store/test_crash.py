@@ -8,7 +8,7 @@ from kitaru.blobs import LocalBlobs
 from kitaru.errors import StoreError, UnknownRun
 from kitaru.store import Repository
 from kitaru.store.check import check
-from tests.store.faults import EACCES, EIO, ENOSPC, EROFS, Died, FaultyFiles
+from tests.store.faults import EACCES, EIO, ENOSPC, EROFS, Died, FaultyFiles, PowerLoss
 from tests.store.samples import call, end, nonces, start, value
 
 VERSION, VERSION_OBJECTS = value({"entry": "demo"})
@@ -63,6 +63,27 @@ def test_death_at_every_call(tmp_path_factory, after):
         acknowledged = scenario(root, files)
         assert files.dead
         survives(root, acknowledged, at)
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+def test_power_loss_at_every_call(tmp_path_factory, after):
+    total = calls_of(tmp_path_factory)
+    for at in range(total):
+        root = tmp_path_factory.mktemp("power")
+        Repository.create(LocalBlobs(root))
+        files = PowerLoss(die_at=at, after=after)
+        acknowledged = scenario(root, files)
+        files.fail_power()
+        survives(root, acknowledged, at)
+
+
+def test_power_loss_takes_what_was_not_synced(tmp_path):
+    """The model itself: without syncs, acknowledged commits are gone."""
+    Repository.create(LocalBlobs(tmp_path))
+    files = PowerLoss()
+    assert len(scenario(tmp_path, files, durable=False)) == 4
+    files.fail_power()
+    assert Repository.open(LocalBlobs(tmp_path)).run_ids() == []
 
 
 def survives(root, acknowledged, at):
