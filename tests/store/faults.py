@@ -1,4 +1,5 @@
-# ruff: noqa: PTH - a model of a disk speaks in system calls and paths as text, as the code under test does
+# A model of a disk speaks in system calls and in paths as text, as the code under test does:
+# ruff: noqa: PTH101, PTH108, PTH110, PTH112, PTH115, PTH116, PTH120, PTH123
 """A file layer that counts what it does, and fails or dies where it is told to."""
 
 from __future__ import annotations
