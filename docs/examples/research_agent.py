@@ -69,7 +69,8 @@ def research_agent(question: str) -> str:
     """Plan, retrieve, ask a person, and answer."""
     p = plan(question)
     docs = retrieve(p)
-    approved = wait(name="approve", question=f"Answer from these {len(docs)} passages?", schema=bool)
+    found = ", ".join(f"{d['file']} ({d['heading']})" for d in docs) or "nothing"
+    approved = wait(name="approve", question=f"Answer from {found}?", schema=bool)
     return synthesize(docs) if approved else "rejected"
 
 
