@@ -43,14 +43,17 @@ def _run(words: Sequence[str]) -> int:
     except typer.Abort as error:
         raise KeyboardInterrupt from error
     except Exception as error:
-        raise _usage(error) from error
+        complaint = _complaint(error)
+        if complaint is None:
+            raise
+        raise complaint from error
     return status if isinstance(status, int) else 0
 
 
-def _usage(error: Exception) -> Exception:
+def _complaint(error: Exception) -> UsageError | None:
     """Turn typer's own complaint into ours; its classes are private, but all tell a context and a message."""
     if getattr(error, "exit_code", None) != 2 or not hasattr(error, "format_message"):
-        return error
+        return None
     context = getattr(error, "ctx", None)
     path = context.command_path if context else "kitaru"
     return UsageError(error.format_message().rstrip("."), hint=f"{path} --help")
@@ -103,9 +106,9 @@ def application() -> Any:  # noqa: ANN401 - as above
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        from importlib.metadata import version
+        from kitaru import __version__
 
-        sys.stdout.write(f"kitaru {version('kitaru')}\n")
+        sys.stdout.write(f"kitaru {__version__}\n")
         raise typer.Exit
 
 

@@ -6,6 +6,7 @@ Owns: how a question and its choices look, and what may be typed for them. Wheth
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -67,6 +68,21 @@ def understand(typed: str, schema: Mapping[str, Any], choices: list[str]) -> str
     if _resolve(schema).get("type") == "boolean":
         return _YES_NO.get(typed.lower())
     return typed
+
+
+def answer_line(run: str, view: WaitView) -> str:
+    """Return the line that answers a wait, its value still to be chosen."""
+    label = clean(view.label)
+    quoted = label if label == shlex.quote(label) or ("#" in label and " " not in label) else shlex.quote(label)
+    return f"kitaru answer {run} {quoted} {_placeholder(view)}"
+
+
+def _placeholder(view: WaitView) -> str:
+    choices = choices_of(view.record.schema)
+    if choices:
+        return "|".join(clean(choice) for choice in choices[:6])
+    kind = str(view.record.schema.get("type", ""))
+    return {"boolean": "true|false", "string": "TEXT", "integer": "NUMBER", "number": "NUMBER"}.get(kind, "JSON")
 
 
 def _resolve(schema: Mapping[str, Any]) -> Mapping[str, Any]:

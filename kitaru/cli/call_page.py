@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from kitaru.cli.documents import call_json, how_of, value_json, values_json, wait_json
 from kitaru.cli.page import Page, Span
-from kitaru.cli.text import duration, local_time, short
+from kitaru.cli.text import duration, error_name, local_time, one_line, short, users_frames
 from kitaru.cli.value import MAX_LINES, plain, pretty
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from kitaru.model.history import CallView, RunState, WaitView
-    from kitaru.project import Edge, Project
+    from kitaru.model.lineage import Edge
+    from kitaru.project import Project
 
 FIELD = 10
 """Columns of a field's name."""
@@ -29,7 +30,7 @@ def field(page: Page, name: str, *spans: Span) -> None:
 
 def value(page: Page, project: Project, name: str, object_id: str, run: str) -> None:
     """Add a value with its name and short id, bounded."""
-    page.line(f"  {name}  ", (short(object_id), "cyan"), whole=True)
+    page.line(f"  {name}  " if name else "  ", (short(object_id), "cyan"), whole=True)
     page.block(pretty(project.value(object_id, run), MAX_LINES), "    ")
 
 
@@ -46,9 +47,9 @@ def error(page: Page, recorded: Mapping[str, Any]) -> None:
     """Add a section with a recorded error and its traceback."""
     page.gap()
     page.line(("error", "bold"))
-    page.block(f"{recorded.get('type', '')}: {recorded.get('message', '')}", style="red")
+    page.block(f"{error_name(recorded)}: {recorded.get('message', '')}", style="red")
     if recorded.get("traceback"):
-        page.block(str(recorded["traceback"]).rstrip("\n"), "    ")
+        page.block(users_frames(str(recorded["traceback"])).rstrip("\n"), "    ")
 
 
 def call_document(project: Project, state: RunState, call: CallView) -> dict[str, Any]:
@@ -71,7 +72,7 @@ def call_document(project: Project, state: RunState, call: CallView) -> dict[str
 
 
 def _edges_json(edges: Sequence[Edge]) -> list[dict[str, str]]:
-    return [{"call": e.call_label, "name": e.name, "id": e.object_id} for e in edges]
+    return [{"call": e.label, "name": e.name, "id": e.object_id} for e in edges]
 
 
 def _logs(project: Project, call: CallView) -> list[tuple[int, str, str]]:
@@ -127,7 +128,7 @@ def _attempts(page: Page, call: CallView) -> None:
     page.line(("attempts", "bold"))
     for n, stored in enumerate(call.attempts, 1):
         failed = getattr(stored.record, "error", None)
-        told = f"{failed.get('type')}: {failed.get('message')}" if failed else "returned"
+        told = f"{error_name(failed)}: {one_line(str(failed.get('message', '')))}" if failed else "returned"
         page.line(f"  {n}  {local_time(stored.record.at)}  {told}")
 
 
@@ -148,7 +149,7 @@ def _lineage(page: Page, project: Project, state: RunState, call: CallView) -> N
             page.gap()
             page.line((title, "bold"))
         for edge in edges:
-            page.line(f"  {edge.call_label}  {edge.name}  ", (short(edge.object_id), "cyan"), whole=True)
+            page.line(f"  {edge.label}  {edge.name}  ", (short(edge.object_id), "cyan"), whole=True)
 
 
 def wait_document(project: Project, wait: WaitView) -> dict[str, Any]:

@@ -7,25 +7,29 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from kitaru.cli.ask import ask, can_ask
+import typer
+
+from kitaru.cli.ask import answer_line, ask, can_ask
 from kitaru.cli.events import write_json_line
 from kitaru.cli.options import Output
-from kitaru.cli.page import write_json
+from kitaru.cli.page import Page, write_json
 from kitaru.cli.progress import watching
-from kitaru.cli.text import clean
+from kitaru.cli.text import clean, users_frames
 from kitaru.cli.value import plain, pretty
-from kitaru.errors import AlreadyAnswered, InvalidAnswer
+from kitaru.errors import AlreadyAnswered, InvalidAnswer, RunFailed, RunWaiting
 from kitaru.model.history import Status
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from kitaru.project import FlowHandle, Outcome, Project
+    from kitaru.project import Project
+    from kitaru.runtime.engine import Outcome
     from kitaru.runtime.events import Event
+    from kitaru.runtime.handle import FlowHandle
 
-    Start = Callable[[Callable[[Event], None]], FlowHandle]
+    Start = Callable[[Callable[[Event], None]], FlowHandle[Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +60,8 @@ def carry(project: Project, start: Start, manner: Manner) -> None:
             break
         outcome = answered
     _tell(project, outcome, manner)
+    if outcome.status is Status.WAITING:
+        _tell_waiting(project, outcome.run)
     if outcome.error is not None:
         raise outcome.error
 
@@ -94,6 +100,26 @@ def _tell(project: Project, outcome: Outcome, manner: Manner) -> None:
         write_json(outcome_json(project, outcome))
     elif outcome.status is Status.COMPLETED:
         write_result(outcome.value)
+    if isinstance(outcome.error, RunFailed) and not manner.quiet:
+        _why(project, outcome.run)
+
+
+def _why(project: Project, run: str) -> None:
+    """Show where the flow's own code raised."""
+    end = project.state(run).end
+    traceback = (end.error or {}).get("traceback") if end else None
+    if traceback:
+        sys.stderr.write(clean(users_frames(str(traceback)), lines=True).rstrip("\n") + "\n")
+
+
+def _tell_waiting(project: Project, run: str) -> NoReturn:
+    """Say which questions the run stopped at and what to type, and end with the status of a run that waits."""
+    page = Page(sys.stderr)
+    for wait in project.state(run).open_waits:
+        page.line(("waiting: ", "yellow"), f"run {run} stopped at {wait.label}", whole=True)
+        page.line(f"hint: {answer_line(run, wait)}", whole=True)
+    page.write()
+    raise typer.Exit(RunWaiting.exit_code)
 
 
 def outcome_json(project: Project, outcome: Outcome) -> dict[str, Any]:

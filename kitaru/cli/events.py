@@ -8,9 +8,9 @@ from __future__ import annotations
 import json
 import sys
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
-from kitaru.cli.text import clean, duration, one_line
+from kitaru.cli.text import clean, duration, error_name, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,16 +21,17 @@ if TYPE_CHECKING:
 REUSED = frozenset({"recorded", "shared", "reused"})
 
 
-def write_event(event: Event) -> None:
+def write_event(event: Event, stream: TextIO) -> None:
     """Print an event as one line of JSON."""
-    write_json_line({"event": event.kind, "run": event.run, **event.data})
+    write_json_line({"event": event.kind, "run": event.run, **event.data}, stream)
 
 
-def write_json_line(document: dict[str, Any]) -> None:
-    """Print one line of JSON, at once, whole, whatever other threads print."""
+def write_json_line(document: dict[str, Any], stream: TextIO | None = None) -> None:
+    """Print one line of JSON, at once, whole, whatever other threads print; on stdout if nothing else is said."""
+    out = stream or sys.stdout
     with _STDOUT:
-        sys.stdout.write(json.dumps(document, default=str) + "\n")
-        sys.stdout.flush()
+        out.write(json.dumps(document, default=str) + "\n")
+        out.flush()
 
 
 _STDOUT = threading.Lock()
@@ -72,7 +73,7 @@ def call_spans(data: dict[str, Any]) -> list[Span]:
     how = "pinned" if data.get("how") == "pinned" else "reused" if reused else duration(data.get("duration_us") or 0)
     line: list[Span] = ["  ", mark, str(data.get("call", "")), (f"  {how}", "dim")]
     if failed:
-        line.append((f"  {failed.get('type', '')}: {one_line(str(failed.get('message', '')))}", "red"))
+        line.append((f"  {error_name(failed)}: {one_line(str(failed.get('message', '')))}", "red"))
     return line + _marks(data)
 
 

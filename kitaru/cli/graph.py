@@ -23,21 +23,27 @@ class Graph:
         self._listed = frozenset(listed)
         self._drawn: set[str] = set()
         self._lanes: list[str | None] = []
+        self._last: int | None = None
 
-    def add(self, entry: str, parent: str = "") -> tuple[str, list[str]]:
-        """Return the strokes left of an entry, and the lines of strokes that follow below it."""
+    def add(self, entry: str, parent: str = "") -> tuple[list[str], str, list[str]]:
+        """Return lines of strokes above an entry, the strokes left of it, and lines of strokes below it."""
+        awaited = entry in self._lanes
         column = self._column(entry)
+        # two stars in one column mean nothing, for runs without a source are all drawn in the first: join them
+        above = ["".join(self._strokes()).rstrip()] if awaited and self._last == column else []
+        self._last = column
         head = self._row(column)
         self._drawn.add(entry)
         if parent not in self._listed or parent in self._drawn:
             self._free(column)
-            return head, []
+            return above, head, []
         if parent in self._lanes:
             joined = sorted((self._lanes.index(parent), column))
             self._lanes[column] = parent
-            return head, [self._join(*joined)]
+            self._last = None
+            return above, head, [self._join(*joined)]
         self._lanes[column] = parent
-        return head, []
+        return above, head, []
 
     def _column(self, entry: str) -> int:
         if entry in self._lanes:

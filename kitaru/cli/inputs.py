@@ -33,23 +33,6 @@ def pairs(words: Sequence[str], form: str = "NAME=VALUE") -> dict[str, str]:
     return found
 
 
-def flow_inputs(words: Sequence[str], file: str | None) -> tuple[dict[str, Any], bool]:
-    """Return the inputs of a flow, and whether they are texts for its annotations to read.
-
-    A word overrides the file's value of that name. Where there are both, the file's values become texts too.
-
-    Raises:
-        BadInput: see `pairs` and `json_object`.
-    """
-    typed = pairs(words)
-    if file is None:
-        return dict(typed), True
-    given = json_object(file)
-    if not typed:
-        return given, False
-    return {name: v if isinstance(v, str) else json.dumps(v) for name, v in {**given, **typed}.items()}, True
-
-
 def json_object(name: str) -> dict[str, Any]:
     """Read a JSON object from a file, or from stdin for `-`.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 import threading
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from kitaru.cli.events import REUSED, Lines, call_spans, spans, write_event
 from kitaru.cli.page import Page, Span, has_colour
@@ -39,15 +39,17 @@ def watching(*, quiet: bool, events: bool) -> Iterator[Callable[[Event], None]]:
         quiet: show nothing.
         events: print JSON lines on stdout instead.
     """
+    stream = sys.stderr  # while a run executes, sys.stderr belongs to the capture of what user code prints
     if events:
-        yield write_event
+        out = sys.stdout
+        yield lambda event: write_event(event, out)
     elif quiet:
         yield lambda event: None
-    elif sys.stderr.isatty() and has_colour(sys.stderr):
-        with _Live() as live:
+    elif has_colour(stream):
+        with _Live(stream) as live:
             yield live
     else:
-        plain = _Plain()
+        plain = _Plain(stream)
         yield plain
         plain.finish()
 
@@ -55,7 +57,8 @@ def watching(*, quiet: bool, events: bool) -> Iterator[Callable[[Event], None]]:
 class _Plain:
     """One line per event."""
 
-    def __init__(self) -> None:
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
         self._lock = threading.Lock()
         self._printed = Lines()
 
@@ -71,16 +74,16 @@ class _Plain:
 
     def _write(self, line: list[Span]) -> None:
         if line:
-            page = Page(sys.stderr)
+            page = Page(self._stream)
             page.line(*line, whole=True)
             page.write()
-            sys.stderr.flush()
+            self._stream.flush()
 
 
 class _Live:
     """Finished calls scroll by; those in flight stay below, each with a spinner and its time."""
 
-    def __init__(self) -> None:
+    def __init__(self, stream: TextIO) -> None:
         from rich.console import Console
         from rich.live import Live
 
@@ -88,7 +91,7 @@ class _Live:
         self._flying: dict[int, tuple[str, Any]] = {}
         self._reused: list[str] = []
         self._printed = Lines()
-        self._console = Console(stderr=True, highlight=False, markup=False, emoji=False)
+        self._console = Console(file=stream, highlight=False, markup=False, emoji=False)
         self._live = Live(
             console=self._console,
             get_renderable=self._draw,

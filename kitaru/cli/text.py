@@ -5,17 +5,24 @@ Owns: the one function that every text out of a run passes before it is shown, a
 
 from __future__ import annotations
 
+import os
 import re
 import unicodedata
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from kitaru.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 SHORT_ID = 12
 """Hex digits of an object id on a line; any unique prefix is understood, so these can be typed back."""
 
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
 _UNSAFE_BUT_LAYOUT = re.compile(_UNSAFE.pattern.replace("\x00-\x1f", "\x00-\x08\x0b-\x1f"))
+_PACKAGE = Path(__file__).parents[1]
 _NAMED = {"\n": r"\n", "\t": r"\t", "\r": r"\r", "\x1b": r"\x1b"}
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
@@ -67,6 +74,24 @@ def one_line(text: str, width: int = 200) -> str:
 def short(object_id: str | None) -> str:
     """Return an object id as shown on a line."""
     return object_id[:SHORT_ID] if object_id else "-"
+
+
+def error_name(recorded: Mapping[str, Any]) -> str:
+    """Return a recorded error's class as Python writes it: `ValueError`, `agents.errors.RateLimitError`."""
+    return str(recorded.get("type", "")).removeprefix("builtins:").replace(":", ".")
+
+
+def users_frames(traceback: str) -> str:
+    """Return a traceback's text without the frames of kitaru itself, which tell a user nothing."""
+    kept, skipping = [], False
+    for line in traceback.split("\n"):
+        if line.startswith('  File "'):
+            skipping = line.startswith(f'  File "{_PACKAGE}{os.sep}')
+        elif not line.startswith("    "):
+            skipping = False
+        if not skipping:
+            kept.append(line)
+    return "\n".join(kept)
 
 
 def duration(microseconds: int) -> str:

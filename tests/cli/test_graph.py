@@ -9,8 +9,8 @@ def draw(*entries):
     graph = Graph(name for name, _ in entries)
     lines = []
     for name, parent in entries:
-        head, below = graph.add(name, parent)
-        lines += [f"{head} {name}", *below]
+        above, head, below = graph.add(name, parent)
+        lines += [*above, f"{head} {name}", *below]
     return "\n".join(lines)
 
 
@@ -18,10 +18,10 @@ def draw(*entries):
     ("entries", "drawing"),
     [
         ([("c", ""), ("b", ""), ("a", "")], "* c\n* b\n* a"),
-        ([("b", "a"), ("a", "")], "* b\n* a"),
+        ([("b", "a"), ("a", "")], "* b\n|\n* a"),
         ([("c", "a"), ("b", "a"), ("a", "")], "* c\n| * b\n|/\n* a"),
         ([("c", "a"), ("b", ""), ("a", "")], "* c\n| * b\n* a"),
-        ([("d", "a"), ("c", "b"), ("b", "a"), ("a", "")], "* d\n| * c\n| * b\n|/\n* a"),
+        ([("d", "a"), ("c", "b"), ("b", "a"), ("a", "")], "* d\n| * c\n| |\n| * b\n|/\n* a"),
         ([("d", "a"), ("c", "b"), ("x", "a"), ("b", ""), ("a", "")], "* d\n| * c\n| | * x\n|_|/\n| * b\n* a"),
         ([("b", "gone"), ("a", "")], "* b\n* a"),
     ],

@@ -1,4 +1,11 @@
-"""`kitaru answer`."""
+"""`kitaru answer`.
+
+`kitaru answer @ true` will do where one question is open: a lone word that is no wait's name is the value. Values are
+JSON, or plain text where the question asks for text or a choice. An answer that does not fit the question's schema is
+refused, with status 2 and the field that is wrong, and nothing is recorded. On a terminal, without a value, the
+question is asked. Progress, JSON and events are those of [run](run.md); with `--no-resume -o json` there are `run`,
+`wait` and `recorded`.
+"""
 
 from __future__ import annotations
 

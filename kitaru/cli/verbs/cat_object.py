@@ -1,4 +1,12 @@
-"""`kitaru cat-object`."""
+"""`kitaru cat-object`.
+
+`kitaru cat-object --raw ID | sha256sum` prints the id. A large value is a tree of objects, and `--raw` prints its root,
+which names the others; the format is told in docs/format.md.
+
+## JSON
+
+`id`, `type` and `value`. JSON is for reading: tuples and sets are lists in it, bytes are base64.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,18 @@
-"""`kitaru config`."""
+"""`kitaru config`.
+
+| key | values | what it is |
+|---|---|---|
+| `durability` | `power-loss` (default), `process-crash` | what a finished call survives |
+| `on-drift` | `stop` (default), `new`, `reuse` | what to do with a call that no longer fits the recorded history |
+| `user.name` | text | who you are, in answers and runs; your login name if empty |
+
+The file is TOML, `.kitaru/config.toml`; it never holds a secret. Setting a key keeps its comments. An unknown key or a
+value that a key may not have is an error that names the line.
+
+## JSON
+
+`kitaru config list -o json` prints `settings`, key to value, and `given`, the keys that the file itself sets.
+"""
 
 from __future__ import annotations
 
@@ -24,9 +38,10 @@ KeyArg = Annotated[str, typer.Argument(metavar="KEY", help=f"One of {', '.join(K
 
 
 def _file() -> Path:
-    from kitaru.project import Project
+    """Return where the settings are, without reading them: a file that cannot be read must still be mended here."""
+    from kitaru.project.places import STORE, find_root
 
-    return Project.locate() / ".kitaru" / "config.toml"
+    return find_root(None) / STORE / "config.toml"
 
 
 @app.callback(invoke_without_command=True)

@@ -1,4 +1,9 @@
-"""`kitaru init`."""
+"""`kitaru init`.
+
+`.kitaru/` is laid down from the template: the store, and `config.toml` with every setting explained. A directory that
+already has one is left alone, with status 2. `KITARU_DIR` names the project's directory for all other verbs, which
+otherwise look for `.kitaru/` here and in every parent.
+"""
 
 from __future__ import annotations
 
@@ -16,9 +21,7 @@ def init(
     """Make a project of this directory: lay down `.kitaru/`."""
     from kitaru.project import Project
 
-    place = Path(directory)
-    place.mkdir(parents=True, exist_ok=True)
-    project = Project.init(place)
+    project = Project.init(Path(directory))
     page = Page()
     page.line(f"made {project.root / '.kitaru'}", whole=True)
     page.write()

@@ -1,4 +1,16 @@
-"""`kitaru log`."""
+"""`kitaru log`.
+
+`kitaru log RUN` lists calls and waits in call order: how each call came by its result (`ran`, `reused`, `pinned`,
+`failed`, `in flight`), how long it took, its arguments and its output by id. In brackets stands what deserves a look:
+`stale` (kept by a replay although these arguments changed), `mutated` (the call changed its argument in place), `drift`
+(a policy let it go on), and attempts.
+
+## JSON
+
+`kitaru log -o json` prints `runs`, each a [summary](json.md#summary), and `more`, how many `-n` left out.
+`kitaru log RUN -o json` prints a [run](json.md#run) with `calls`, each a [call](json.md#call), and `waits`, each a
+[wait](json.md#wait).
+"""
 
 from __future__ import annotations
 
@@ -11,7 +23,7 @@ from kitaru.cli.documents import call_json, how_of, run_json, summary_json, wait
 from kitaru.cli.graph import Graph
 from kitaru.cli.options import Output, OutputOpt
 from kitaru.cli.page import Page, Span, status_span, write_json
-from kitaru.cli.text import age, duration, one_line, short, since
+from kitaru.cli.text import age, duration, error_name, one_line, short, since
 
 if TYPE_CHECKING:
     from kitaru.model.history import CallView, RunState, RunSummary, WaitView
@@ -76,9 +88,11 @@ def _runs(runs: list[RunSummary], more: int, now: int) -> None:
     page = Page()
     graph = Graph(s.run for s in runs)
     drawn = [graph.add(s.run, s.source) for s in runs]
-    width = max((len(head) for head, _ in drawn), default=0)
+    width = max((len(head) for _, head, _ in drawn), default=0)
     flows = max((len(s.flow) for s in runs), default=0)
-    for summary, (head, below) in zip(runs, drawn, strict=True):
+    for summary, (above, head, below) in zip(runs, drawn, strict=True):
+        for strokes in above:
+            page.line((strokes, "dim"))
         page.line((f"{head:<{width}} ", "dim"), *run_spans(summary, min(flows, 40), now))
         for strokes in below:
             page.line((strokes, "dim"))
@@ -158,7 +172,7 @@ def _details(call: CallView) -> Span:
     args = ", ".join(f"{name}={short(value)}" for name, value in record.args.items())
     text = f"({args})"
     if record.error:
-        text += f" ! {record.error.get('type', '')}: {one_line(str(record.error.get('message', '')), 100)}"
+        text += f" ! {error_name(record.error)}: {one_line(str(record.error.get('message', '')), 100)}"
     else:
         text += f" -> {short(record.output)}"
     return text + _marks(call)

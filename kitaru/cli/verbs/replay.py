@@ -1,4 +1,10 @@
-"""`kitaru replay`."""
+"""`kitaru replay`.
+
+`--from X` is consent to keep everything before the first call of `X`: calls kept although their inputs changed are
+listed as stale. `--set` on a name that is called several times must say which: `fetch#2`, or `fetch#*` for all. A
+change that the run never comes to is an error. Values are JSON, or plain text where they are not. Progress, JSON and
+events are those of [run](run.md).
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,9 @@
-"""`kitaru resume`."""
+"""`kitaru resume`.
+
+The flow's body runs again from the top; each recorded call gives its recorded result. The working tree's code is used,
+and what changed in it since is shown; `--as-recorded` takes the code that the run recorded. Code that cannot be
+imported leaves the run as it was. Progress, JSON and events are those of [run](run.md).
+"""
 
 from __future__ import annotations
 

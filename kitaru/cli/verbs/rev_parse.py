@@ -1,4 +1,18 @@
-"""`kitaru rev-parse`."""
+"""`kitaru rev-parse`.
+
+| revision | names |
+|---|---|
+| `@` | the latest run |
+| `@~2` | the third latest |
+| `7h` | the run whose id begins so, where only one does |
+| `@:plan`, `7h:fetch#2` | a call of a run, or a wait |
+| `:plan` | a call of the latest run |
+| `3f9a` | the object whose id begins so: four digits at least |
+
+## JSON
+
+`ids`: revision to id.
+"""
 
 from __future__ import annotations
 

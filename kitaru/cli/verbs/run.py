@@ -1,4 +1,42 @@
-"""`kitaru run`."""
+"""`kitaru run`.
+
+## Inputs
+
+`NAME=VALUE` words are read by the annotation of the parameter: `n=3` is a number for `n: int` and a text for `n: str`;
+for anything larger write JSON, as in `plan='{"steps": 2}'`. `--input FILE.json` gives several at once; a word overrides
+the file. A missing or unknown name prints the signature.
+
+## Result and progress
+
+The result goes to stdout: a string as it is (made harmless only on a terminal), anything else as indented JSON.
+Everything else goes to stderr: a live list of calls on a terminal, one line per call elsewhere, nothing with `-q`.
+What the flow's own code prints is shown there too, line by line, with the call that printed it.
+
+## JSON
+
+`-o json` prints, also where the run failed or waits: `run`, `flow`, `status`, `result` (the value as JSON), `output`
+(its id), `waits` (open ones), `error` (`type`, `message`, `hint`, or null).
+
+## Events
+
+`--events` prints one JSON object a line. Each has `event` and `run`; by event there are more fields:
+
+- `run`: `flow`, `version`, `inputs` (name to id), `source`, `resumed`
+- `version`: `flow`, `n`, `new`
+- `code`: `changes` (pairs of path and `changed`, `added` or `removed`), `recorded` (version)
+- `torn`: `text`, what a crash left half-written, and where it was kept
+- `begin`: `call`, `name`, `order`
+- `call`: `call`, `name`, `order`, `how` (`ran`, `recorded`, `shared` or `pinned`), `duration_us`, `output`, `error`,
+  `stale`, `mutated`, `drift`
+- `output`: `call`, `stream` (`stdout`, `stderr` or `log`), `text`
+- `wait`: `wait`, `question`, `schema`, `shown`
+- `answer`: `wait`, `by`, `source`
+- `branched`: `cut`, the call order at which a replay left its source
+- `drift`: `call`, `policy`, `text`
+- `unclaimed`: `calls`, recorded calls that the code no longer makes
+- `end`: `status`
+- `result`: as `-o json`; always the last line
+"""
 
 from __future__ import annotations
 
@@ -8,7 +46,7 @@ import typer
 
 from kitaru.cli import complete
 from kitaru.cli.carry import Manner, carry
-from kitaru.cli.inputs import flow_inputs
+from kitaru.cli.inputs import json_object, pairs
 from kitaru.cli.options import EventsOpt, NoInputOpt, OnDriftOpt, Output, OutputOpt, QuietOpt, TagOpt, policy
 
 
@@ -38,12 +76,20 @@ def run(
     """
     from kitaru.project import Project
 
-    given, text = flow_inputs(inputs or [], input_file)
+    typed = pairs(inputs or [])
+    documents = json_object(input_file) if input_file else {}
     project = Project.open()
     carry(
         project,
         lambda observer: project.run(
-            target, given, text=text, tags=tag, on_drift=policy(on_drift), observer=observer, foreground=True
+            target,
+            typed,
+            text=True,
+            documents={name: value for name, value in documents.items() if name not in typed},
+            tags=tag,
+            on_drift=policy(on_drift),
+            observer=observer,
+            foreground=True,
         ),
         Manner(output, quiet, events, no_input),
     )

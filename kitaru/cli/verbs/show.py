@@ -1,4 +1,17 @@
-"""`kitaru show`."""
+"""`kitaru show`.
+
+Values are cut after 40 lines; `kitaru cat-object ID` prints them whole. "made from" and "went into" are lineage: an
+argument whose id equals an earlier output's came from there.
+
+## JSON
+
+`kitaru show RUN -o json` prints a [run](json.md#run) whose `inputs` are values, with `result` (`id` and `value`),
+`calls` and `waits` (how many, and which), and `notes`. `kitaru show RUN:CALL -o json` prints a [call](json.md#call)
+with `inputs` and `artifacts` (name to `id` and `value`), `result`, `traceback`, `metadata`, `logs` (`at_us`, `stream`,
+`text`), `tries` (`record`, `error`) and `lineage` (`up` and `down`: `call`, `name`, `id`).
+`kitaru show RUN:WAIT -o json` prints a [wait](json.md#wait) with the values in `shown`, and `reply`, the answer's
+value.
+"""
 
 from __future__ import annotations
 
@@ -35,10 +48,9 @@ def show(
     from kitaru.project import Project
 
     project = Project.open()
-    run, colon, _ = revision.partition(":")
-    if not colon:
+    if ":" not in revision:
         return _show_run(project, project.state(project.find_run(revision)), output)
-    state, found = _find(project, run or "@", revision)
+    state, found = _find(project, revision)
     if output is Output.JSON:
         return write_json(_document(project, state, found))
     page = Page()
@@ -46,16 +58,15 @@ def show(
     return page.write()
 
 
-def _find(project: Project, run: str, revision: str) -> tuple[RunState, CallView | WaitView]:
+def _find(project: Project, revision: str) -> tuple[RunState, CallView | WaitView]:
     """Find a call, or else a wait of that name: the two are written alike."""
     try:
         return project.find_call(revision)
     except UnknownCall:
-        state = project.state(project.find_run(run))
-        for wait in state.waits.values():
-            if wait.label == revision.partition(":")[2]:
-                return state, wait
-        raise
+        found = project.find_wait(revision)
+        if found is None:
+            raise
+        return found
 
 
 def _document(project: Project, state: RunState, found: CallView | WaitView) -> dict[str, Any]:

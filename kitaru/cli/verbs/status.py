@@ -1,4 +1,12 @@
-"""`kitaru status`."""
+"""`kitaru status`.
+
+A run is interrupted when it is not over and no process executes it: it was killed, or its machine went down. Failures
+of the last seven days are shown, five at most.
+
+## JSON
+
+`running`, `waiting`, `interrupted` and `failed`, each a list of [summaries](json.md#summary).
+"""
 
 from __future__ import annotations
 

@@ -1,19 +1,23 @@
-"""`kitaru waits`."""
+"""`kitaru waits`.
+
+## JSON
+
+`waits`, each a [wait](json.md#wait) with its `flow`, the values in `shown`, and `answer_with`, the line that answers
+it.
+"""
 
 from __future__ import annotations
 
-import shlex
 from typing import TYPE_CHECKING, Any
 
-from kitaru.cli.ask import choices_of
+from kitaru.cli.ask import answer_line
 from kitaru.cli.documents import values_json, wait_json
 from kitaru.cli.options import Output, OutputOpt
 from kitaru.cli.page import Page, write_json
-from kitaru.cli.text import age, clean, short
+from kitaru.cli.text import age, short
 from kitaru.cli.value import pretty
 
 if TYPE_CHECKING:
-    from kitaru.model.history import WaitView
     from kitaru.project import OpenWait, Project
 
 MAX_SHOWN_LINES = 12
@@ -70,18 +74,3 @@ def _question(page: Page, project: Project, wait: OpenWait, now: int) -> None:
         page.line(f"  {name} ", (short(object_id), "dim"), ":")
         page.block(pretty(project.value(object_id, view.run), MAX_SHOWN_LINES), "    ")
     page.line(("  answer with: ", "dim"), answer_line(state.run, view), whole=True)
-
-
-def answer_line(run: str, view: WaitView) -> str:
-    """Return the line that answers a wait, its value still to be chosen."""
-    label = clean(view.label)
-    quoted = label if label == shlex.quote(label) or ("#" in label and " " not in label) else shlex.quote(label)
-    return f"kitaru answer {run} {quoted} {_placeholder(view)}"
-
-
-def _placeholder(view: WaitView) -> str:
-    choices = choices_of(view.record.schema)
-    if choices:
-        return "|".join(clean(choice) for choice in choices[:6])
-    kind = str(view.record.schema.get("type", ""))
-    return {"boolean": "true|false", "string": "TEXT", "integer": "NUMBER", "number": "NUMBER"}.get(kind, "JSON")
