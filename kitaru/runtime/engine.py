@@ -243,6 +243,10 @@ class Engine:
             self.commit(Note(self.now(), "unasked", {"orders": unasked}))
 
     def emit(self, kind: str, **data: Any) -> None:  # noqa: ANN401 - JSON-able values
-        """Tell the observer, if there is one."""
+        """Tell the observer, if there is one. What it writes in turn is not the run's output."""
         if self.observer is not None:
-            self.observer(Event(kind, self.run, data))
+            token = current_engine.set(None)
+            try:
+                self.observer(Event(kind, self.run, data))
+            finally:
+                current_engine.reset(token)
