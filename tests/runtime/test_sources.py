@@ -51,6 +51,23 @@ def test_imports_are_followed_transitively_wherever_they_stand(tmp_path):
     assert found == ["a.py", "b.py", "c.py", "flow.py", "late.py"]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "class A:\n  def f(self):\n    async def g():\n      import a",
+        "if x: pass\nelif y:\n  import a",
+        "for x in y: pass\nelse:\n  import a",
+        "try: pass\nexcept* E:\n  import a",
+        "try: pass\nfinally:\n  import a",
+        "with x:\n  while y:\n    import a as b",
+        "match x:\n  case 1:\n    from a import *",
+        "f = lambda: 0; import a",
+    ],
+)
+def test_imports_are_found_in_every_kind_of_block(tmp_path, text):
+    assert closure(tmp_path, {"flow.py": text, "a.py": ""}) == ["a.py", "flow.py"]
+
+
 def test_packages_bring_their_parents_and_their_relative_imports(tmp_path):
     found = closure(
         tmp_path,
