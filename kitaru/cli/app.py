@@ -118,7 +118,7 @@ def _enter(directory: str | None) -> None:
     try:
         os.chdir(directory)
     except OSError as error:
-        raise UsageError(f"cannot enter {directory}: {error.strerror}") from error
+        raise UsageError(f"cannot enter {directory}: {error.strerror}", hint="kitaru -C DIR VERB") from error
 
 
 def _globals(

@@ -26,6 +26,7 @@ from kitaru.store.states import run_state
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from kitaru.errors import Damaged
     from kitaru.model.history import CallView
     from kitaru.model.lineage import Lineage
     from kitaru.runtime.decorators import Flow
@@ -75,12 +76,16 @@ class Project:
         repo: its store.
         config: its settings.
         services: clock, randomness and user; the machine's own by default.
+
+    Attributes:
+        damaged: run id to error, of the runs that the last `log()`, `waits()` or `@` could not read and left out.
     """
 
     def __init__(self, root: Path, repo: Repository, config: Config, services: Services | None = None) -> None:
         self.root, self.repo, self.config = root, repo, config
         self._services = services
         self._runner: Runner | None = None
+        self.damaged: dict[str, Damaged] = {}
 
     # -- finding a project ---------------------------------------------------------------------------------------
 
@@ -406,7 +411,10 @@ class Project:
     def _summaries(self) -> list[RunSummary]:
         from kitaru.store.catalog import Catalog
 
-        return Catalog(self.repo).summaries()
+        catalog = Catalog(self.repo)
+        summaries = catalog.summaries()
+        self.damaged = dict(catalog.damaged)
+        return summaries
 
     def _live(self, summary: RunSummary) -> RunSummary:
         if summary.status != Status.RUNNING:

@@ -7,18 +7,20 @@
 
 ## JSON
 
-`kitaru log -o json` prints `runs`, each a [summary](json.md#summary), and `more`, how many `-n` left out.
-`kitaru log RUN -o json` prints a [run](json.md#run) with `calls`, each a [call](json.md#call), and `waits`, each a
-[wait](json.md#wait).
+`kitaru log -o json` prints `runs`, each a [summary](json.md#summary), and `more`, how many `-n` left out,
+and `damaged`, the ids of runs that cannot be read. `kitaru log RUN -o json` prints a [run](json.md#run) with
+`calls`, each a [call](json.md#call), and `waits`, each a [wait](json.md#wait).
 """
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from kitaru.cli import complete
+from kitaru.cli.damage import tell_damaged
 from kitaru.cli.documents import call_json, how_of, run_json, summary_json, wait_json
 from kitaru.cli.graph import Graph
 from kitaru.cli.options import Output, OutputOpt
@@ -27,6 +29,7 @@ from kitaru.cli.text import age, duration, error_name, one_line, short, since
 
 if TYPE_CHECKING:
     from kitaru.model.history import CallView, RunState, RunSummary, WaitView
+    from kitaru.project import Project
 
 DEFAULT_LIMIT = 20
 _HOW_STYLES = {"failed": "red", "in flight": "cyan", "reused": "dim", "pinned": "magenta"}
@@ -60,14 +63,18 @@ def log(
     project = Project.open()
     if run is not None:
         return _calls(project.state(project.find_run(run)), output)
-    now = project.services.clock_us()
-    runs = project.log(
-        flow=flow, status=check_status(status), tags=tag, since_us=since(since_, now) if since_ else None
-    )
+    after = since(since_, project.services.clock_us()) if since_ else None
+    runs = project.log(flow=flow, status=check_status(status), tags=tag, since_us=after)
     shown = runs[:limit] if limit else runs
+    _listing(project, shown, len(runs) - len(shown), output)
+
+
+def _listing(project: Project, shown: list[RunSummary], more: int, output: Output) -> None:
     if output is Output.JSON:
-        return write_json({"runs": [summary_json(s) for s in shown], "more": len(runs) - len(shown)})
-    return _runs(shown, len(runs) - len(shown), now)
+        write_json({"runs": [summary_json(s) for s in shown], "more": more, "damaged": sorted(project.damaged)})
+    else:
+        _runs(shown, more, project.services.clock_us())
+    tell_damaged(project)
 
 
 def check_status(status: str | None) -> str | None:
@@ -85,7 +92,7 @@ def check_status(status: str | None) -> str | None:
 
 
 def _runs(runs: list[RunSummary], more: int, now: int) -> None:
-    page = Page()
+    page = Page(None if runs else sys.stderr)
     graph = Graph(s.run for s in runs)
     drawn = [graph.add(s.run, s.source) for s in runs]
     width = max((len(head) for _, head, _ in drawn), default=0)
@@ -98,16 +105,8 @@ def _runs(runs: list[RunSummary], more: int, now: int) -> None:
             page.line((strokes, "dim"))
     if more:
         page.line((f"{more} more; kitaru log -n 0 lists all", "dim"))
-    page.write()
     if not runs:
-        _nothing()
-
-
-def _nothing() -> None:
-    import sys
-
-    page = Page(sys.stderr)
-    page.line("no runs")
+        page.line("no runs")
     page.write()
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from kitaru.cli.damage import tell_damaged
 from kitaru.cli.documents import summary_json
 from kitaru.cli.options import Output, OutputOpt
 from kitaru.cli.page import Page, Span, write_json
@@ -19,6 +20,7 @@ from kitaru.cli.text import age, one_line
 
 if TYPE_CHECKING:
     from kitaru.model.history import RunSummary
+    from kitaru.project import Project
 
 RECENT_US = 7 * 86400 * 1_000_000
 """Failures are shown for a week."""
@@ -47,14 +49,19 @@ def status(*, output: OutputOpt = Output.TEXT) -> None:
     found["failed"] = [s for s in found["failed"] if (s.ended or s.started) >= now - RECENT_US][:MAX_FAILED]
     if output is Output.JSON:
         write_json({name: [summary_json(s) for s in section] for name, section in found.items()})
-        return
-    page = Page()
+    else:
+        _print(project, found, len(runs))
+    tell_damaged(project)
+
+
+def _print(project: Project, found: dict[str, list[RunSummary]], total: int) -> None:
+    page, now = Page(), project.services.clock_us()
     page.line(f"project {project.root}", whole=True)
     for name, section in found.items():
         if section:
             _section(page, name, section, now)
     if not any(found.values()):
-        page.line(f"nothing runs, waits or was interrupted; {len(runs)} run{'s' * (len(runs) != 1)} in all")
+        page.line(f"nothing runs, waits or was interrupted; {total} run{'s' * (total != 1)} in all")
     page.write()
 
 

@@ -8,9 +8,11 @@ it.
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 from kitaru.cli.ask import answer_line
+from kitaru.cli.damage import tell_damaged
 from kitaru.cli.documents import values_json, wait_json
 from kitaru.cli.options import Output, OutputOpt
 from kitaru.cli.page import Page, write_json
@@ -31,21 +33,18 @@ def waits(*, output: OutputOpt = Output.TEXT) -> None:
     found = project.waits()
     if output is Output.JSON:
         write_json({"waits": [_document(project, wait) for wait in found]})
-        return
-    page, now = Page(), project.services.clock_us()
+    else:
+        _print(project, found)
+    tell_damaged(project)
+
+
+def _print(project: Project, found: list[OpenWait]) -> None:
+    page, now = Page(None if found else sys.stderr), project.services.clock_us()
     for wait in found:
         page.gap()
         _question(page, project, wait, now)
-    page.write()
     if not found:
-        _nothing()
-
-
-def _nothing() -> None:
-    import sys
-
-    page = Page(sys.stderr)
-    page.line("no open questions")
+        page.line("no open questions")
     page.write()
 
 

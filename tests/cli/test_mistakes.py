@@ -1,0 +1,95 @@
+"""Bad input gets one clear line and something to type, never a traceback."""
+
+import pytest
+
+MISTAKES = [
+    (["run", "flows.py:nothing"], 2, "has no flow named 'nothing'"),
+    (["run", "nowhere.py:agent"], 2, "nowhere.py"),
+    (["run", "flows.py"], 2, ""),
+    (["run", "flows.py:agent"], 2, "question"),
+    (["run", "flows.py:agent", "question=a", "colour=red"], 2, "colour"),
+    (["run", "flows.py:agent", "question"], 2, "'question' is not of the form NAME=VALUE"),
+    (["run", "flows.py:agent", "question=a", "question=b"], 2, "question is given twice"),
+    (["run", "flows.py:numbers", "n=many"], 2, "n"),
+    (["run", "flows.py:numbers", "--input", "missing.json"], 2, "missing.json cannot be read"),
+    (["run", "flows.py:numbers", "--input", "flows.py"], 2, "flows.py is not JSON"),
+    (["run", "flows.py:unstorable"], 1, ""),
+    (["run", "flows.py:numbers", "--on-drift", "maybe"], 2, "--on-drift"),
+    (["show", "zzzzzz"], 2, "no run matches 'zzzzzz'"),
+    (["show", "@~99"], 2, "no run matches '@~99'"),
+    (["show", "o0l1"], 2, "'o0l1' is not a revision"),
+    (["show", "@:nope"], 2, "has no call named 'nope'"),
+    (["replay", "--from", "nope"], 2, "has no call named 'nope'"),
+    (["replay", "@"], 2, ""),
+    (["replay", "--set", "square"], 2, "'square' is not of the form CALL=JSON"),
+    (["resume", "@"], None, ""),
+    (["answer", "@", "true"], 2, "no open wait"),
+    (["cat-object", "ffff"], 2, "no object matches 'ffff'"),
+    (["cat-object", "--raw", "-t", "ffff"], 2, "--raw"),
+    (["log", "--since", "whenever"], 2, "'whenever' is not a time"),
+    (["log", "-n", "few"], 2, "few"),
+    (["log", "-n", "-1"], 2, "-1"),
+    (["config", "get", "colour"], 2, "there is no setting 'colour'"),
+    (["config", "set", "durability", "some"], 2, "durability is 'some'"),
+    (["init"], 2, "already has a .kitaru"),
+    (["lgo"], 2, "there is no verb 'lgo'"),
+    (["log", "--bogus"], 2, "--bogus"),
+    (["-C", "nowhere", "log"], 2, "cannot enter nowhere"),
+]
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"), MISTAKES, ids=lambda value: " ".join(value) if isinstance(value, list) else ""
+)
+def test_mistake(project, words, code, said):
+    project("run", "flows.py:numbers", "n=2", "-q")
+    ended = project(*words)
+    assert ended.code != 0 if code is None else ended.code == code
+    assert said in ended.err
+    complaint = [line for line in ended.err.splitlines() if line.startswith(("error: ", "hint: "))]
+    assert complaint[0].startswith("error: ")
+    assert any(line.startswith("hint: ") for line in complaint)
+    assert "Traceback" not in ended.err
+    assert "bug in kitaru" not in ended.err
+
+
+def test_no_project(kitaru):
+    ended = kitaru("log")
+    assert (ended.code, ended.err.splitlines()[1]) == (2, "hint: kitaru init")
+
+
+def test_an_ambiguous_prefix_lists_the_candidates(project):
+    runs = []
+    for _ in range(40):
+        project("run", "flows.py:numbers", "n=0", "-q")
+        runs.append(project("rev-parse", "@").out.strip())
+    prefix = next(r[0] for r in runs if sum(other[0] == r[0] for other in runs) > 1)
+    ended = project("show", prefix)
+    assert ended.code == 2
+    assert "is ambiguous" in ended.err
+    assert "hint: type more of the id" in ended.err
+
+
+def test_an_unknown_format(project, directory):
+    (directory / ".kitaru" / "format").chmod(0o644)
+    (directory / ".kitaru" / "format").write_text('{"hash":"sha256","version":99}')
+    ended = project("log")
+    assert ended.code == 4
+    assert "99" in ended.err
+    assert "hint: " in ended.err
+
+
+def test_a_bug_shows_a_traceback_and_says_so(project, monkeypatch):
+    monkeypatch.setattr("kitaru.project.Project.log", lambda *_args, **_kwargs: 1 / 0)
+    ended = project("log")
+    assert ended.code == 70
+    assert "ZeroDivisionError" in ended.err
+    assert "this is a bug in kitaru" in ended.err
+
+
+def test_ctrl_c_in_a_reading_verb(project, monkeypatch):
+    def interrupt(*_args, **_kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("kitaru.project.Project.log", interrupt)
+    assert project("log").code == 130
