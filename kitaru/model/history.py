@@ -15,7 +15,7 @@ from kitaru.model.ids import display_call
 from kitaru.model.records import Answer, Begun, Call, End, Note, Record, Resumed, Start, Stored, Wait
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
 
 class Status(StrEnum):
@@ -28,6 +28,9 @@ class Status(StrEnum):
     FAILED = "failed"
     CANCELLED = "cancelled"
 
+
+OVER = frozenset({Status.COMPLETED, Status.FAILED, Status.CANCELLED})
+"""The statuses that an `end` may record."""
 
 LEGAL: dict[Status | None, frozenset[type[Record]]] = {
     None: frozenset({Start}),
@@ -96,10 +99,13 @@ class RunState:
     """All that a run's records add up to.
 
     Attributes:
-        calls, waits: keyed by call order, those shared with the source included.
+        calls, waits: keyed by order, those shared with the source included.
+        sequence: the orders of calls and waits, in call order. It differs from their numbers where changed code put a
+            new call between recorded ones.
         head: id of the last record.
-        cut: for a branch, the call order at which it leaves its source, once that is decided.
+        cut: for a branch, the order of the source's first call or wait that it does not share, once that is decided.
         doomed: ids of failed calls' records that ended the run: a resume executes these again.
+        refused: digests of waits whose answer did not fit.
     """
 
     run: str
@@ -107,22 +113,29 @@ class RunState:
     status: Status = Status.RUNNING
     calls: dict[int, CallView] = field(default_factory=dict)
     waits: dict[int, WaitView] = field(default_factory=dict)
+    sequence: list[int] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
     resumed: list[Resumed] = field(default_factory=list)
     end: End | None = None
     head: str | None = None
     cut: int | None = None
     doomed: set[str] = field(default_factory=set)
-
-    @property
-    def open_waits(self) -> list[WaitView]:
-        """The questions that wait for an answer, in call order; none once the run is over."""
-        return [] if self.end else [w for _, w in sorted(self.waits.items()) if w.is_open]
+    refused: set[str] = field(default_factory=set)
 
     @property
     def ordered_calls(self) -> list[CallView]:
         """The calls in call order."""
-        return [c for _, c in sorted(self.calls.items())]
+        return [self.calls[o] for o in self.sequence if o in self.calls]
+
+    @property
+    def ordered_waits(self) -> list[WaitView]:
+        """The waits in call order."""
+        return [self.waits[o] for o in self.sequence if o in self.waits]
+
+    @property
+    def open_waits(self) -> list[WaitView]:
+        """The questions that wait for an answer, in call order; none once the run is over."""
+        return [] if self.end else [w for w in self.ordered_waits if w.is_open]
 
     @property
     def version(self) -> dict[str, Any]:
@@ -139,7 +152,10 @@ class RunState:
         before = None if self.head is None else self.status
         if type(record) not in LEGAL[before]:
             raise Damaged(f"run {self.run}", f"record {stored.id[:12]}: {record.kind} cannot follow when {before}")
-        _APPLY[type(record)](self, stored)
+        try:
+            _APPLY[type(record)](self, stored)
+        except (KeyError, TypeError, ValueError) as error:  # what a note's or end's free-form fields may hold
+            raise Damaged(f"run {self.run}", f"record {stored.id[:12]}: a malformed {record.kind}: {error}") from error
         self.head = stored.id
         if self.end is None:
             self.status = Status.WAITING if any(w.is_open for w in self.waits.values()) else Status.RUNNING
@@ -166,16 +182,45 @@ def _apply_call(state: RunState, stored: Stored) -> None:
 
 
 def _call_view(state: RunState, record: Begun | Call) -> CallView:
+    """Return the view that a record is of; one shared with the source gives way to this run's own."""
     view = state.calls.get(record.order)
-    if view is None or view.name != record.name:
+    if view is None or view.run != state.run or view.name != record.name:
         view = CallView(record.name, record.order, record.occurrence, record.scope, state.run)
+        _enter(state, record.order, record.after)
         state.calls[record.order] = view
     return view
+
+
+def _enter(state: RunState, order: int, after: int | None) -> None:
+    """Put a call or wait where it belongs in the call order, unless it has its place."""
+    if order in state.calls or order in state.waits:
+        return
+    if after == 0:
+        state.sequence.insert(0, order)
+    elif after in state.sequence:
+        state.sequence.insert(state.sequence.index(after) + 1, order)
+    else:
+        state.sequence.append(order)
+
+
+def _forget(state: RunState, calls: Iterable[int], waits: Iterable[int] = ()) -> None:
+    """Take calls and waits, by their orders, out of the state."""
+    for order in list(calls):
+        del state.calls[order]
+    for order in list(waits):
+        del state.waits[order]
+    state.sequence = [o for o in state.sequence if o in state.calls or o in state.waits]
+
+
+def _unfinished(state: RunState) -> Iterator[int]:
+    """Yield the orders of calls that only began; they are executed no more, and made again they get a number anew."""
+    return (order for order, view in state.calls.items() if view.record is None)
 
 
 def _apply_wait(state: RunState, stored: Stored) -> None:
     record = stored.record
     assert isinstance(record, Wait)  # noqa: S101 - told apart by _APPLY
+    _enter(state, record.order, record.after)
     state.waits[record.order] = WaitView(record, stored.id, state.run)
 
 
@@ -195,14 +240,23 @@ def _apply_note(state: RunState, stored: Stored) -> None:
     state.notes.append(record)
     data = record.data
     if record.about == "branched":
-        state.cut = data["cut"]
-        _truncate(state, data["cut"])
+        _cut(state, data["cut"])
     elif record.about == "stale" and data["order"] in state.calls:
-        state.calls[data["order"]].stale = data["args"]
+        state.calls[data["order"]].stale = [str(name) for name in data["args"]]
     elif record.about == "unasked":
         for order in data["orders"]:
             if order in state.waits:
                 state.waits[order].closed = True
+    elif record.about == "refused":
+        _refuse(state, data["digest"])
+
+
+def _refuse(state: RunState, digest: str) -> None:
+    """Close a wait whose answer did not fit: it is asked anew under another digest."""
+    state.refused.add(digest)
+    for wait in state.waits.values():
+        if wait.record.digest == digest and wait.run == state.run:
+            wait.closed = True
 
 
 def _apply_resumed(state: RunState, stored: Stored) -> None:
@@ -210,6 +264,7 @@ def _apply_resumed(state: RunState, stored: Stored) -> None:
     assert isinstance(record, Resumed)  # noqa: S101 - told apart by _APPLY
     state.resumed.append(record)
     state.end = None
+    _forget(state, _unfinished(state))
     for view in state.calls.values():
         view.begun = None
 
@@ -217,9 +272,12 @@ def _apply_resumed(state: RunState, stored: Stored) -> None:
 def _apply_end(state: RunState, stored: Stored) -> None:
     record = stored.record
     assert isinstance(record, End)  # noqa: S101 - told apart by _APPLY
-    state.end = record
+    status = Status(record.status)
+    if status not in OVER:
+        raise ValueError(f"a run does not end {status}")
+    state.end, state.status = record, status
     state.doomed.update(record.failed)
-    state.status = Status(record.status)
+    _forget(state, _unfinished(state))
     for view in state.calls.values():
         view.begun = None
 
@@ -236,11 +294,17 @@ _APPLY = {
 }
 
 
-def _truncate(state: RunState, cut: int) -> None:
-    """Forget what another run recorded at or after `cut`: the branch does not share it."""
-    for views in (state.calls, state.waits):
-        for order in [o for o, v in views.items() if o >= cut and v.run != state.run]:
-            del views[order]
+def _cut(state: RunState, cut: object) -> None:
+    """Forget what another run recorded from `cut` on, in call order: the branch does not share it."""
+    if type(cut) is not int:
+        raise Damaged(f"run {state.run}", f"branches at {cut!r}, which is no place in its source")
+    state.cut = cut
+    if cut in state.sequence:
+        later = set(state.sequence[state.sequence.index(cut) :])
+    else:
+        later = {order for order in state.sequence if order >= cut}
+    calls = [o for o, v in state.calls.items() if o in later and v.run != state.run]
+    _forget(state, calls, [o for o, v in state.waits.items() if o in later and v.run != state.run])
 
 
 def fold(run: str, records: Iterable[Stored], base: RunState | None = None) -> RunState:
@@ -261,17 +325,22 @@ def fold(run: str, records: Iterable[Stored], base: RunState | None = None) -> R
         raise Damaged(f"run {run}", "its first record is not a start")
     state = RunState(run, first.record)
     if base is not None:
-        state.calls = {o: _shared_call(c) for o, c in base.calls.items() if c.record is not None}
-        state.waits = {o: _shared_wait(w) for o, w in base.waits.items() if w.answer is not None}
-        state.doomed = set(base.doomed)
-        source = first.record.source or {}
-        state.cut = source.get("cut")
-        if state.cut is not None:
-            _truncate(state, state.cut)
+        _share(state, base, (first.record.source or {}).get("cut"))
     state.add(first)
     for stored in iterator:
         state.add(stored)
     return state
+
+
+def _share(state: RunState, base: RunState, cut: object) -> None:
+    """Take over from the source what a branch shares: finished calls, answered waits, up to the cut if it is known."""
+    state.calls = {o: _shared_call(c) for o, c in base.calls.items()}
+    state.waits = {o: _shared_wait(w) for o, w in base.waits.items()}
+    state.sequence = list(base.sequence)
+    state.doomed, state.refused = set(base.doomed), set(base.refused)
+    if cut is not None:
+        _cut(state, cut)
+    _forget(state, _unfinished(state), [o for o, v in state.waits.items() if v.answer is None])
 
 
 def _shared_call(view: CallView) -> CallView:

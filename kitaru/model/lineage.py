@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from kitaru.model.encoding import wire
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Container, Iterator
 
     from kitaru.model.history import CallView, RunState
 
@@ -65,17 +65,19 @@ def lineage(state: RunState, call: CallView, is_trivial: Callable[[str], bool]) 
         is_trivial: tells ids that make no edge: None, booleans, small numbers, empty containers.
     """
     arguments = call.record.args if call.record is not None else {}
+    here = state.sequence.index(call.order)
+    before, after = set(state.sequence[:here]), set(state.sequence[here + 1 :])
     up = [
         Edge(label, name, object_id)
         for name, object_id in arguments.items()
         if not is_trivial(object_id)
-        for label in _sources(state, object_id, call.order)
+        for label in _sources(state, object_id, before)
     ]
     made = {object_id: name for name, object_id in _produced(call) if not is_trivial(object_id)}
     down = [
         Edge(later.label, made[object_id], object_id)
         for later in state.ordered_calls
-        if later.order > call.order and later.record is not None
+        if later.order in after and later.record is not None
         for object_id in dict.fromkeys(later.record.args.values())
         if object_id in made
     ]
@@ -91,14 +93,14 @@ def _produced(call: CallView) -> Iterator[tuple[str, str]]:
             yield "output", call.record.output
 
 
-def _sources(state: RunState, object_id: str, before: int) -> Iterator[str]:
+def _sources(state: RunState, object_id: str, before: Container[int]) -> Iterator[str]:
     """Yield the nearest call that made a value, or else the answer or flow input that brought it."""
     for earlier in reversed(state.ordered_calls):
-        if earlier.order < before and any(object_id == made for _, made in _produced(earlier)):
+        if earlier.order in before and any(object_id == made for _, made in _produced(earlier)):
             yield earlier.label
             return
-    for wait in state.waits.values():
-        if wait.answer is not None and wait.answer.value == object_id and wait.record.order < before:
+    for wait in reversed(state.ordered_waits):
+        if wait.answer is not None and wait.answer.value == object_id and wait.record.order in before:
             yield f"answer {wait.label}"
             return
     for name, value in state.start.inputs.items():

@@ -13,23 +13,30 @@ import dataclasses
 import hashlib
 import json
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from kitaru.errors import Damaged
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
 VERSION = 1
 
-_TYPE_CHECKS = {
-    "str": str,
-    "int": int,
-    "bool": bool,
-    "str | None": (str, type(None)),
-    "int | None": (int, type(None)),
-    "dict[str, str]": dict,
-    "dict[str, Any]": dict,
-    "dict[str, Any] | None": (dict, type(None)),
-    "list[str]": list,
-    "list[dict[str, Any]]": list,
+
+
+def _all_text(values: Iterable[object]) -> bool:
+    return all(type(value) is str for value in values)
+
+
+_TYPE_CHECKS: dict[str, Callable[[Any], bool]] = {
+    "str": lambda value: type(value) is str,
+    "int": lambda value: type(value) is int,
+    "str | None": lambda value: value is None or type(value) is str,
+    "int | None": lambda value: value is None or type(value) is int,
+    "dict[str, str]": lambda value: type(value) is dict and _all_text(value.values()),
+    "dict[str, Any]": lambda value: type(value) is dict,
+    "dict[str, Any] | None": lambda value: value is None or type(value) is dict,
+    "list[str]": lambda value: type(value) is list and _all_text(value),
 }
 
 
@@ -49,7 +56,8 @@ class Start(Record):
         flow: the flow's name.
         version: `{"n": 3, "id": object id}` of the flow version that began the run.
         inputs: parameter name to value id.
-        source: for a branch `{"run", "head": last record shared, "cut": call order or null until it is decided}`.
+        source: for a branch `{"run", "head": last record of it that is shared, "cut": order of its first call or wait
+            that is not shared, or null until it is decided, "from": the name given to `--from`}`.
         overrides: `{"set": {call: value id}, "args": {...}, "answers": {...}}`, as given to `replay`.
         origin: who and where: `{"user", "host", "pid"}`.
         tags: free names to find a run by.
@@ -71,7 +79,10 @@ class Start(Record):
 
 @dataclass(slots=True, eq=False)
 class Begun(Record):
-    """A call has been in flight for a while; written without a sync, so that `kitaru log` shows it."""
+    """A call has been in flight for a while; written without a sync, so that `kitaru log` shows it.
+
+    `order`, `after`, `occurrence` are what the call's own record will have.
+    """
 
     kind: ClassVar[str] = "begun"
     name: str
@@ -79,6 +90,7 @@ class Begun(Record):
     began: int
     scope: str = ""
     occurrence: int = 1
+    after: int | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -86,12 +98,14 @@ class Call(Record):
     """A finished call.
 
     Attributes:
-        order: place in call order, from 1, shared with waits.
-        occurrence: the k-th call of this name in its scope, from 1.
+        order: number of the call, from 1, shared with waits; a call that runs again keeps it.
+        after: for a call that changed code made between recorded ones: the order of the one before it, or 0. Calls
+            without it stand at the end of the call order as it was when they were made.
+        occurrence: the k-th call of this name, from 1; it is never given anew either.
         key: id of an explicit `key=`, or empty where the arguments are the key.
         args: argument name to value id, less what `ignore=` names.
         output: value id, or None where the call raised.
-        error: `{"type", "message", "mro": [...], "value": value id or null, "traceback": text}`.
+        error: `{"type", "message", "traceback": text, "value": value id, absent where it cannot be stored}`.
         began: when the call was made; `at` is when it ended.
         code: fingerprint of the checkpoint's source, 16 hex digits.
         how: `ran`, or `pinned` for an output given by `--set`, or `reused` where another run's record was taken.
@@ -121,6 +135,7 @@ class Call(Record):
     metadata: str | None = None
     mutated: list[str] = field(default_factory=list)
     drift: str = ""
+    after: int | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -131,8 +146,9 @@ class Wait(Record):
         question: text, markdown.
         schema: JSON schema of the answer.
         shown: artifact label to value id, what a reviewer should see.
-        digest: binds an answer to this question: SHA-256 of name, scope, question, schema, shown and its
-            occurrence among equal ones.
+        order, after, occurrence: as of a call.
+        digest: binds an answer to this question: SHA-256 of name, scope, question, schema, shown, its occurrence
+            among equal ones, and how many answers to it were refused.
         metadata: value id of a dict, or None.
     """
 
@@ -146,6 +162,7 @@ class Wait(Record):
     schema: dict[str, Any] = field(default_factory=dict)
     shown: dict[str, str] = field(default_factory=dict)
     metadata: str | None = None
+    after: int | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -176,7 +193,8 @@ class Note(Record):
 
     `about` is `branched` (data: `cut`), `drift` (`call`, `policy`, `difference`), `stale` (`order`, `args`),
     `unclaimed` (`calls`: labels of records the code no longer asks for), `unasked` (`orders` of open waits it no longer
-    asks) or `metadata` (`value`: id of a dict given to `kitaru.log` in the flow's body).
+    asks), `refused` (`digest` of a wait whose answer the code's own type refused; `by`, `why`) or `metadata` (`value`:
+    id of a dict given to `kitaru.log` in the flow's body).
     """
 
     kind: ClassVar[str] = "note"
@@ -224,7 +242,7 @@ class Stored:
 @dataclass(frozen=True, slots=True)
 class _Shape:
     defaults: tuple[tuple[str, Any], ...]
-    checks: dict[str, Any]
+    checks: dict[str, Callable[[Any], bool]]
     required: frozenset[str]
 
 
@@ -297,7 +315,7 @@ def _check(fields: dict[str, Any], shape: _Shape, where: str) -> None:
     checks = shape.checks
     for name, value in fields.items():
         expected = checks.get(name)
-        if expected is None or not isinstance(value, expected):
+        if expected is None or not expected(value):
             raise Damaged(where, f"field {name!r} does not belong in this record, or has the wrong type")
     if not shape.required <= fields.keys():
         raise Damaged(where, f"a record without {', '.join(sorted(shape.required - fields.keys()))}")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from kitaru.errors import UsageError
 from kitaru.model.ids import CallName
@@ -44,10 +44,10 @@ class Overrides:
         for wanted, value in given.items():
             if wanted.name != name or wanted.nth not in (None, 0, nth):
                 continue
-            if wanted.nth is None and nth > 1:
+            if wanted.nth is None and f"{option} {wanted}" in self.reached:
                 raise UsageError(
                     f"{option} {name} does not say which: the run comes to {name} more than once",
-                    hint=f"write {name}#1, {name}#{nth}, or {name}#* for all",
+                    hint=f"write {name}#1, {name}#2, or {name}#* for all",
                 )
             self.reached.add(f"{option} {wanted}")
             return value
@@ -57,6 +57,14 @@ class Overrides:
         """Return the options that nothing came to."""
         given = [f"--set {name}" for name in self.sets] + [f"--answer {name}" for name in self.answers]
         return [option for option in given if option not in self.reached]
+
+
+class Place(NamedTuple):
+    """Where a new call or wait stands: what its record says of it."""
+
+    order: int
+    occurrence: int
+    after: int | None = None
 
 
 class Plan:
@@ -88,23 +96,35 @@ class Plan:
         views = state.ordered_calls
         self.claims = Claims(v for v in views if v.id not in doomed)
         self._redo = Claims(v for v in views if v.id in doomed)
-        self._waits = {w.record.digest: w for w in state.waits.values()}
+        self._waits = {w.record.digest: w for w in state.ordered_waits}
         self._asked: set[int] = set()
         self._made: Counter[str] = Counter()
-        self._highest_claimed = 0
+        self._latest = 0
+        self._furthest = -1
+        self._not_asked_for: list[CallView] = []
         self.recount(state)
 
     def recount(self, state: RunState) -> None:
         """Count orders and occurrences anew from the state; done again when a branch leaves its source."""
-        self._next_order = max([0, *state.calls, *state.waits, (state.cut or 1) - 1]) + 1
+        finished = [v for v in state.calls.values() if v.record is not None]
+        known = {v.order for v in finished} | state.waits.keys()
+        self._sequence = [order for order in state.sequence if order in known]
+        self._positions = {order: i for i, order in enumerate(self._sequence)}
+        self._next_order = max([0, *known, (state.cut or 1) - 1]) + 1
         self._occurrences: dict[str, int] = {}
-        for view in state.calls.values():
-            self._saw(view.name, view.occurrence)
+        for view in finished:
+            self._saw(view.name, view.order, view.occurrence)
         for wait in state.waits.values():
-            self._saw(wait.record.name, wait.record.occurrence)
+            self._saw(wait.record.name, wait.record.order, wait.record.occurrence)
 
-    def _saw(self, name: str, occurrence: int) -> None:
+    def _saw(self, name: str, order: int, occurrence: int) -> None:
         self._occurrences[name] = max(self._occurrences.get(name, 0), occurrence)
+        self._next_order = max(self._next_order, order + 1)
+
+    def _passed(self, order: int) -> None:
+        """Note that the execution came to the call or wait of this order."""
+        self._latest = order
+        self._furthest = max(self._furthest, self._positions.get(order, -1))
 
     # -- places ------------------------------------------------------------------------------------------------
 
@@ -113,37 +133,39 @@ class Plan:
         self._made[name] += 1
         return self._made[name]
 
-    def made_so_far(self, name: str) -> int:
-        """Return how many calls of this name this execution has made."""
-        return self._made[name]
-
-    def place(self, name: str, redo: Identity | None = None) -> tuple[int, int]:
-        """Return call order and occurrence for a new call or wait.
+    def place(self, name: str, redo: Identity | None = None) -> Place:
+        """Return the place of a new call or wait.
 
         A call that runs again after it ended the run keeps the place it had; `redo` is its identity.
         """
         if redo is not None:
             again = self._redo.exact(redo) or self._redo.next_of(redo[0], redo[1])
             if again is not None:
-                return again.order, again.occurrence
+                return self.place_of(name, again.order, again.occurrence)
         order = self._next_order
-        self._next_order += 1
-        occurrence = self._occurrences[name] = self._occurrences.get(name, 0) + 1
-        return order, occurrence
+        after = self._latest if self._sequence and self._latest != self._sequence[-1] else None
+        if after is None:
+            self._positions[order] = len(self._sequence)
+            self._sequence.append(order)
+        return self.place_of(name, order, self._occurrences.get(name, 0) + 1, after)
+
+    def place_of(self, name: str, order: int, occurrence: int, after: int | None = None) -> Place:
+        """Take a place that is known: that of a call or wait which another one stands for."""
+        self._saw(name, order, occurrence)
+        self._passed(order)
+        return Place(order, occurrence, after)
 
     # -- what is shared with the source --------------------------------------------------------------------------
 
     def claimed(self, view: CallView | WaitView, order: int) -> None:
         """Note that a recorded call or wait was taken."""
-        self._highest_claimed = max(self._highest_claimed, order)
+        self._passed(order)
         if view.run == self._run:
             self.reached_branch(view.record.name if view.record is not None else "")
 
     def next_kept(self, name: str) -> CallView | None:
         """Take the next shared call of this name although its inputs changed, where `--from` consents to that."""
-        if not self._kept_until:
-            return None
-        return self.next_shared(name)
+        return self.next_shared(name) if self._kept_until else None
 
     def next_shared(self, name: str) -> CallView | None:
         """Take the next shared call of this name, whatever its inputs were."""
@@ -155,17 +177,30 @@ class Plan:
     def reached_branch(self, name: str) -> None:
         """The execution came to the call that the branch begins at: what is left of the source is not shared."""
         if name == self._kept_until:
-            self._drop_shared()
+            self._drop_shared(len(self._sequence))
             self._kept_until = ""
 
-    def branch(self, at: int | None) -> int:
-        """Leave the source here, or before the call at order `at`; return the cut."""
-        self.dynamic = False
-        self._drop_shared()
-        return at if at is not None else self._highest_claimed + 1
+    def unclaimed(self) -> list[CallView]:
+        """Return the recorded calls that this execution did not make, in call order."""
+        views = [*self._not_asked_for, *self.claims.rest()]
+        return sorted(views, key=lambda view: self._positions.get(view.order, len(self._positions)))
 
-    def _drop_shared(self) -> None:
-        self.claims.drop(lambda view: view.run != self._run)
+    def branch(self, at: int | None) -> int:
+        """Leave the source here, or before the call or wait of order `at`; return the cut."""
+        self.dynamic = False
+        if at is None:
+            here = self._furthest + 1
+            at = self._sequence[here] if here < len(self._sequence) else self._next_order
+        self._drop_shared(self._positions.get(at, len(self._sequence)))
+        return at
+
+    def _drop_shared(self, end: int) -> None:
+        """Reuse no more of the source. What of it stands before position `end` and nobody took is worth telling."""
+        foreign = [v for v in self.claims.rest() if v.run != self._run]
+        self._not_asked_for += [v for v in foreign if self._positions[v.order] < end]
+        for view in foreign:
+            self.claims.take(view)
+        self._redo.drop(lambda view: view.run != self._run)
         self._waits = {d: w for d, w in self._waits.items() if w.run == self._run}
 
     # -- waits ---------------------------------------------------------------------------------------------------
