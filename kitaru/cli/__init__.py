@@ -31,7 +31,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     words = list(sys.argv[1:] if argv is None else argv)
     try:
-        status = _help(words) if words in ([], ["-h"], ["--help"]) else _command(words)
+        helped = words in ([], ["-h"], ["--help"]) and "_KITARU_COMPLETE" not in os.environ
+        status = _help(words) if helped else _command(words)
         sys.stdout.flush()
     except BrokenPipeError:
         return _quiet_pipe()

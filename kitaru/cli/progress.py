@@ -89,6 +89,7 @@ class _Live:
 
         self._lock = threading.RLock()
         self._flying: dict[int, tuple[str, Any]] = {}
+        self._drawn: list[tuple[str, Any]] = []
         self._reused: list[str] = []
         self._printed = Lines()
         self._console = Console(file=stream, highlight=False, markup=False, emoji=False)
@@ -108,7 +109,7 @@ class _Live:
     def __exit__(self, *exc: object) -> None:
         with self._lock:
             self._flush_reused()
-            self._flying.clear()
+            self._drawn = []
             for line in self._printed.rest():
                 self._say(line)
         self._live.stop()
@@ -128,9 +129,11 @@ class _Live:
         from rich.spinner import Spinner
 
         self._flying[data["order"]] = (clean(str(data["call"])), Spinner("dots", style="cyan"))
+        self._drawn = list(self._flying.values())
 
     def _call(self, data: dict[str, Any]) -> None:
-        self._flying.pop(data.get("order", 0), None)
+        if self._flying.pop(data.get("order", 0), None):
+            self._drawn = list(self._flying.values())
         if data.get("how") in REUSED and not (data.get("error") or data.get("stale") or data.get("drift")):
             self._reused.append(str(data.get("call", "")))
             return
@@ -153,8 +156,8 @@ class _Live:
         from rich.table import Table
         from rich.text import Text
 
-        with self._lock:
-            flying = list(self._flying.values())
+        # no lock here: rich draws holding its own, and a thread that prints takes ours first, then rich's
+        flying = self._drawn
         grid = Table.grid(padding=(0, 1))
         for label, spinner in flying[:MAX_SHOWN]:
             elapsed = spinner_seconds(spinner, self._console.get_time())

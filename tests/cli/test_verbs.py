@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 
 import pytest
 
@@ -160,6 +161,7 @@ def test_fsck_clean_and_damaged(project, directory):
     document = json.loads(project("fsck", "-o", "json").out)
     assert not document["clean"]
     assert {f["severity"] for f in document["findings"]} == {"damage"}
+    shutil.rmtree(directory / ".kitaru" / "cache")
     for words in (["show", run], ["log", run], ["log"], ["status"], ["waits"]):
         ended = project(*words)
         assert ended.code == 4

@@ -1,0 +1,168 @@
+"""The real program: its exit statuses, pipes, completion, and a person at a terminal."""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pexpect
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PROGRAM = [sys.executable, "-m", "kitaru.cli"]
+TIMEOUT_S = 60
+
+
+@pytest.fixture
+def there(tmp_path):
+    shutil.copyfile(Path(__file__).with_name("flows.py"), tmp_path / "flows.py")
+    run(tmp_path, "init")
+    return tmp_path
+
+
+def environment(**more):
+    kept = {k: v for k, v in os.environ.items() if k not in ("NO_COLOR", "KITARU_DIR", "COLUMNS", "LINES")}
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
+    return {**kept, "PYTHONPATH": path, "TERM": "xterm", **more}
+
+
+def run(directory, *words, **more):
+    return subprocess.run(
+        [*PROGRAM, *words], cwd=directory, env=environment(**more), capture_output=True, timeout=TIMEOUT_S, check=False
+    )
+
+
+def at_terminal(directory, *words, columns=100):
+    return pexpect.spawn(
+        PROGRAM[0],
+        [*PROGRAM[1:], *words],
+        cwd=str(directory),
+        env=environment(),
+        encoding="utf-8",
+        timeout=TIMEOUT_S,
+        dimensions=(30, columns),
+    )
+
+
+def test_statuses_and_streams(there):
+    ended = run(there, "run", "flows.py:agent", "question=hi")
+    assert (ended.returncode, ended.stdout) == (3, b"")
+    assert b"kitaru answer " in ended.stderr
+    assert b"\x1b" not in ended.stderr
+    ended = run(there, "answer", "@", "true")
+    assert (ended.returncode, ended.stdout) == (0, b"2 documents\n")
+    assert run(there, "run", "flows.py:bad").returncode == 1
+    assert run(there, "nothing").returncode == 2
+
+
+def test_raw_bytes_hash_to_their_id(there):
+    run(there, "run", "flows.py:numbers")
+    object_id = json.loads(run(there, "show", "-o", "json").stdout)["result"]["id"]
+    assert hashlib.sha256(run(there, "cat-object", "--raw", object_id).stdout).hexdigest() == object_id
+
+
+def test_a_reader_that_goes_away(there):
+    run(there, "run", "flows.py:numbers", "n=0")
+    reader, writer = os.pipe()
+    os.close(reader)
+    ended = subprocess.run(
+        [*PROGRAM, "log"],
+        cwd=there,
+        env=environment(),
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        timeout=TIMEOUT_S,
+        check=False,
+    )
+    os.close(writer)
+    assert ended.stderr == b""
+
+
+def complete(directory, *words):
+    line = " ".join(["kitaru", *words])
+    typed = line.replace(":", " : ").replace("  ", " ") if ":" in line else line
+    at = str(len(typed.split(" ")) - 1)
+    return run(directory, _KITARU_COMPLETE="complete_bash", COMP_WORDS=typed, COMP_CWORD=at).stdout.decode().split()
+
+
+def test_completion(there):
+    assert "replay" in complete(there, "re")
+    run(there, "run", "flows.py:numbers", "n=2")
+    run_id = json.loads(run(there, "log", "-o", "json").stdout)["runs"][0]["run"]
+    assert complete(there, "show", run_id[:3]) == [run_id]
+    assert complete(there, "show", f"{run_id}:sq") == ["square", "square#2"]
+    assert complete(there, "replay", "--from", "sq") == ["square", "square#2"]
+    assert "flows.py:numbers" in complete(there, "run", "flo")
+    assert "--on-drift" in complete(there, "run", "--on")
+    assert complete(there.parent, "show", "x") == []
+
+
+def test_the_completion_script(there):
+    ended = run(there, "--show-completion", _TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION="1")
+    assert ended.returncode in (0, 2)
+    ended = run(there, _KITARU_COMPLETE="source_bash")
+    assert b"_KITARU_COMPLETE=complete_bash" in ended.stdout
+
+
+def test_a_person_is_asked_and_the_run_goes_on(there):
+    child = at_terminal(there, "run", "flows.py:agent", "question=hi")
+    child.expect("plan")
+    child.expect(r"Looks right\?")
+    child.expect("y/n: ")
+    child.sendline("perhaps")
+    child.expect("answer y or n")
+    child.expect("y/n: ")
+    child.sendline("y")
+    child.expect("reused")
+    child.expect("synthesize")
+    child.expect("2 documents")
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 0
+
+
+def test_a_choice_is_numbered(there):
+    child = at_terminal(there, "run", "flows.py:choose")
+    child.expect("1  red")
+    child.expect("1-2: ")
+    child.sendline("2")
+    child.expect("green")
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 0
+
+
+@pytest.mark.parametrize("leave", ["empty", "ctrl-c"])
+def test_leaving_a_question_open(there, leave):
+    child = at_terminal(there, "run", "flows.py:agent", "question=hi", columns=40)
+    child.expect("y/n: ")
+    if leave == "empty":
+        child.sendline("")
+    else:
+        child.sendintr()
+    child.expect("kitaru answer ")
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 3
+
+
+def test_no_input_never_asks(there):
+    child = at_terminal(there, "run", "flows.py:agent", "question=hi", "--no-input")
+    child.expect("kitaru answer ")
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 3
+
+
+def test_answer_asks_for_a_value_that_is_left_out(there):
+    run(there, "run", "flows.py:agent", "question=hi")
+    child = at_terminal(there, "answer", "@")
+    child.expect("y/n: ")
+    child.sendline("n")
+    child.expect("rejected")
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 0
