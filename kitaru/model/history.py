@@ -75,13 +75,19 @@ class CallView:
 
 @dataclass(slots=True, eq=False)
 class WaitView:
-    """One wait of a run, and its answer where it has one. `closed` means that the code no longer asks it."""
+    """One wait of a run, and its answer where it has one.
+
+    Attributes:
+        closed: the code no longer asks it.
+        stale: a replay kept its answer on purpose although its question had changed.
+    """
 
     record: Wait
     id: str
     run: str
     answer: Answer | None = None
     closed: bool = False
+    stale: bool = False
 
     @property
     def label(self) -> str:
@@ -241,14 +247,21 @@ def _apply_note(state: RunState, stored: Stored) -> None:
     data = record.data
     if record.about == "branched":
         _cut(state, data["cut"])
-    elif record.about == "stale" and data["order"] in state.calls:
-        state.calls[data["order"]].stale = [str(name) for name in data["args"]]
+    elif record.about == "stale":
+        _mark_stale(state, data["order"], [str(name) for name in data["args"]])
     elif record.about == "unasked":
         for order in data["orders"]:
             if order in state.waits:
                 state.waits[order].closed = True
     elif record.about == "refused":
         _refuse(state, data["digest"])
+
+
+def _mark_stale(state: RunState, order: int, args: list[str]) -> None:
+    if order in state.calls:
+        state.calls[order].stale = args
+    elif order in state.waits:
+        state.waits[order].stale = True
 
 
 def _refuse(state: RunState, digest: str) -> None:

@@ -101,6 +101,11 @@ def parse_revision(text: str) -> Revision:
     return Revision(None, run, call)
 
 
+def is_call_name(name: str) -> bool:
+    """Tell whether a checkpoint or wait may be called so: it can be typed in a shell and in a revision."""
+    return bool(name) and name.isprintable() and not any(c in ":#@*/" or c.isspace() for c in name)
+
+
 def display_call(name: str, occurrence: int) -> str:
     """Return how a call is shown and typed: `fetch` for the first, `fetch#2` for the second."""
     return name if occurrence == 1 else f"{name}#{occurrence}"

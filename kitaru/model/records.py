@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 VERSION = 1
 
 
-
 def _all_text(values: Iterable[object]) -> bool:
     return all(type(value) is str for value in values)
 

@@ -42,8 +42,9 @@ class Answering:
         found = state.open_waits
         if name is not None:
             wanted = parse_call(name)
-            named = [w for w in state.waits.values() if w.record.name == wanted.name]
-            found = [w for w in found if w in named and wanted.nth in (None, w.record.occurrence)]
+            named = [w for w in state.ordered_waits if w.record.name == wanted.name]
+            named = [w for w in named if wanted.nth in (None, w.record.occurrence)]
+            found = [w for w in found if w in named]
             if not found and named and named[-1].answer is not None:
                 answer = named[-1].answer
                 raise self._refusal(state.run, named[-1], answer.by, answer.answered, answer.value)

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from kitaru.config import Config
 from kitaru.config import load as load_config
-from kitaru.errors import NotAProject, RunHeld, UnknownCall
-from kitaru.model.history import RunState, RunSummary, Status, WaitView, live_status
+from kitaru.errors import KitaruError, NotAProject, RunFailed, RunHeld, RunInterrupted, RunWaiting, UnknownCall
+from kitaru.model.history import RunState, RunSummary, Status, WaitView, live_status, summarize
 from kitaru.model.ids import parse_revision
 from kitaru.project import finding, places
 from kitaru.project.answering import Answering
@@ -46,6 +46,21 @@ class OpenWait:
 
     state: RunState
     view: WaitView
+
+
+def _why_not(state: RunState) -> KitaruError | None:
+    """Return why a run that this process does not execute is not completed; None where it is."""
+    from kitaru.runtime.waits import answer_line
+
+    if state.status is Status.COMPLETED:
+        return None
+    if state.open_waits:
+        view = state.open_waits[0]
+        return RunWaiting(answer_line(state.run, view), hint=view.record.question)
+    if state.status is Status.INTERRUPTED:
+        return RunInterrupted(f"run {state.run} was interrupted", hint=f"kitaru resume {state.run}")
+    said = ((state.end.error if state.end else None) or {}).get("message", "")
+    return RunFailed(f"run {state.run} is {state.status}{f': {said}' if said else ''}", hint=f"kitaru log {state.run}")
 
 
 def real_services(config: Config) -> Services:
@@ -288,10 +303,18 @@ class Project:
                 prepared = self.runner.resume(run, options)
                 return self._handle(prepared, options, foreground=foreground)
             except RunHeld:
-                waits = self.state(run).waits.values()
-                if any(w.id == view.id and w.answer is not None for w in waits):
+                if self._is_settled(run, view):
                     return self._finished(run)
                 time.sleep(ANSWER_POLL_S)
+            except RunFailed:
+                if not self._is_settled(run, view):
+                    raise
+                return self._finished(run)  # another process was faster, and has brought the run to its end
+
+    def _is_settled(self, run: str, view: WaitView) -> bool:
+        """Tell whether a wait needs no answer any more: it has one, the code no longer asks it, or the run is over."""
+        state = self.state(run)
+        return state.end is not None or not any(w.id == view.id and w.is_open for w in state.waits.values())
 
     def _options(
         self, on_drift: str, observer: Observer | None, *, as_recorded: bool = False, tags: Iterable[str] = ()
@@ -319,7 +342,7 @@ class Project:
         while outcome.status is Status.WAITING and self._answer_came(outcome.run):
             try:
                 prepared = self.runner.resume(outcome.run, options)
-            except RunHeld:
+            except (RunHeld, RunFailed):  # another process was faster
                 break
             outcome = prepared.execute()
         return outcome
@@ -336,7 +359,7 @@ class Project:
         def tell() -> Outcome:
             state = self.state(run)
             value = self.value(state.end.output, run) if state.end and state.end.output else None
-            return Outcome(run, state.status, value)
+            return Outcome(run, state.status, value, _why_not(state))
 
         handle: FlowHandle[Any] = FlowHandle(run, tell, lambda: self.state(run).status, lambda: None)
         return handle.finish()
@@ -417,11 +440,12 @@ class Project:
         return summaries
 
     def _live(self, summary: RunSummary) -> RunSummary:
-        if summary.status != Status.RUNNING:
+        if summary.status != Status.RUNNING or self.repo.is_held(summary.run):
             return summary
         from dataclasses import replace
 
-        return replace(summary, status=live_status(Status.RUNNING, held=self.repo.is_held(summary.run)))
+        summary = summarize(summary.run, self.repo.records(summary.run))  # it may have come to its end meanwhile
+        return replace(summary, status=live_status(Status(summary.status), held=False))
 
     def state(self, run: str) -> RunState:
         """Return all that is recorded of a run, by its whole id; `status` is the live one.
@@ -431,8 +455,11 @@ class Project:
             Damaged: what is stored is not what was written.
         """
         state, _ = run_state(self.repo, run)
-        if state.status is Status.RUNNING:
-            state.status = live_status(state.status, held=self.repo.is_held(run))
+        while state.status is Status.RUNNING and not self.repo.is_held(run):
+            before = state.head  # it may have come to its end between the look at its records and that at its lock
+            state, _ = run_state(self.repo, run)
+            if state.head == before:
+                state.status = live_status(state.status, held=False)
         return state
 
     def waits(self) -> list[OpenWait]:

@@ -29,6 +29,7 @@ def log(**metadata: object) -> None:
             engine.values.encoder.digest(value, path=name)
         call.metadata.update(metadata)
         return
+    engine.check_latch()
     encoded = engine.values.encode(metadata, engine.writer.known, "kitaru.log()")
     noted = (n for n in engine.state.notes if n.about == "metadata" and n.data["value"] == encoded.id)
     if next(noted, None) is None:  # the body runs again at every resume; the same words are noted once
@@ -52,15 +53,15 @@ def save(name: str, value: object) -> None:
 
 
 def load_saved(name: str) -> Any:  # noqa: ANN401 - whatever was saved
-    """Return the artifact of this name that this run saved last, in call order.
+    """Return the artifact of this name that this run saved last, by the calls made so far.
 
     Raises:
         WaitOutsideFlow: no run executes here.
         UnknownCall: no finished call of this run saved it.
     """
     engine = require_engine(f"kitaru.load({name!r})")
-    for view in reversed(engine.state.ordered_calls):
-        if view.record is not None and name in view.record.saved:
-            return engine.values.decoder(engine.plan.runs).decode(view.record.saved[name])
-    saved = sorted({n for v in engine.state.calls.values() if v.record is not None for n in v.record.saved})
-    raise UnknownCall(engine.run, name, saved)
+    engine.check_latch()
+    saved = engine.calls.saved
+    if name not in saved:
+        raise UnknownCall(engine.run, name, sorted(saved))
+    return engine.values.decoder(engine.plan.runs).decode(saved[name])

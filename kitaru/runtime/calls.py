@@ -7,15 +7,16 @@ Owns: a call's way from arguments to result, in the order match, execute, record
 from __future__ import annotations
 
 import hashlib
+import threading
 from typing import TYPE_CHECKING, Any
 
-from kitaru.errors import Unencodable, UsageError
+from kitaru.errors import Damaged, KitaruError, Unencodable, UnknownObject, UsageError
 from kitaru.model.ids import display_call
 from kitaru.model.matching import Identity, identity, identity_of
 from kitaru.model.records import Call, Note, Stored
 from kitaru.runtime.context import ActiveCall, active_call
 from kitaru.runtime.drift import decide
-from kitaru.runtime.stopping import RunStopped
+from kitaru.runtime.stopping import RunStopped, behind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from kitaru.model.history import CallView
     from kitaru.runtime.decorators import Checkpoint
     from kitaru.runtime.engine import Engine
+    from kitaru.runtime.plan import Place
 
 MAIN_SCOPE = ""
 """The scope of calls that the body itself makes, in its own thread."""
@@ -69,7 +71,10 @@ class Calls:
         self._engine = engine
         self._decoder = engine.values.decoder(engine.plan.runs)
         self._failures: dict[int, tuple[BaseException, str]] = {}
-        self._defaults: dict[int, dict[str, str]] = {}
+        self._defaults: dict[Checkpoint[..., Any], dict[str, str]] = {}
+        self._deciding = threading.RLock()
+        self.saved: dict[str, str] = {}
+        """Artifact name to value id, as far as this execution has come: what `kitaru.load` finds."""
         self.last_output: tuple[str, str] | None = None
         """Label and value id of what the call before this gave: what a wait shows."""
 
@@ -82,13 +87,18 @@ class Calls:
         """
         self._engine.check_latch()
         asked = Asked(self._engine, checkpoint, args, kwargs)
-        nth = self._engine.plan.made(checkpoint.name)
-        view = self._take(asked, nth)
-        if view is not None and not isinstance(view, str):
-            return self._recorded(view)
-        return self._execute(asked, self._fresh(asked, drift=view or ""))
+        with self._deciding:
+            found = self._decide(asked)
+        return self._execute(asked, found) if isinstance(found, Call) else self._recorded(found)
 
     # -- matching ------------------------------------------------------------------------------------------------
+
+    def _decide(self, asked: Asked) -> CallView | Call:
+        """Return the record that this call takes, or a new one to fill by executing it."""
+        view = self._take(asked, self._engine.plan.made(asked.checkpoint.name))
+        if view is None or isinstance(view, str):
+            return self._fresh(asked, self._engine.plan.place(asked.checkpoint.name, asked.identity), drift=view or "")
+        return view
 
     def _take(self, asked: Asked, nth: int) -> CallView | str | None:
         """Return the record this call takes, or None to execute it, or the policy by which drift executes it."""
@@ -96,7 +106,7 @@ class Calls:
         view = plan.claims.exact(asked.identity)
         if view is None and not asked.key and plan.claims.unclaimed(MAIN_SCOPE, name):
             view = plan.claims.defaulted(asked.identity, self._default_ids(asked.checkpoint))
-        pinned = self._pinned(name, nth)
+        pinned = self._pinned(name, view.occurrence if view is not None else nth)
         if pinned is not None and (view is None or view.run != self._engine.run):
             return self._pin(asked, view, pinned)
         if view is None:
@@ -117,10 +127,13 @@ class Calls:
         return decide(self._engine, asked, nth)
 
     def _note_stale(self, asked: Asked, kept: CallView) -> None:
-        """Record that `--from` kept a call although its inputs changed."""
+        """Record, once, that `--from` kept a call although its inputs changed."""
         recorded = kept.record.args if kept.record else {}
-        kept.stale = [n for n in {**recorded, **asked.args} if recorded.get(n) != asked.args.get(n)] or ["key"]
-        self._engine.commit(Note(self._engine.now(), "stale", {"order": kept.order, "args": kept.stale}))
+        stale = [n for n in {**recorded, **asked.args} if recorded.get(n) != asked.args.get(n)] or ["key"]
+        self._engine.plan.claimed(kept, kept.order)
+        if stale != kept.stale:
+            self._engine.commit(Note(self._engine.now(), "stale", {"order": kept.order, "args": stale}))
+            kept.stale = stale
 
     def _pinned(self, name: str, nth: int) -> str | None:
         try:
@@ -130,11 +143,19 @@ class Calls:
 
     def _pin(self, asked: Asked, view: CallView | None, output: str) -> CallView:
         """Record a call whose output `--set` gave, in the place of the call it stands for."""
-        engine, plan = self._engine, self._engine.plan
-        view = view or plan.next_shared(asked.checkpoint.name)
+        engine, plan, name = self._engine, self._engine.plan, asked.checkpoint.name
+        before = plan.pinned_before(name, output) if view is None else None
+        if before is not None:
+            plan.claimed(before, before.order)
+            return before
+        view = view or plan.next_shared(name)
         if plan.dynamic:
             self.branch(view.order if view is not None else None)
-        record = self._fresh(asked, place=(view.order, view.occurrence) if view is not None else None)
+            view = None
+        elif view is None:
+            plan.reached_branch(name)
+        place = plan.place(name) if view is None else plan.place_of(name, view.order, view.occurrence)
+        record = self._fresh(asked, place)
         record.began = record.at = engine.now()
         record.how, record.output = "pinned", output
         engine.commit(record, asked.objects)
@@ -148,25 +169,24 @@ class Calls:
         engine.plan.recount(engine.state)
         engine.emit("branched", cut=cut)
 
-    def _fresh(self, asked: Asked, *, drift: str = "", place: tuple[int, int] | None = None) -> Call:
-        checkpoint = asked.checkpoint
-        order, occurrence = place or self._engine.plan.place(checkpoint.name, asked.identity)
+    def _fresh(self, asked: Asked, place: Place, *, drift: str = "") -> Call:
         return Call(
             0,
-            name=checkpoint.name,
-            order=order,
+            name=asked.checkpoint.name,
+            order=place.order,
             began=0,
-            occurrence=occurrence,
+            occurrence=place.occurrence,
+            after=place.after,
             key=asked.key,
             args=asked.args,
-            code=checkpoint.code,
+            code=asked.checkpoint.code,
             drift=drift,
         )
 
     def _default_ids(self, checkpoint: Checkpoint[..., Any]) -> dict[str, str]:
-        found = self._defaults.get(id(checkpoint))
+        found = self._defaults.get(checkpoint)
         if found is None:
-            found = self._defaults[id(checkpoint)] = {}
+            found = self._defaults[checkpoint] = {}
             for name, default in checkpoint.binder.defaults.items():
                 try:
                     found[name] = self._engine.values.encoder.digest(default)
@@ -182,13 +202,32 @@ class Calls:
         if self._engine.observer is not None:
             shared = "recorded" if view.run == self._engine.run else "shared"
             self._tell(view.label, record, "pinned" if record.how == "pinned" else shared, view.stale)
-        if record.error is not None:
-            error = self._engine.values.rebuild_error(record.error, self._engine.plan.runs)
-            self._remember_failure(error, view.id)
-            raise error
-        assert record.output is not None  # noqa: S101 - a call without an error has an output
-        self.last_output = (view.label, record.output)
-        return self._decoder.decode(record.output)
+        self.saved.update(record.saved)
+        value = self._rebuilt(view, record)
+        if record.error is not None and isinstance(value, BaseException):
+            self._remember_failure(value, view.id)
+            raise value
+        if record.output is not None:
+            self.last_output = (view.label, record.output)
+        return value
+
+    def _rebuilt(self, view: CallView, record: Call) -> object:
+        """Return the recorded value or exception; where it cannot be rebuilt, the run stops, whatever the body catches.
+
+        Raises:
+            RunStopped: a class of it has changed or is gone, or its bytes are damaged.
+        """
+        engine = self._engine
+        try:
+            if record.error is not None:
+                return engine.values.rebuild_error(record.error, engine.plan.runs)
+            if record.output is not None:
+                return self._decoder.decode(record.output)
+        except UnknownObject as error:
+            raise engine.stop(Damaged(f"run {view.run}", f"{view.label}: {error}")) from None
+        except KitaruError as error:
+            raise engine.stop(error) from None
+        raise engine.stop(Damaged(f"run {view.run}", f"{view.label} has neither an output nor an error"))
 
     # -- executing ---------------------------------------------------------------------------------------------------
 
@@ -219,7 +258,14 @@ class Calls:
         view = engine.state.calls.get(record.order)
         attempt = 1 + (len(view.attempts) if view is not None else 0)
         active = ActiveCall(
-            engine.run, record.name, record.order, record.occurrence, record.began, attempt, lambda: self._key(record)
+            engine.run,
+            record.name,
+            record.order,
+            record.occurrence,
+            record.began,
+            attempt,
+            lambda: self._key(record),
+            record.after,
         )
         if engine.observer is not None:
             engine.emit(
@@ -241,6 +287,7 @@ class Calls:
         record.at = self._engine.now()
         self._engine.in_flight.remove(active)
         stored = self._engine.commit(record, gathered)
+        self.saved.update(record.saved)
         label = display_call(record.name, record.occurrence)
         if record.output is not None:
             self.last_output = (label, record.output)
@@ -277,8 +324,9 @@ class Calls:
     def _key(self, record: Call) -> str:
         """Return the call's idempotency key: from its identity and its count among equal ones, never its position."""
         wanted = identity_of(record)
-        earlier = (v for v in self._engine.state.calls.values() if v.record is not None and v.order < record.order)
-        nth = sum(1 for v in earlier if v.record is not None and identity_of(v.record) == wanted)
+        views = list(self._engine.state.calls.values())  # another thread may note a call in flight meanwhile
+        earlier = [v.record for v in views if v.record is not None and v.order < record.order]
+        nth = sum(1 for before in earlier if identity_of(before) == wanted)
         return hashlib.sha256(f"{self._engine.run}\n{wanted}\n{nth}".encode()).hexdigest()[:32]
 
     def _remember_failure(self, error: BaseException, record: str) -> None:
@@ -286,10 +334,13 @@ class Calls:
             self._failures.pop(next(iter(self._failures)))
         self._failures[id(error)] = (error, record)
 
-    def failed_record(self, error: BaseException) -> list[str]:
-        """Return the id of the record of the call that raised this exception, if one did."""
+    def failed_records(self, error: BaseException) -> list[str]:
+        """Return the ids of the records of the calls whose failures led to this exception."""
+        return [self._failures[id(e)][1] for e in behind(error, self._is_failure)]
+
+    def _is_failure(self, error: BaseException) -> bool:
         found = self._failures.get(id(error))
-        return [found[1]] if found is not None and found[0] is error else []
+        return found is not None and found[0] is error
 
     def _tell(self, label: str, record: Call, how: str, stale: list[str]) -> None:
         error = record.error and {"type": record.error["type"], "message": record.error["message"]}

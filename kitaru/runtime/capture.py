@@ -1,7 +1,7 @@
 """What user code prints and logs, attributed to the call it happened in, and still shown live.
 
-Owns: the stand-ins for `sys.stdout` and `sys.stderr` and a logging handler, installed while any run executes in this
-process. Attribution is by context variable, so two runs in two threads do not mix. Knows nothing of records.
+Owns: the stand-ins for `sys.stdout` and `sys.stderr` and a factory of log records, installed while any run executes in
+this process. Attribution is by context variable, so two runs in two threads do not mix. Knows nothing of records.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import IO, TYPE_CHECKING, Any
 from kitaru.runtime.context import active_call, current_engine
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 _lock = threading.Lock()
 _users = 0
@@ -42,17 +42,30 @@ class _Stream:
         return getattr(self._real, name)
 
 
-class _LogHandler(logging.Handler):
-    """Keeps log records with the call they were made in; showing them is left to the handlers the user set up."""
+class _Recording:
+    """Makes log records, and keeps each with the call it was made in; showing them is left to the user's handlers.
 
-    def emit(self, record: logging.LogRecord) -> None:
+    A factory of records and not a handler: with any handler on the root logger, `logging.basicConfig()` does nothing
+    and warnings are no longer shown by default.
+    """
+
+    def __init__(self, make: Callable[..., logging.LogRecord]) -> None:
+        self.make = make
+
+    def __call__(self, *args: Any, **kwargs: Any) -> logging.LogRecord:  # noqa: ANN401 - as LogRecord's constructor
+        record = self.make(*args, **kwargs)
         engine, call = current_engine.get(), active_call.get()
         if engine is not None and call is not None:
-            text = f"{record.levelname} {record.name}: {record.getMessage()}\n"
+            text = f"{record.levelname} {record.name}: {_message(record)}\n"
             call.keep_output(engine.services.clock_us(), "log", text)
+        return record
 
 
-_handler = _LogHandler()
+def _message(record: logging.LogRecord) -> str:
+    try:
+        return record.getMessage()
+    except Exception:  # a wrong format is reported by the user's handlers, and is no failure of the call
+        return str(record.msg)
 
 
 @contextmanager
@@ -63,7 +76,7 @@ def capturing() -> Iterator[None]:
         _users += 1
         if _users == 1:
             sys.stdout, sys.stderr = _Stream(sys.stdout, "stdout"), _Stream(sys.stderr, "stderr")
-            logging.getLogger().addHandler(_handler)
+            logging.setLogRecordFactory(_Recording(logging.getLogRecordFactory()))
     try:
         yield
     finally:
@@ -74,4 +87,6 @@ def capturing() -> Iterator[None]:
                     stream = getattr(sys, name)
                     if isinstance(stream, _Stream):
                         setattr(sys, name, stream._real)
-                logging.getLogger().removeHandler(_handler)
+                made = logging.getLogRecordFactory()
+                if isinstance(made, _Recording):
+                    logging.setLogRecordFactory(made.make)

@@ -37,11 +37,13 @@ class ActiveCall:
     began_us: int
     attempt: int
     make_key: Callable[[], str]
+    after: int | None = None
     saved: dict[str, Any] = field(default_factory=dict)
     metadata: dict[str, Any] = field(default_factory=dict)
     output: list[tuple[int, str, str]] = field(default_factory=list)
     output_chars: int = 0
     begun_recorded: bool = False
+    logged: str = ""
 
     @property
     def key(self) -> str:
@@ -49,7 +51,10 @@ class ActiveCall:
         return self.make_key()
 
     def keep_output(self, at_us: int, stream: str, text: str) -> None:
-        """Keep a piece of captured output, up to a limit in all."""
+        """Keep a piece of captured output, up to a limit in all; a log record that a handler then prints, once."""
+        logged, self.logged = self.logged, text if stream == "log" else ""
+        if logged and stream == "stderr" and text.endswith(logged.partition(": ")[2]):
+            return
         room = MAX_LOG_CHARS - self.output_chars
         if room > 0:
             self.output.append((at_us - self.began_us, stream, text[:room]))

@@ -15,7 +15,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, ParamSpec, TypeVar, overload
 from weakref import WeakValueDictionary
 
-from kitaru.errors import BadConfig, CalledDirectly, NotCheckpointable
+from kitaru.errors import BadConfig, BadInput, CalledDirectly, NotCheckpointable
+from kitaru.model.ids import is_call_name
 from kitaru.runtime.binding import Binder
 from kitaru.runtime.context import active_call, current_engine
 
@@ -58,6 +59,10 @@ def check_policy(policy: str) -> str:
 
 
 def _check_function(fn: object, what: str) -> None:
+    if isinstance(fn, (Checkpoint, Flow)):
+        raise NotCheckpointable(
+            f"@{what} cannot decorate {fn!r}, which is decorated already", hint=f"keep one decorator on {fn.name}"
+        )
     if not inspect.isfunction(inspect.unwrap(fn) if callable(fn) else fn):
         raise NotCheckpointable(f"@{what} decorates functions, not {type(fn).__name__}", hint="define it with `def`")
     name = fn.__name__  # type: ignore[attr-defined]  # a function by the check above
@@ -95,7 +100,7 @@ class Checkpoint(Generic[P, R]):
         _check_function(fn, "checkpoint")
         self.fn = fn
         self.name = name or fn.__name__
-        if not self.name.isprintable() or any(c in self.name for c in ":#@*/ ") or self.name == "<lambda>":
+        if not is_call_name(self.name) or self.name == "<lambda>":
             raise NotCheckpointable(
                 f"{self.name!r} is no name for a checkpoint", hint="use letters, digits, - and _, as in name='fetch'"
             )
@@ -111,7 +116,7 @@ class Checkpoint(Generic[P, R]):
             )
         self.receiver = self._receiver()
         _checkpoints[self.name] = self
-        functools.update_wrapper(self, fn)
+        functools.update_wrapper(self, fn, updated=())
 
     def _receiver(self) -> str:
         """Name of the parameter that a method's instance is passed in, or empty."""
@@ -163,7 +168,13 @@ class Flow(Generic[P, R]):
         self.name = name or fn.__name__
         self.options = options or FlowOptions()
         self.binder = Binder(fn)
-        functools.update_wrapper(self, fn)
+        for parameter in self.binder.signature.parameters.values():
+            if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.VAR_POSITIONAL):
+                raise NotCheckpointable(
+                    f"flow {self.name} takes {parameter} by position; a flow's inputs have names",
+                    hint=f"make {parameter.name} an ordinary parameter",
+                )
+        functools.update_wrapper(self, fn, updated=())
 
     def run(self, *args: P.args, **kwargs: P.kwargs) -> FlowHandle[R]:
         """Start a run on a background thread and return its handle at once.
@@ -178,7 +189,12 @@ class Flow(Generic[P, R]):
         return start_flow(self, self._inputs(args, kwargs))
 
     def _inputs(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
-        return {**dict(zip(self.binder.names, args, strict=False)), **kwargs} if args else dict(kwargs)
+        names = [p.name for p in self.binder.signature.parameters.values() if p.kind is p.POSITIONAL_OR_KEYWORD]
+        twice = [name for name in names[: len(args)] if name in kwargs]
+        if twice or len(args) > len(names):
+            what = f"two values for {twice[0]}" if twice else f"{len(args)} values for {len(names)} positional inputs"
+            raise BadInput(f"{self.name} got {what}", hint=f"its signature is {self.name}{self.binder.signature}")
+        return {**dict(zip(names, args, strict=False)), **kwargs}
 
     def with_options(self, *, tags: Iterable[str] | None = None, on_drift: str | None = None) -> Flow[P, R]:
         """Return the same flow with other options for the runs started from it."""

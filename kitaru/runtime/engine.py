@@ -9,18 +9,28 @@ swallows it meets it again at its next call, and what the body then returns is d
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from kitaru.errors import Drift, KitaruError, OverrideNotReached, RunFailed, RunInterrupted, StoreError
+from kitaru.errors import (
+    Drift,
+    KitaruError,
+    OverrideNotReached,
+    RunFailed,
+    RunInterrupted,
+    RunWaiting,
+    StoreError,
+    UsageError,
+)
 from kitaru.model.history import Status
 from kitaru.model.ids import display_call
 from kitaru.model.records import Begun, End, Note, Record, Resumed, Stored
 from kitaru.runtime.calls import Calls
-from kitaru.runtime.context import ActiveCall, current_engine
+from kitaru.runtime.context import ActiveCall, active_call, current_engine
 from kitaru.runtime.events import Event, Observer, Services
-from kitaru.runtime.stopping import RunStopped, chain
+from kitaru.runtime.stopping import RunStopped
 from kitaru.runtime.waits import Waits
 from kitaru.runtime.watcher import InFlight
 
@@ -98,13 +108,14 @@ class Engine:
 
     def execute(self, body: Callable[[], Any]) -> Outcome:
         """Run the body to its end or to a stop, and say how it came out. The writer is sealed or closed."""
-        token = current_engine.set(self)
+        token, call = current_engine.set(self), active_call.set(None)  # a call of another run may have started this
         try:
             with self.in_flight:
                 return self._execute(body)
         except (StoreError, RunStopped) as error:
             return self._interrupted(error if isinstance(error, StoreError) else self._latched)
         finally:
+            active_call.reset(call)
             current_engine.reset(token)
             self.writer.close()
 
@@ -127,20 +138,21 @@ class Engine:
                 f"run {self.run} never came to {', '.join(unreached)}", hint=f"kitaru log {self.run}"
             )
         encoded = self.values.encode(value, self.writer.known, "the flow's result")
-        self._note_leftovers()
+        self._note_unclaimed()
+        self._note_unasked()
         self.commit(End(self.now(), "completed", output=encoded.id), encoded.objects)
-        self.writer.seal()
+        self._seal()
         self.emit("end", status="completed")
         return Outcome(self.run, Status.COMPLETED, value)
 
     def _fail(self, error: BaseException) -> Outcome:
         described, encoded = self.values.describe_error(error, self.writer.known)
-        doomed = [record for e in chain(error) for record in self.calls.failed_record(e)]
+        doomed = self.calls.failed_records(error)
         objects = encoded.objects if encoded is not None else []
         self.commit(End(self.now(), "failed", error=described, failed=doomed), objects)
-        self.writer.seal()
+        self._seal()
         self.emit("end", status="failed")
-        if isinstance(error, KitaruError):
+        if isinstance(error, UsageError):
             return Outcome(self.run, Status.FAILED, error=error)
         message = f"run {self.run} failed: {type(error).__name__}: {described['message']}"
         failure = RunFailed(message, hint=f"fix the cause, then kitaru resume {self.run}")
@@ -151,12 +163,17 @@ class Engine:
         reason = self._latched
         if reason is None or isinstance(reason, (StoreError, RunInterrupted, Drift)):
             return self._interrupted(reason)
-        if self.state.status is not Status.WAITING:
+        if not isinstance(reason, RunWaiting):
             return self._fail(reason)
-        self._note_leftovers()
-        self.writer.seal()
+        self._note_unasked()
+        self._seal()
         self.emit("end", status="waiting")
         return Outcome(self.run, Status.WAITING, error=reason)
+
+    def _seal(self) -> None:
+        """Seal the journal. All in it is durable already: a disk that fails only now takes nothing of the outcome."""
+        with contextlib.suppress(StoreError):
+            self.writer.seal()
 
     def _interrupted(self, reason: KitaruError | None) -> Outcome:
         self.emit("end", status="interrupted")
@@ -224,29 +241,51 @@ class Engine:
     def _commit_resumed(self) -> None:
         """Write that the run was taken up again: only once there is something to write after it."""
         with self._lock:
-            resumed, self._resumed = self._resumed, None
-            if resumed is not None:
-                self.state.add(self.writer.commit(resumed, sync=False))
+            if self._resumed is not None:
+                self.state.add(self.writer.commit(self._resumed, sync=False))
+                self._resumed = None
 
     def _record_begun(self, active: ActiveCall) -> None:
-        began = Begun(self.now(), active.name, active.order, active.began_us, occurrence=active.occurrence)
-        self.commit(began, sync=False)
+        began = Begun(
+            self.now(),
+            active.name,
+            active.order,
+            active.began_us,
+            occurrence=active.occurrence,
+            after=active.after,
+        )
+        with contextlib.suppress(RunStopped):  # latched: the body meets it at its next call
+            self.commit(began, sync=False)
 
-    def _note_leftovers(self) -> None:
-        """Record which recorded calls and open waits today's code no longer asks for."""
-        labels = [view.label for view in self.plan.claims.rest()]
+    def _note_unclaimed(self) -> None:
+        """Record which recorded calls the code, now that it has come to its end, did not make again."""
+        labels = [view.label for view in self.plan.unclaimed()]
         if labels:
             self.commit(Note(self.now(), "unclaimed", {"calls": labels}))
             self.emit("unclaimed", calls=labels)
+
+    def _note_unasked(self) -> None:
+        """Close the open waits that the code does not ask now."""
         unasked = self.plan.unasked(self.state)
         if unasked:
             self.commit(Note(self.now(), "unasked", {"orders": unasked}))
 
     def emit(self, kind: str, **data: Any) -> None:  # noqa: ANN401 - JSON-able values
-        """Tell the observer, if there is one. What it writes in turn is not the run's output."""
-        if self.observer is not None:
-            token = current_engine.set(None)
-            try:
-                self.observer(Event(kind, self.run, data))
-            finally:
-                current_engine.reset(token)
+        """Tell the observer, if there is one. What it writes in turn is not the run's output.
+
+        Where it fails (a pipe that nobody reads any more), the run stops at its next call, to be resumed.
+        """
+        observer = self.observer
+        if observer is None:
+            return
+        token = current_engine.set(None)
+        try:
+            observer(Event(kind, self.run, data))
+        except Exception as error:
+            self.observer = None
+            why = f"what watched it failed: {type(error).__name__}: {error}"
+            reason = RunInterrupted(f"run {self.run} was interrupted: {why}", hint=f"kitaru resume {self.run}")
+            reason.__cause__ = error
+            self.stop(reason)
+        finally:
+            current_engine.reset(token)

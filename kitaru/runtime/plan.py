@@ -29,7 +29,7 @@ class Overrides:
     reached: set[str] = field(default_factory=set)
 
     def pinned(self, name: str, nth: int) -> str | None:
-        """Return the output given for the nth call of this name, or None.
+        """Return the output given for the nth call of this name, or None; asked once for each call.
 
         Raises:
             UsageError: the name was given without saying which, and this is a second call of it.
@@ -42,9 +42,10 @@ class Overrides:
 
     def _find(self, given: dict[CallName, str], option: str, name: str, nth: int) -> str | None:
         for wanted, value in given.items():
-            if wanted.name != name or wanted.nth not in (None, 0, nth):
+            used = f"{option} {wanted}" in self.reached
+            if wanted.name != name or wanted.nth not in (None, 0, nth) or (wanted.nth and used):
                 continue
-            if wanted.nth is None and f"{option} {wanted}" in self.reached:
+            if wanted.nth is None and used:
                 raise UsageError(
                     f"{option} {name} does not say which: the run comes to {name} more than once",
                     hint=f"write {name}#1, {name}#2, or {name}#* for all",
@@ -171,6 +172,14 @@ class Plan:
         """Take the next shared call of this name, whatever its inputs were."""
         for view in self.claims.unclaimed("", name):
             if view.run != self._run:
+                return self.claims.take(view)
+        return None
+
+    def pinned_before(self, name: str, output: str) -> CallView | None:
+        """Take this run's own record of a call that was given this output already."""
+        for view in self.claims.unclaimed("", name):
+            record = view.record
+            if record is not None and view.run == self._run and (record.how, record.output) == ("pinned", output):
                 return self.claims.take(view)
         return None
 

@@ -14,7 +14,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kitaru.errors import CodeUnloadable, NothingToReplay, RunFailed, UnknownCall, UsageError
+from kitaru.errors import (
+    CodeUnloadable,
+    InvalidAnswer,
+    NothingToReplay,
+    RunFailed,
+    Unencodable,
+    UnknownCall,
+    UsageError,
+)
 from kitaru.model.history import RunState, Status
 from kitaru.model.ids import CallName, new_run_id, parse_call
 from kitaru.model.records import Resumed, Start
@@ -24,7 +32,7 @@ from kitaru.runtime.engine import Engine, Outcome
 from kitaru.runtime.loading import LoadedFlow, during_import, load_entry, load_target
 from kitaru.runtime.names import ClassNames, alias_main
 from kitaru.runtime.plan import Overrides, Plan
-from kitaru.runtime.schema import parse_input, parse_inputs, parse_output
+from kitaru.runtime.schema import parse_input, parse_inputs, parse_output, validate_answer_json
 from kitaru.runtime.sources import Entry, changed_files, entry_of
 from kitaru.runtime.values import Values
 from kitaru.runtime.versions import Version, Versions
@@ -115,7 +123,8 @@ class Runner:
         _check_may_start()
         loaded = self._load(target)
         flow: Flow[Any, Any] = loaded.flow
-        bound = parse_inputs(flow.fn, inputs, text=text, documents=documents)
+        given = parse_inputs(flow.fn, inputs, text=text, documents=documents)
+        bound = {**self._encodable_defaults(flow), **given}
         version, new = self.versions.record(flow, loaded.entry, loaded.loaded_files)
         writer = self._repo.begin(new_run_id(self._services.random_bytes))
         try:
@@ -140,6 +149,15 @@ class Runner:
         engine.emit("run", flow=flow.name, version=version.n, inputs=ids, source=None, resumed=False)
         return Prepared(engine, flow, bound)
 
+    def _encodable_defaults(self, flow: Flow[Any, Any]) -> dict[str, Any]:
+        """Return the defaults that are inputs like any other: a run goes on with those it was started with."""
+        found = {}
+        for name, default in flow.binder.defaults.items():
+            with contextlib.suppress(Unencodable):
+                self.values.encoder.digest(default)
+                found[name] = default
+        return found
+
     def _load(self, target: str | Flow[Any, Any]) -> LoadedFlow:
         if isinstance(target, Flow):
             alias_main(self._root)
@@ -154,7 +172,8 @@ class Runner:
         Raises:
             RunHeld: another process executes it.
             CodeUnloadable: its code cannot be imported; the run is as it was.
-            RunFailed: it was cancelled and cannot go on.
+            BadInput: the flow no longer takes the inputs that the run was started with.
+            RunFailed: it is over and cannot go on.
         """
         _check_may_start()
         writer = self._repo.reopen(run)
@@ -180,12 +199,13 @@ class Runner:
             on_drift=on_drift,
             code=RECORDED if options.as_recorded else WORKING_TREE,
         )
+        inputs = parse_inputs(flow.fn, self._decode_all(state.start.inputs, runs), text=False)
         plan = _resumed_plan(state, runs)
         engine = self._engine(writer, state, plan, flow, options=options, resumed=resumed)
         if writer.tail:
             engine.emit("torn", text=writer.tail)
         self._tell(engine, state, version, changes, resumed=True)
-        return Prepared(engine, flow, self._decode_all(state.start.inputs, runs))
+        return Prepared(engine, flow, inputs)
 
     # -- replay ------------------------------------------------------------------------------------------------
 
@@ -226,7 +246,7 @@ class Runner:
         inputs = self._changed_inputs(flow, self._decode_all(source.start.inputs, runs), args, text=text)
         _check_overrides(source, sets)
         pins = {name: parse_output(_checkpoint_fn(name), name, value, text=text) for name, value in sets.items()}
-        given = {name: parse_output(None, name, value, text=text) for name, value in answers.items()}
+        given = {name: _ahead(source, name, value, text=text) for name, value in answers.items()}
         self._repo.settle_run(run)
         writer = self._repo.begin(new_run_id(self._services.random_bytes))
         try:
@@ -370,11 +390,21 @@ def _order_of(state: RunState, wanted: CallName) -> int:
     found = [c for c in state.ordered_calls if c.name == wanted.name and wanted.nth in (None, 0, c.occurrence)]
     if found:
         return found[0].order
-    waits = [w for _, w in sorted(state.waits.items()) if w.record.name == wanted.name]
+    waits = [w for w in state.ordered_waits if w.record.name == wanted.name]
     waits = [w for w in waits if wanted.nth in (None, 0, w.record.occurrence)]
     if waits:
         return waits[0].record.order
     raise UnknownCall(state.run, str(wanted), [c.label for c in state.ordered_calls])
+
+
+def _ahead(source: RunState, name: str, value: Any, *, text: bool) -> Any:  # noqa: ANN401 - whatever the schema says
+    """Return an answer given ahead; what was typed is read by the schema of the source's wait where it fits."""
+    wanted = parse_call(name)
+    for view in source.ordered_waits:
+        if text and view.record.name == wanted.name and wanted.nth in (None, 0, view.record.occurrence):
+            with contextlib.suppress(InvalidAnswer):  # the code may have changed since, and its own type decides
+                return validate_answer_json(view.record.schema, value, text=True)
+    return parse_output(None, name, value, text=text)
 
 
 def _checkpoint_fn(name: str) -> Callable[..., Any] | None:

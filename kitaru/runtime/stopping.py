@@ -5,21 +5,33 @@ Owns: the exception that unwinds a body, and the walk over an exception's causes
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 
 class RunStopped(BaseException):
     """Unwinds the flow's body, as `GeneratorExit` does; no `Exception`, so that `except Exception` lets it pass."""
 
 
-def chain(error: BaseException) -> list[BaseException]:
-    """Return an exception, its causes, its contexts and the members of groups, each once."""
-    seen: dict[int, BaseException] = {}
+def behind(error: BaseException, wanted: Callable[[BaseException], bool]) -> list[BaseException]:
+    """Return the nearest wanted exceptions: an exception itself, or among its causes, contexts and members of groups.
+
+    What is behind a wanted one is not looked at: a failure in whose handler another one happened was survived.
+    """
+    found: list[BaseException] = []
+    seen: set[int] = set()
     todo: list[BaseException | None] = [error]
     while todo:
         current = todo.pop()
         if current is None or id(current) in seen:
             continue
-        seen[id(current)] = current
-        todo += [current.__cause__, current.__context__]
+        seen.add(id(current))
+        if wanted(current):
+            found.append(current)
+            continue
+        todo += [current.__context__, current.__cause__]
         if isinstance(current, BaseExceptionGroup):
-            todo += current.exceptions
-    return list(seen.values())
+            todo += reversed(current.exceptions)
+    return found

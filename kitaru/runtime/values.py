@@ -44,11 +44,13 @@ class Values:
         What cannot be stored (a client, a lock) counts by its type alone, so that a method of a plain class can be a
         checkpoint, and still a changed model name or a grown history is seen.
         """
+        if isinstance(value, type):
+            return self.encode({"class": self._names.name_of(value)}, known, path)
         try:
             return self.encode(value, known, path)
         except Unencodable:
             fields: dict[str, Any] = {"class": self._names.name_of(type(value))}
-            for name, attribute in sorted(getattr(value, "__dict__", {}).items()):
+            for name, attribute in sorted(_attributes(value).items()):
                 try:
                     self.encoder.digest(attribute)
                     fields[name] = attribute
@@ -70,7 +72,7 @@ class Values:
         kind = type(error)
         described: dict[str, Any] = {
             "type": self._names.name_of(kind),
-            "message": str(error)[:MAX_MESSAGE_CHARS],
+            "message": _message(error)[:MAX_MESSAGE_CHARS],
             "traceback": user_traceback(error)[-MAX_TRACEBACK_CHARS:],
         }
         try:
@@ -87,6 +89,27 @@ class Values:
             if isinstance(value, BaseException):
                 return value
         return RunFailed(f"{described['type']}: {described['message']}")
+
+
+def _attributes(value: object) -> dict[str, Any]:
+    """Return what an object holds, in its `__dict__` and its slots."""
+    slots = [name for cls in type(value).__mro__ for name in _slots(cls)]
+    return {name: getattr(value, name) for name in slots if hasattr(value, name)} | getattr(value, "__dict__", {})
+
+
+def _slots(cls: type) -> list[str]:
+    names = vars(cls).get("__slots__", ())
+    names = [names] if isinstance(names, str) else list(names)
+    private = f"_{cls.__name__.lstrip('_')}"
+    mangled = [private + name if name.startswith("__") and not name.endswith("__") else name for name in names]
+    return [name for name in mangled if name not in ("__dict__", "__weakref__")]
+
+
+def _message(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:
+        return f"a {type(error).__name__}, whose text cannot be shown"
 
 
 def user_traceback(error: BaseException) -> str:
