@@ -18,7 +18,7 @@ from kitaru.cli.page import Page, write_json
 from kitaru.cli.progress import watching
 from kitaru.cli.text import clean, users_frames
 from kitaru.cli.value import plain, pretty
-from kitaru.errors import AlreadyAnswered, InvalidAnswer, RunFailed, RunWaiting
+from kitaru.errors import AlreadyAnswered, InvalidAnswer, RunFailed, RunInterrupted, RunWaiting
 from kitaru.model.history import Status
 
 if TYPE_CHECKING:
@@ -64,6 +64,7 @@ def carry(project: Project, start: Start, manner: Manner) -> None:
         _tell_waiting(project, outcome.run)
     if outcome.error is not None:
         raise outcome.error
+    _tell_carried_elsewhere(outcome)
 
 
 def _execute(start: Start, manner: Manner) -> Outcome:
@@ -110,6 +111,18 @@ def _why(project: Project, run: str) -> None:
     traceback = (end.error or {}).get("traceback") if end else None
     if traceback:
         sys.stderr.write(clean(users_frames(str(traceback)), lines=True).rstrip("\n") + "\n")
+
+
+def _tell_carried_elsewhere(outcome: Outcome) -> None:
+    """Say how a run stands that another process took up with our answer; nothing to say where it is done."""
+    if outcome.status is Status.RUNNING:
+        page = Page(sys.stderr)
+        page.line(f"run {outcome.run} goes on in the process that holds it", whole=True)
+        page.write()
+    elif outcome.status is Status.INTERRUPTED:
+        raise RunInterrupted(f"run {outcome.run} was interrupted", hint=f"kitaru resume {outcome.run}")
+    elif outcome.status is not Status.COMPLETED:
+        raise RunFailed(f"run {outcome.run} is {outcome.status}", hint=f"kitaru show {outcome.run}")
 
 
 def _tell_waiting(project: Project, run: str) -> NoReturn:

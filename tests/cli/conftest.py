@@ -4,6 +4,7 @@ import hashlib
 import itertools
 import shutil
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,7 +41,11 @@ def pinned_services():
 def pinned(monkeypatch):
     services = pinned_services()
     monkeypatch.setattr("kitaru.project.project.real_services", lambda config: services)
-    monkeypatch.setenv("TZ", "UTC")
+    with monkeypatch.context() as zone:
+        zone.setenv("TZ", "UTC")
+        time.tzset()
+        yield
+    time.tzset()
 
 
 @pytest.fixture

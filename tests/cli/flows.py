@@ -1,6 +1,8 @@
 """Flows for the command line's tests; copied into each test's project."""
 
 import enum
+import time
+from pathlib import Path
 from typing import Literal
 
 import kitaru
@@ -88,3 +90,15 @@ def unstorable() -> object:
 @checkpoint
 def opened() -> object:
     return {"things": [object()]}
+
+
+@checkpoint
+def until_told() -> str:
+    while not Path("go").exists():
+        time.sleep(0.01)
+    return "told"
+
+
+@flow
+def slow() -> str:
+    return until_told()

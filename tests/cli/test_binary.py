@@ -166,3 +166,26 @@ def test_answer_asks_for_a_value_that_is_left_out(there):
     child.expect(pexpect.EOF)
     child.close()
     assert child.exitstatus == 0
+
+
+def test_a_call_in_flight_is_drawn_with_its_time(there):
+    child = at_terminal(there, "run", "flows.py:slow")
+    child.expect(r"until_told.*\d\.\d s")
+    (there / "go").touch()
+    child.expect("told\r\n")
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 0
+
+
+def test_ctrl_c_stops_a_run_which_can_be_resumed(there):
+    child = at_terminal(there, "run", "flows.py:slow")
+    child.expect(r"until_told.*\d\.\d s")
+    child.sendintr()
+    child.expect("hint: kitaru resume ")
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 130
+    assert b"Interrupted:" in run(there, "status").stdout
+    (there / "go").touch()
+    assert run(there, "resume", "@").stdout == b"told\n"
