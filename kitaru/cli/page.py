@@ -66,13 +66,13 @@ class Page:
         for line in text.split("\n"):
             self._lines.append(f"{indent}{self._paint(clean(line.replace(chr(9), '    ')), style)}".rstrip())
 
-    def table(self, rows: Iterable[list[Span]]) -> None:
-        """Add rows whose columns are aligned, the last one ragged."""
+    def table(self, rows: Iterable[list[Span]], *, whole: bool = False) -> None:
+        """Add rows whose columns are aligned, the last one ragged; see `line` for `whole`."""
         rows = list(rows)
         widths = [max(map(_cells, column)) for column in zip(*[row[:-1] for row in rows], strict=True)]
         for row in rows:
             padded = [_pad(span, width) for span, width in zip(row, widths, strict=False)]
-            self.line(*padded, row[-1])
+            self.line(*padded, row[-1], whole=whole)
 
     def gap(self) -> None:
         """Add an empty line, but never two in a row nor one at the top."""

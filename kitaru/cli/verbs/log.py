@@ -145,7 +145,7 @@ def _calls(state: RunState, output: Output) -> None:
     )
     entries: dict[int, list[Span]] = {order: _call_row(c, state.run) for order, c in state.calls.items()}
     entries |= {order: _wait_row(w) for order, w in state.waits.items()}
-    page.table(entries[order] for order in sorted(entries))
+    page.table((entries[order] for order in sorted(entries)), whole=True)  # its last column is ids: never hidden
     return page.write()
 
 
