@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextvars
 import threading
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from weakref import WeakSet
 
 from kitaru.errors import RunFailed, RunInterrupted, RunNotFinished
 from kitaru.model.history import Status
@@ -18,6 +19,35 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 R = TypeVar("R")
+
+_started: WeakSet[FlowHandle[Any]] = WeakSet()
+_lock = threading.Lock()
+_registered = False
+
+
+def _join_before_shutdown() -> None:
+    """Let the interpreter wait for runs before it shuts down the executors that they may still need.
+
+    It joins their threads anyway, but only after `concurrent.futures` refuses new work: a script that ends before its
+    run would break whatever in it uses a thread pool. What is registered last is called first.
+    """
+    global _registered  # noqa: PLW0603 - once per process, as what it is registered with
+    with _lock:
+        if not _registered:
+            import concurrent.futures.thread  # noqa: F401 - registers itself, which must come first
+
+            threading._register_atexit(_join_all)  # type: ignore[attr-defined]  # what concurrent.futures uses too
+            _registered = True
+
+
+def _join_all() -> None:
+    for handle in list(_started):
+        try:
+            handle.join()
+        except KeyboardInterrupt:
+            for other in _started:
+                other.stop()
+            handle.join()
 
 
 class FlowHandle(Generic[R]):
@@ -47,13 +77,24 @@ class FlowHandle(Generic[R]):
         """Execute on a thread of its own, which the interpreter waits for before it ends."""
         context = contextvars.copy_context()
         self._thread = threading.Thread(target=context.run, args=(self._work,), name=f"kitaru-{self.exec_id}")
+        _join_before_shutdown()
         self._thread.start()
+        _started.add(self)
         return self
 
     def finish(self) -> FlowHandle[R]:
         """Execute on the calling thread, to the end."""
         self.outcome = self._carry()
         return self
+
+    def join(self, timeout: float | None = None) -> None:
+        """Block until the run has come to its end or to a stop, or `timeout` seconds have passed; tell nothing."""
+        if self._thread is not None:
+            self._thread.join(timeout)
+
+    def stop(self) -> None:
+        """Ask the body to stop at its next call; the run is interrupted then, and can be resumed."""
+        self._stop()
 
     def _work(self) -> None:
         try:
@@ -79,10 +120,9 @@ class FlowHandle(Generic[R]):
             TimeoutError: it still executes.
         """
         try:
-            if self._thread is not None:
-                self._thread.join(timeout)
+            self.join(timeout)
         except KeyboardInterrupt:
-            self._stop()
+            self.stop()
             raise
         if self._crash is not None:
             raise self._crash

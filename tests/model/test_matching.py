@@ -1,0 +1,114 @@
+"""Which recorded call a live call takes."""
+
+from __future__ import annotations
+
+import hypothesis.strategies as st
+from hypothesis import given
+
+from kitaru.model.history import CallView
+from kitaru.model.matching import Claims, changed_arguments, identity, identity_of
+from tests.model.samples import call
+
+
+def view(order, name="fetch", **fields):
+    return CallView(name, order, 1, "", "run", call(order, name, **fields), f"id{order}")
+
+
+def of(name="fetch", key="", **args):
+    return identity("", name, args, key)
+
+
+def test_the_order_of_arguments_is_no_part_of_an_identity():
+    assert of(a="1", b="2") == of(b="2", a="1")
+    assert of(a="1") != of(a="2")
+    assert of(a="1") != of(b="1")
+    assert identity("", "f", {}) != identity("task", "f", {}) != identity("", "g", {})
+
+
+def test_an_explicit_key_stands_for_the_arguments():
+    assert of(key="k", a="1") == of(key="k", a="2") != of(a="1")
+    assert identity_of(call(1, key="k", args={"a": "1"})) == of(key="k")
+
+
+def test_no_argument_looks_like_a_key():
+    assert identity("", "f", {"key": "k"}) != identity("", "f", {}, "k")
+
+
+def test_the_kth_live_call_takes_the_kth_record_of_its_identity():
+    a1, b, a2 = view(1, args={"x": "a"}), view(2, args={"x": "b"}), view(3, args={"x": "a"})
+    claims = Claims([a1, b, a2])
+    assert [claims.exact(of(x=x)) for x in "abaa"] == [a1, b, a2, None]
+    assert claims.rest() == []
+
+
+def test_calls_in_another_order_find_their_own_records():
+    views = [view(i, args={"x": x}) for i, x in enumerate("abc", 1)]
+    claims = Claims(views)
+    assert [claims.exact(of(x=x)) for x in "cab"] == [views[2], views[0], views[1]]
+
+
+def test_a_record_taken_one_way_is_not_taken_another():
+    views = [view(i, args={"x": "a"}) for i in (1, 2, 3)]
+    claims = Claims(views)
+    assert claims.next_of("", "fetch") is views[0]
+    assert claims.exact(of(x="a")) is views[1]
+    claims.take(views[2])
+    assert claims.exact(of(x="a")) is None
+    assert claims.next_of("", "fetch") is None
+
+
+def test_names_and_scopes_are_apart():
+    fetch, plan = view(1), view(2, "plan")
+    claims = Claims([fetch, plan])
+    assert claims.unclaimed("", "fetch") == [fetch]
+    assert claims.unclaimed("task", "fetch") == []
+    assert claims.rest() == [fetch, plan]
+
+
+def test_what_has_not_finished_cannot_be_taken():
+    claims = Claims([CallView("fetch", 1, 1, "", "run")])
+    assert claims.rest() == []
+
+
+def test_a_new_parameter_with_its_default_is_no_drift():
+    old = view(1, args={"x": "a"})
+    claims = Claims([old])
+    assert claims.defaulted(of(x="a", limit="9"), {"limit": "3"}) is None
+    assert claims.defaulted(of(x="b", limit="3"), {"limit": "3"}) is None
+    assert claims.defaulted(of(x="a", limit="3"), {}) is None
+    assert claims.defaulted(of(x="a", limit="3"), {"limit": "3"}) is old
+    assert claims.rest() == []
+
+
+def test_a_dropped_parameter_is_drift_and_so_is_one_under_an_explicit_key():
+    claims = Claims([view(1, args={"x": "a", "y": "b"}), view(2, key="k", args={"x": "a"})])
+    assert claims.defaulted(of(x="a"), {}) is None
+    assert claims.defaulted(of(x="a", limit="3"), {"limit": "3"}) is None
+
+
+def test_records_can_be_dropped():
+    views = [view(1), view(2)]
+    claims = Claims(views)
+    claims.drop(lambda v: v.order == 1)
+    assert claims.rest() == [views[1]]
+
+
+def test_changed_arguments():
+    assert changed_arguments({"a": "1", "b": "2", "c": "3"}, {"a": "1", "b": "9", "d": "4"}) == {
+        "b": ("2", "9"),
+        "c": ("3", None),
+        "d": (None, "4"),
+    }
+
+
+@given(st.lists(st.sampled_from("abc"), max_size=12), st.lists(st.sampled_from("abc"), max_size=12))
+def test_any_live_order_takes_each_record_at_most_once_and_only_its_own(recorded, live):
+    claims = Claims([view(i, args={"x": x}) for i, x in enumerate(recorded, 1)])
+    taken = [(x, claims.exact(of(x=x))) for x in live]
+    found = [(x, v) for x, v in taken if v is not None]
+    assert all(v.record.args == {"x": x} for x, v in found)
+    assert len({v.order for _, v in found}) == len(found)
+    for x in "abc":
+        assert sum(1 for y, _ in found if y == x) == min(recorded.count(x), live.count(x))
+        assert [v.order for y, v in found if y == x] == sorted(v.order for y, v in found if y == x)
+    assert len(claims.rest()) == len(recorded) - len(found)
