@@ -89,6 +89,11 @@ class Zygote:
         self._listen(lambda: pid in self.ends, limit_s)
         return self.ends[pid]
 
+    def first_of(self, pids: list[int]) -> int:
+        """Wait until one of these has ended, and return which."""
+        self._listen(lambda: any(pid in self.ends for pid in pids), LIMIT_S)
+        return next(pid for pid in pids if pid in self.ends)
+
     def close(self) -> None:
         assert self._process.stdin is not None
         self._process.stdin.close()
