@@ -7,14 +7,31 @@ stdin closes, it kills the workers that are left, by pid, and ends. Knows nothin
 from __future__ import annotations
 
 import contextlib
+import gc
+import io
 import json
 import os
 import select
 import signal
 import sys
+import tempfile
 from importlib import import_module
+from pathlib import Path
 
 READY = "ready"
+LOADED = (
+    "diskcache",
+    "kitaru.cli.app",
+    "kitaru.cli.progress",
+    "kitaru.runtime.handle",
+    "kitaru.runtime.runner",
+    "kitaru.runtime.schema",
+    "kitaru.store.cache",
+    "kitaru.store.catalog",
+    "kitaru.store.check",
+    "pydantic",
+    "rich.console",
+)
 
 
 def serve() -> None:
@@ -44,12 +61,26 @@ def serve() -> None:
 
 
 def _load() -> None:
-    import kitaru.cli.app
-    import kitaru.project.project
-    import kitaru.runtime.handle
-    import kitaru.runtime.runner
-    import kitaru.store.catalog
-    import kitaru.store.check  # noqa: F401 - all of these are only to be there when a worker needs them
+    """Import what any worker may import, so that none has to."""
+    from kitaru.cli.table import VERBS
+
+    for name in VERBS:
+        import_module(f"kitaru.cli.verbs.{name.replace('-', '_')}")
+    for name in LOADED:
+        import_module(name)
+    _warm_up()
+    gc.freeze()  # a worker's collector leaves these pages alone, and so need not copy them
+
+
+def _warm_up() -> None:
+    """Give commands that load what is loaded when first used."""
+    from kitaru.cli import main
+
+    here = Path.cwd()
+    with tempfile.TemporaryDirectory() as directory, contextlib.redirect_stdout(io.StringIO()):
+        for words in (["init"], ["status"], ["log", "-o", "json"], ["fsck"]):
+            main(["-C", directory, *words])
+        os.chdir(here)
 
 
 def _tell(event: dict[str, object]) -> None:
