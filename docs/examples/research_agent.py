@@ -11,6 +11,7 @@ provider's package and set KITARU_EXAMPLE_MODEL (such as `openai:gpt-5.6-luna`),
 
 from __future__ import annotations
 
+import asyncio
 import re
 import sys
 from pathlib import Path
@@ -37,7 +38,7 @@ def plan(question: str) -> dict[str, list[str]]:
         queries: list[str] = Field(min_length=1, max_length=3, description="keywords to search the documentation for")
 
     agent = Agent(choose_model(), output_type=Plan, instructions="Plan a keyword search that answers the question.")
-    return agent.run_sync(question).output.model_dump()
+    return asyncio.run(agent.run(question)).output.model_dump()
 
 
 @checkpoint
