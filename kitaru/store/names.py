@@ -167,10 +167,13 @@ def version(blobs: Workspace, flow: str, number: int) -> VersionName:
 def add_version(blobs: Workspace, flow: str, fields: dict[str, Any]) -> VersionName:
     """Give a version the flow's next free number.
 
-    Another process may take the number first; if what it put there has the same digest, that one is returned.
+    Another process may be first; if what it put there, before or while we look, has the same digest, that is returned.
     """
-    taken = [n for p in blobs.children(layout.flow_key(flow)) if (n := layout.number_of(p))]
-    number = max(taken, default=0) + 1
+    taken = versions(blobs, flow)
+    for there in taken:
+        if there.digest == fields["digest"]:
+            return there
+    number = taken[-1].n + 1 if taken else 1
     while True:
         won, standing = claim(blobs, layout.flow_key(flow, number), fields, _VERSION)
         if won or standing["digest"] == fields["digest"]:
