@@ -29,7 +29,7 @@ class _Stream:
         self._name = name
 
     def write(self, text: str) -> int:
-        engine = current_engine.get()
+        engine = current_engine.get() if text else None
         if engine is None or not engine.heard(active_call.get(), self._name, text):
             return self._real.write(text)
         return len(text)

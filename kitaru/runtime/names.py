@@ -15,6 +15,7 @@ from pathlib import Path
 from types import ModuleType
 
 MAIN = "__main__"
+_seen_main: tuple[ModuleType | None, Path] | None = None
 _MAINS = (MAIN, "__mp_main__")  # multiprocessing's spawned children reload the main file under the second name
 
 
@@ -61,9 +62,18 @@ def file_module(file: Path, root: Path) -> str:
 
 
 def main_file() -> Path | None:
-    """Return the file that Python was started with; None in a REPL, a notebook or under `python -c`."""
-    file = getattr(sys.modules.get(MAIN), "__file__", None)
-    return Path(file).absolute() if isinstance(file, str) and Path(file).is_file() else None
+    """Return the file that Python was started with; None in a REPL, a notebook or under `python -c`.
+
+    Python takes `__file__` away when a script has come to its end, while its threads, and so its runs, go on: what was
+    seen once is remembered for as long as it is the same module.
+    """
+    global _seen_main  # noqa: PLW0603 - `__main__` is one per process
+    module = sys.modules.get(MAIN)
+    file = getattr(module, "__file__", None)
+    if isinstance(file, str) and Path(file).is_file():
+        _seen_main = (module, Path(file).absolute())
+        return _seen_main[1]
+    return _seen_main[1] if _seen_main is not None and _seen_main[0] is module else None
 
 
 def module_name(module: object, root: Path) -> str:

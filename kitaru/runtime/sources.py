@@ -19,7 +19,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from kitaru.errors import CodeUnloadable
-from kitaru.runtime.names import MAIN, import_base, in_package, module_name, relative
+from kitaru.runtime.names import MAIN, import_base, in_package, main_file, module_name, relative
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
@@ -134,8 +134,8 @@ def entry_of(fn: Callable[..., Any], root: Path) -> Entry:
 
 def _file_of(fn: Callable[..., Any], root: Path) -> str | None:
     file = getattr(sys.modules.get(fn.__module__), "__file__", None)
-    if file is None and fn.__module__ != MAIN:
-        file = fn.__code__.co_filename
+    if file is None:
+        file = main_file() if fn.__module__ == MAIN else fn.__code__.co_filename
     return project_source(file, root) if file and Path(file).is_file() else None
 
 
