@@ -294,11 +294,9 @@ def notebook_source(fn: Callable[..., Any]) -> dict[str, bytes]:
     while queue:
         item = queue.pop()
         item = getattr(item, "fn", item)
-        if (
-            item in pieces
-            or not (inspect.isfunction(item) or inspect.isclass(item))
-            or item.__module__ != fn.__module__
-        ):
+        if not (inspect.isfunction(item) or inspect.isclass(item)):  # a global list cannot even be looked for
+            continue
+        if item in pieces or item.__module__ != fn.__module__:
             continue
         try:
             pieces[item] = inspect.getsource(item)
