@@ -420,6 +420,8 @@ class Project:
         wanted = frozenset(tags)
         found = []
         for summary in self._summaries():
+            if limit is not None and len(found) >= limit:
+                break
             if (flow and summary.flow != flow) or not wanted.issubset(summary.tags):
                 continue
             if since_us is not None and summary.started < since_us:
@@ -427,8 +429,6 @@ class Project:
             live = self._live(summary)
             if status is None or live.status == status:
                 found.append(live)
-                if limit is not None and len(found) >= limit:
-                    break
         return found
 
     def _summaries(self) -> list[RunSummary]:

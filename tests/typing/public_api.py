@@ -1,0 +1,76 @@
+"""What a type checker must see of the public names. Not executed: `test_typing.py` gives it to mypy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Literal, assert_type
+
+import kitaru
+from kitaru import Checkpoint, Flow, FlowHandle, Project, Status, checkpoint, flow, wait
+
+
+class Pace(Enum):
+    FAST = "fast"
+
+
+@dataclass
+class Decision:
+    approve: bool
+
+
+@checkpoint
+def plan(question: str, limit: int = 3) -> list[str]:
+    return [question] * limit
+
+
+@checkpoint(name="search", ignore=["client"], key=lambda query, client: query, on_drift="new")
+def search(query: str, client: object) -> dict[str, int]:
+    return {query: id(client)}
+
+
+@flow
+def agent(question: str, *, limit: int = 3) -> str:
+    assert_type(plan(question), list[str])
+    assert_type(plan(question, limit=limit), list[str])
+    assert_type(search("x", None), dict[str, int])
+    assert_type(wait(), bool)
+    assert_type(wait("approve", "Good?", schema=bool), bool)
+    assert_type(wait("n", schema=int), int)
+    assert_type(wait("pace", schema=Pace), Pace)
+    assert_type(wait("decision", schema=Decision, metadata={"cost": 1}), Decision)
+    chosen: Literal["a", "b"] = wait("one", schema=Literal["a", "b"])
+    pages: list[int] = wait("pages", schema=list[int])
+    assert_type(kitaru.current_call().key, str)
+    kitaru.log(tokens=len(pages))
+    kitaru.save("draft", chosen)
+    return chosen
+
+
+@flow(name="named", tags=["x"], on_drift="reuse")
+def other() -> int:
+    return 1
+
+
+def use() -> None:
+    handle = agent.run("why", limit=2)
+    assert_type(handle, FlowHandle[str])
+    assert_type(handle.wait(), str)
+    assert_type(handle.wait(timeout=1.5), str)
+    assert_type(handle.get(), str)
+    assert_type(handle.exec_id, str)
+    assert_type(handle.status, Status)
+    assert_type(other.run(), FlowHandle[int])
+    assert_type(agent.with_options(tags=["y"]).run("why"), FlowHandle[str])
+    project = Project.open()
+    project.resume("@").wait()
+    project.replay("@", from_="plan", set={"plan": []}, args={"limit": 1}, answers={"approve": True})
+    project.answer("@", "approve", True)
+
+
+def takes(made: Flow[[], int], step: Checkpoint[[str, object], dict[str, int]]) -> None:
+    assert_type(made.run().wait(), int)
+    assert_type(step("x", None), dict[str, int])
+
+
+takes(other, search)
