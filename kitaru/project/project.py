@@ -418,7 +418,7 @@ class Project:
             limit: at most so many.
         """
         wanted = frozenset(tags)
-        found = []
+        found: list[RunSummary] = []
         for summary in self._summaries():
             if limit is not None and len(found) >= limit:
                 break
