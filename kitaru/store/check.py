@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from kitaru.errors import Damaged, KitaruError, UnknownFormat, UnknownObject, UnknownRun
-from kitaru.model.encoding import Decoder
+from kitaru.model.encoding import Malformed, references
 from kitaru.model.records import Answer, Call, End, Resumed, Start, Wait
 from kitaru.store import layout, loose, names, runs
 from kitaru.store.repository import Repository
@@ -71,8 +71,8 @@ class Report:
         self.findings.append(Finding(severity, where, what, None, affects))
 
 
-def references(record: Record) -> Iterator[str]:
-    """Yield the ids of the objects that a record names: digests of arguments are not among them."""
+def named_by(record: Record) -> Iterator[str]:
+    """Yield the ids of the values that a record names."""
     match record:
         case Start():
             yield record.version["id"]
@@ -83,7 +83,8 @@ def references(record: Record) -> Iterator[str]:
         case Resumed():
             yield record.version["id"]
         case Call():
-            yield from _given(record.output, record.logs, record.metadata, _error_value(record.error))
+            yield from _given(record.key, record.output, record.logs, record.metadata, _error_value(record.error))
+            yield from record.args.values()
             yield from record.saved.values()
         case Wait():
             yield from _given(record.metadata)
@@ -145,7 +146,7 @@ class _Check:
         self.report.records += len(content.records)
         self.report.objects += len(content.known)
         for stored in content.records:
-            for object_id in references(stored.record):
+            for object_id in named_by(stored.record):
                 self.wanted[object_id].add(run)
         for journal in [*content.journals, *content.strays]:
             where = self.blobs.where(journal.key)
@@ -216,26 +217,32 @@ class _Check:
                 self.report.damage(error, error.where)
 
     def values(self) -> None:
-        """Follow every value that something names, down to its last object."""
-        decoder = Decoder(self._fetch, class_of=lambda name: None, opaque=True)
-        for object_id, wanted_by in sorted(self.wanted.items()):
-            if object_id in self.seen:
-                continue
-            try:
-                decoder.decode(object_id)
-            except (UnknownObject, Damaged) as error:
-                where = error.where if isinstance(error, Damaged) else f"object {object_id}"
-                self.report.damage(error, where, *sorted(wanted_by))
-                self.broken.pop(object_id, None)
-            except KitaruError:  # a class or library that is not here: nothing about the bytes
-                continue
+        """Follow every value that something names, down to its last object, each object once.
+
+        Values are taken in the order in which records name them, in which their objects lie in the journals too.
+        """
+        for object_id, wanted_by in self.wanted.items():
+            affects = sorted(wanted_by)
+            waiting = [object_id]
+            while waiting:
+                wanted = waiting.pop()
+                if wanted not in self.seen:
+                    self.seen.add(wanted)
+                    waiting += reversed(self._follow(wanted, affects))
         for damage in self.broken.values():
             self._once(damage, damage.where)
 
-    def _fetch(self, object_id: str) -> bytes:
-        data = self.repo.object(object_id, sorted(self.wanted.get(object_id, ())))
-        self.seen.add(object_id)
-        return data
+    def _follow(self, object_id: str, affects: list[str]) -> list[str]:
+        """Return what an object refers to; damage is told, and leads nowhere."""
+        try:
+            return references(self.repo.object(object_id, affects))
+        except (UnknownObject, Damaged) as error:
+            where = error.where if isinstance(error, Damaged) else f"object {object_id}"
+            self.report.damage(error, where, *affects)
+            self.broken.pop(object_id, None)
+        except Malformed as error:
+            self.report.add(DAMAGE, f"object {object_id[:16]}", f"not a value: {error}", *affects)
+        return []
 
     def leftovers(self) -> None:
         for directory in (layout.TMP, layout.LOST):

@@ -82,6 +82,51 @@ def test_a_missing_object_is_told_with_who_names_it(root):
     assert ("one",) in told
 
 
+def test_arguments_and_keys_are_wanted_too(root):
+    repo = Repository.open(LocalBlobs(root), nonces(500))
+    output, objects = value("out")
+    with repo.begin("argued") as writer:
+        writer.commit(start(output), objects)
+        record = call(1, output)
+        record.args, record.key = {"x": "a" * 64}, "b" * 64
+        writer.commit(record)
+        writer.seal()
+    told = [f for f in looked(root).findings if f.affects == ("argued",)]
+    assert sorted(f.where for f in told) == [f"object {'a' * 64}", f"object {'b' * 64}"]
+
+
+def test_bytes_that_are_no_value_are_damage(root):
+    import hashlib
+
+    repo = Repository.open(LocalBlobs(root), nonces(500))
+    odd = b"l\x02N"
+    odd_id = hashlib.sha256(odd).hexdigest()
+    with repo.begin("odd") as writer:
+        writer.commit(start(odd_id), [(odd_id, odd)])
+        writer.seal()
+    (finding,) = looked(root).findings
+    assert (finding.severity, finding.affects) == ("damage", ("odd",))
+    assert "not a value" in finding.what
+
+
+def test_each_object_is_read_once(root, monkeypatch):
+    repo = Repository.open(LocalBlobs(root), nonces(500))
+    history, known = [], set()
+    with repo.begin("long") as writer:
+        version, objects = value("v")
+        writer.commit(start(version), objects)
+        for n in range(1, 60):
+            history.append(f"message {n} " * 100)
+            output, objects = value(history)
+            writer.commit(call(n, output), [item for item in objects if item[0] not in known])
+            known.update(object_id for object_id, _ in objects)
+        writer.seal()
+    read = []
+    monkeypatch.setattr(repo, "object", lambda i, runs, get=repo.object: (read.append(i), get(i, runs))[1])
+    assert check(repo).findings == []
+    assert len(read) == len(set(read)) > 100
+
+
 def test_leftovers_are_no_damage(root):
     blobs = LocalBlobs(root)
     blobs.create("tmp/half", b"x")

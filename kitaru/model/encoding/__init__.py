@@ -8,15 +8,19 @@ from kitaru.model.encoding.classes import Opaque, class_name, loaded_class
 from kitaru.model.encoding.decoder import Decoder
 from kitaru.model.encoding.encoder import Encoded, Encoder
 from kitaru.model.encoding.recorded import RecordedError
+from kitaru.model.encoding.references import references
 from kitaru.model.encoding.registry import register_serializer
+from kitaru.model.encoding.wire import Malformed
 
 __all__ = [
     "Decoder",
     "Encoded",
     "Encoder",
+    "Malformed",
     "Opaque",
     "RecordedError",
     "class_name",
     "loaded_class",
+    "references",
     "register_serializer",
 ]

@@ -18,6 +18,7 @@ from kitaru.model.encoding.schemas import fingerprint, generic_data, shown_name,
 from kitaru.model.encoding.session import enter, read, read_as, take
 from kitaru.model.encoding.structures import (
     encode_extras,
+    name_items,
     opaque,
     plan_of,
     read_fields,
@@ -47,7 +48,7 @@ def encoder(cls: Any, name_of: Callable[[type], str]) -> EncodeFn:  # noqa: ANN4
     if type(described) is str:
         check_findable(cls)
     plan = plan_of(cls, tuple(cls.model_fields))
-    paired = list(zip(plan.items, plan.names, strict=True))
+    paired = name_items(cls, plan.names)
     mark = fingerprint_of(cls)
 
     def encode(value: Any, state: State, depth: int) -> bytes:  # noqa: ANN401 - a model

@@ -29,7 +29,6 @@ class Plan(NamedTuple):
     """What of a class's instances is state."""
 
     names: tuple[str, ...]
-    items: tuple[bytes, ...]
     slots: tuple[str, ...]
 
 
@@ -40,14 +39,22 @@ def plan_of(cls: type, names: tuple[str, ...]) -> Plan:
     """Return which fields a class has, and which slots beside them."""
     plan = _plans.get(cls)
     if plan is None:
-        plan = Plan(names, tuple(_name_item(name) for name in names), tuple(extra_slots(cls, names)))
+        plan = Plan(names, tuple(extra_slots(cls, names)))
         _plans[cls] = plan
     return plan
 
 
-def _name_item(name: str) -> bytes:
-    text = name.encode()
-    return wire.head(wire.STR, len(text)) + text
+def name_items(cls: type, names: tuple[str, ...]) -> list[tuple[bytes, str]]:
+    """Return the item of each field's name, and the name.
+
+    Raises:
+        Refused: a name is too long to stand beside its value.
+    """
+    encoded = [name.encode("utf-8", "surrogatepass") for name in names]
+    items = [wire.head(wire.STR, len(text)) + text for text in encoded]
+    if any(len(item) > wire.INLINE_MAX for item in items):
+        raise Refused(cls, "the name of one of its fields is longer than 250 letters")
+    return list(zip(items, names, strict=True))
 
 
 def extra_slots(cls: type, names: tuple[str, ...]) -> list[str]:
@@ -142,6 +149,7 @@ def _namedtuple_encoder(cls: Any, name_of: Callable[[type], str]) -> EncodeFn:  
     plan = plan_of(cls, tuple(cls._fields))
     if plan.slots:
         raise Refused(cls, "a named tuple with slots of its own")
+    paired = name_items(cls, plan.names)
 
     def encode(value: tuple[Any, ...], state: State, depth: int) -> bytes:
         if depth >= MAX_DEPTH:
@@ -149,7 +157,7 @@ def _namedtuple_encoder(cls: Any, name_of: Callable[[type], str]) -> EncodeFn:  
         if len(value) != len(plan.names):
             raise Refused(value, "it has not as many values as its class has fields")
         # tuple.__iter__: a subclass may iterate differently.
-        pairs = list(zip(plan.items, plan.names, tuple.__iter__(value), strict=True))
+        pairs = [(item, name, part) for (item, name), part in zip(paired, tuple.__iter__(value), strict=True)]
         body = fields(pairs, state, depth)
         extras = encode_extras(extras_of(value, plan), state, depth)
         return state.item(wire.NAMEDTUPLE + string(class_name, state, depth) + body + extras)
@@ -164,7 +172,7 @@ def _dataclass_encoder(cls: Any, name_of: Callable[[type], str]) -> EncodeFn:  #
         raise Refused(cls, "it is a dataclass that derives from a builtin with state of its own") from None
     class_name = name_of(cls)
     plan = plan_of(cls, tuple(field.name for field in dataclasses.fields(cls)))
-    paired = list(zip(plan.items, plan.names, strict=True))
+    paired = name_items(cls, plan.names)
 
     def encode(value: object, state: State, depth: int) -> bytes:
         if depth >= MAX_DEPTH:
