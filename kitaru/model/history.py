@@ -203,7 +203,7 @@ def _enter(state: RunState, order: int, after: int | None) -> None:
         return
     if after == 0:
         state.sequence.insert(0, order)
-    elif after in state.sequence:
+    elif after is not None and after in state.sequence:  # nearly always None, and a run may have thousands of calls
         state.sequence.insert(state.sequence.index(after) + 1, order)
     else:
         state.sequence.append(order)

@@ -284,7 +284,7 @@ def _refuse_float(text: str) -> NoReturn:
     raise ValueError(f"the number {text} is not an integer")
 
 
-_decode_json = json.JSONDecoder(parse_float=_refuse_float, parse_constant=_refuse_float).decode
+_parse_json = json.JSONDecoder(parse_float=_refuse_float, parse_constant=_refuse_float).raw_decode
 
 
 def decode(data: bytes, where: str = "record") -> Stored:
@@ -298,7 +298,9 @@ def decode(data: bytes, where: str = "record") -> Stored:
         Damaged: the bytes are not a record this version knows.
     """
     try:
-        fields = _decode_json(data.decode("ascii"))
+        fields, end = _parse_json(data.decode("ascii"))
+        if end != len(data):
+            raise ValueError(f"more follows at {end}")  # noqa: TRY301 - as any other text that is no record
         kind, version = fields.pop("kind"), fields.pop("v")
         parent = fields.pop("parent", None)
         shape = _SHAPES[kind]

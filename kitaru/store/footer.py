@@ -43,9 +43,14 @@ class Footer:
     prefixes: Sequence[int]
     places: bytes | memoryview
 
-    def find(self, object_id: str) -> Iterator[tuple[int, int, int]]:
-        """Yield frame, start and length of each object whose id begins as this one does: nearly always one or none."""
-        yield from (place for _, place in self.between(object_id[:16], object_id[:16]))
+    def find(self, object_id: str) -> list[tuple[int, int, int]]:
+        """Return frame, start and length of each object whose id begins as this one does: nearly always one or none."""
+        prefixes, wanted, found = self.prefixes, int(object_id[:16], 16), []
+        at = bisect_left(prefixes, wanted)
+        while at < len(prefixes) and prefixes[at] == wanted:
+            found.append(_PLACE.unpack_from(self.places, at * _PLACE.size))
+            at += 1
+        return found
 
     def between(self, low: str, high: str) -> Iterator[tuple[int, tuple[int, int, int]]]:
         """Yield prefix and place of the objects whose first 16 hex digits lie in this range, ends included."""

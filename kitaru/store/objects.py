@@ -69,8 +69,10 @@ class ObjectFinder:
         for run in in_runs:
             with self._guard:
                 segments = self._segments.get(run, ())
-                start = layout.open_key(run) + "/"
-                journals = [key for key in self._journals if key.startswith(start)]
+                journals = []
+                if self._journals:
+                    start = layout.open_key(run) + "/"
+                    journals = [key for key in self._journals if key.startswith(start)]
             for key in journals:
                 data = self._in_strand(key, self._journals.get(key), object_id)
                 if data is not None:

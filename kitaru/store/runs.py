@@ -96,7 +96,7 @@ def _read_once(blobs: Workspace, run: str, cache: FrameCache | None) -> RunConte
     journals = [open_journal(blobs, key, cache) for key in open_keys(blobs, run)]
     content = RunContent()
     for name in names.segments(blobs, run):
-        content.follow(sealed_strand(blobs, name.segment))
+        content.follow(sealed_strand(blobs, name.segment, cache))
         content.segments.append(name.segment)
     _arrange(content, journals)
     if not content.records:
@@ -130,7 +130,7 @@ def open_journal(blobs: Workspace, key: str, cache: FrameCache | None = None) ->
     return OpenJournal(key, data, *read_journal(data, blobs.where(key), cache))
 
 
-def sealed_strand(blobs: Workspace, segment_id: str) -> Strand:
+def sealed_strand(blobs: Workspace, segment_id: str, cache: FrameCache | None = None) -> Strand:
     """Read a segment; KeyError when it is missing."""
     key = layout.segment_key(segment_id)
-    return read_segment(blobs.view(key), segment_id, blobs.where(key))
+    return read_segment(blobs.view(key), segment_id, blobs.where(key), cache)

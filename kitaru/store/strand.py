@@ -162,7 +162,7 @@ def headless_tail(data: bytes, where: str) -> bytes:
     return data.rstrip(b"\0")
 
 
-def read_segment(data: bytes | memoryview, segment_id: str, where: str) -> Strand:
+def read_segment(data: bytes | memoryview, segment_id: str, where: str, cache: FrameCache | None = None) -> Strand:
     """Read a sealed journal whole, every byte of it checked.
 
     Raises:
@@ -170,7 +170,7 @@ def read_segment(data: bytes | memoryview, segment_id: str, where: str) -> Stran
     """
     index = footer.parse(data, where)
     strand = Strand(where, envelope.parse_header(data, where))
-    strand.absorb(data[: index.offset])
+    strand.absorb(data[: index.offset], cache)
     if strand.end != index.offset:
         raise Damaged(where, f"the envelope at offset {strand.end} is damaged")
     if hashlib.sha256(data).hexdigest() != segment_id:
