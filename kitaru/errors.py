@@ -8,7 +8,7 @@ Raised where the fault is known, printed in one place (`kitaru.cli`), matched by
     KitaruError                    1
     |-- UsageError                 2   the command or the code asks for something that cannot be
     |   |-- NotAProject, ProjectExists
-    |   |-- BadRevision, UnknownRun, AmbiguousRevision, UnknownCall, UnknownWait, UnknownObject
+    |   |-- BadRevision, UnknownRun, PrunedRun, AmbiguousRevision, UnknownCall, UnknownWait, UnknownObject
     |   |-- FlowNotFound, BadInput, InvalidAnswer, NothingToReplay, OverrideNotReached, BadConfig
     |   |-- CalledDirectly, WaitOutsideFlow, WaitInsideCheckpoint, NotCheckpointable
     |   `-- Unencodable
@@ -82,6 +82,15 @@ class UnknownRun(UsageError):
 
     def __init__(self, text: str) -> None:
         super().__init__(f"no run matches {text!r}", hint="kitaru log")
+
+
+class PrunedRun(UnknownRun):
+    """The run was removed on purpose; the text says by whom and when."""
+
+    def __init__(self, run: str, by: str, when: str) -> None:
+        super().__init__(run)
+        self.message = f"run {run} was pruned by {by or 'somebody'} at {when}"
+        self.args = (self.message,)
 
 
 class AmbiguousRevision(UsageError):

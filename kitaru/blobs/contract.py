@@ -119,6 +119,12 @@ class Workspace(Blobs, Protocol):
     def stamps(self, prefix: str) -> dict[str, int]:
         """Return for each name one level below `prefix` a number that changes when something is added below it."""
 
+    def stamp(self, key: str) -> int:
+        """Return a number that `freshen` changes and nothing else: a file's time; KeyError if nothing is there."""
+
+    def freshen(self, key: str) -> bool:
+        """Give a file a new stamp, for somebody relies on it from now on; False if there is none."""
+
     def prune(self, prefix: str) -> None:
         """Remove the directory `prefix` if it is empty, where there are directories; never an error."""
 

@@ -51,6 +51,9 @@ class Files(Protocol):
     def rmdir(self, path: str) -> None:
         """As `os.rmdir`."""
 
+    def utime(self, path: str) -> None:
+        """As `os.utime`: the time is now."""
+
 
 class OsFiles:
     """The real ones."""
@@ -65,6 +68,7 @@ class OsFiles:
     unlink = staticmethod(os.unlink)
     mkdir = staticmethod(os.mkdir)
     rmdir = staticmethod(os.rmdir)
+    utime = staticmethod(os.utime)
 
 
 _REASONS = {

@@ -129,6 +129,17 @@ class LocalBlobs:
             self._ensure(key)
             self._sync_directory(os.path.dirname(path))  # noqa: PTH120 - as above
 
+    def freshen(self, key: str) -> bool:
+        """Set a file's time to now, as git does with an object it is given again; False if nothing is there."""
+        path = self._path(key)
+        try:
+            self._files.utime(path)
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            raise store_error(error, "write", path) from error
+        return True
+
     def delete(self, key: str) -> None:
         """Remove what is at `key`, if anything."""
         try:
@@ -197,6 +208,11 @@ class LocalBlobs:
                 with contextlib.suppress(FileNotFoundError):
                     stamps[entry.name] = entry.stat(follow_symlinks=False).st_mtime_ns
         return stamps
+
+    def stamp(self, key: str) -> int:
+        """Return the modification time of a file, which is never written again: when it was made, or freshened."""
+        with self._open(key) as fd:
+            return os.fstat(fd).st_mtime_ns
 
     def where(self, key: str) -> str:
         """Return the path of the file at `key`, for messages."""

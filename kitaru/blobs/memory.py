@@ -159,6 +159,21 @@ class MemoryBlobs:
         start = prefix.rstrip("/") + "/"
         return {name: self._stamps[start + name] for name in self.children(prefix)}
 
+    def stamp(self, key: str) -> int:
+        """Return a number that `freshen` changes; KeyError if nothing is there."""
+        if key not in self._content:
+            raise KeyError(key)
+        return self._stamps[key]
+
+    def freshen(self, key: str) -> bool:
+        """Give a blob a new stamp; False if there is none."""
+        with self._guard:
+            if key not in self._content:
+                return False
+            self._changes += 1
+            self._stamps[key] = self._changes
+            return True
+
     def lock(self, name: str, *, wait_s: float = 0.0) -> MemoryLock | None:
         """Take a lock, trying for `wait_s`; None when another thread holds it."""
         with self._guard:

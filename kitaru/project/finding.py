@@ -42,11 +42,15 @@ def _latest(text: str, revision: Revision, runs: list[str]) -> str:
 
 def _by_prefix(repo: Repository, prefix: str) -> str:
     if is_run_id(prefix) and repo.has_run(prefix):
+        repo.check_unpruned(prefix)
         return prefix
     found = [run for run in repo.run_ids() if run.startswith(prefix)] if len(prefix) < RUN_ID_LENGTH else []
     if len(found) > 1:
         raise AmbiguousRevision(prefix, found)
     if not found:
+        for run in repo.pruned_ids():
+            if run.startswith(prefix):
+                repo.check_unpruned(run)
         raise UnknownRun(prefix)
     return found[0]
 

@@ -58,9 +58,10 @@ class Catalog:
     def summaries(self) -> list[RunSummary]:
         """Return the summaries of all runs, the latest start first; what lies in `open/` is read as it is now."""
         self.damaged = {}
-        live = set(self._blobs.children(layout.OPEN))
+        pruned = set(self._blobs.children(layout.PRUNED))
+        live = set(self._blobs.children(layout.OPEN)) - pruned
         stamps = self._blobs.stamps(layout.RUNS)
-        found = self._sealed({part: stamp for part, stamp in stamps.items() if part not in live})
+        found = self._sealed({p: stamp for p, stamp in stamps.items() if p not in live and p not in pruned})
         found += [summary for part in sorted(live) if (summary := self._summary(part)) is not None]
         found.sort(key=lambda summary: (-summary.started, summary.run))
         return found

@@ -16,7 +16,11 @@ FORMAT_KEY = "format"
 FORMAT = {"hash": "sha256", "version": 1}
 
 OPEN, SEGMENTS, OBJECTS, RUNS, FLOWS, ANSWERS = "open", "segments", "objects", "runs", "flows", "answers"
-LOST, TMP, CACHE = "lost", "tmp", "cache"
+PRUNED = "pruned"
+LOST, TMP, CACHE, VISITS = "lost", "tmp", "cache", "gc"
+
+GC_LOCK, REUSE_LOCK = "%gc", "%reuse"
+"""No run's lock is called so: no name escapes to this."""
 
 MAX_PART = 200
 MAX_NAME_BYTES = 1000
@@ -99,6 +103,16 @@ def flow_key(flow: str, number: int | None = None) -> str:
 def answer_key(run: str, wait_digest: str = "") -> str:
     """Return the directory of the answers to a run's waits, or the key of one."""
     return f"{ANSWERS}/{escape(run)}" + (f"/{escape(wait_digest)}" if wait_digest else "")
+
+
+def pruned_key(run: str) -> str:
+    """Return the key of a run's tombstone."""
+    return f"{PRUNED}/{escape(run)}"
+
+
+def visit_key(number: int) -> str:
+    """Return the key of what gc noted on a visit."""
+    return f"{VISITS}{numbered(number)}"
 
 
 def lock_name(run: str) -> str:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import zstandard
 
 from kitaru.errors import Damaged
-from kitaru.store import layout
+from kitaru.store import layout, reuse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -57,8 +57,8 @@ def write(blobs: Workspace, object_id: str, data: bytes, nonce: Callable[[], str
         except KeyError:
             continue
         else:
-            blobs.settle(key)
-            return
+            if reuse.rely(blobs, key):
+                return
 
 
 def read(blobs: Workspace, object_id: str) -> bytes:

@@ -49,6 +49,15 @@ class AnswerName:
 
 
 @dataclass(frozen=True, slots=True)
+class PrunedName:
+    """A tombstone: the run was removed on purpose."""
+
+    by: str
+    at: int
+    nonce: str
+
+
+@dataclass(frozen=True, slots=True)
 class SegmentName:
     """One segment of a run."""
 
@@ -59,6 +68,7 @@ class SegmentName:
 _ANSWER = {"value": str, "by": str, "at": int, "note": str, "nonce": str}
 _VERSION = {"id": str, "digest": str, "at": int, "by": str, "nonce": str}
 _SEGMENT = {"segment": str, "nonce": str}
+_PRUNED = {"by": str, "at": int, "nonce": str}
 
 
 def canonical(fields: dict[str, Any]) -> bytes:
@@ -218,3 +228,20 @@ def put_answer(blobs: Workspace, run: str, wait_digest: str, fields: dict[str, A
     """Answer a wait: whether this answer won, and the one that stands."""
     won, standing = claim(blobs, layout.answer_key(run, wait_digest), fields, _ANSWER)
     return won, AnswerName(**standing)
+
+
+# -- tombstones ------------------------------------------------------------------------------------------------------
+
+
+def tombstone(blobs: Workspace, run: str) -> PrunedName | None:
+    """Return the tombstone of a run, if it was pruned."""
+    try:
+        return PrunedName(**_read(blobs, layout.pruned_key(run), _PRUNED))
+    except KeyError:
+        return None
+
+
+def put_tombstone(blobs: Workspace, run: str, fields: dict[str, Any]) -> tuple[bool, PrunedName]:
+    """Put a run's tombstone: whether this one won, and the one that stands."""
+    won, standing = claim(blobs, layout.pruned_key(run), fields, _PRUNED)
+    return won, PrunedName(**standing)

@@ -11,7 +11,7 @@ import hashlib
 from typing import TYPE_CHECKING
 
 from kitaru.errors import StoreError
-from kitaru.store import layout, names
+from kitaru.store import layout, names, reuse
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -81,10 +81,14 @@ def put_segment(blobs: Workspace, segment: str, data: bytes, nonce: Callable[[],
     """See to it that a segment is there, whole and durable; a damaged one is put aside and written again."""
     key = layout.segment_key(segment)
     while not blobs.create(key, data):
-        if bytes(blobs.view(key)) == data:
-            blobs.settle(key)
+        try:
+            whole = bytes(blobs.view(key)) == data
+        except KeyError:  # gc was faster
+            continue
+        if not whole:
+            blobs.move(key, f"{layout.LOST}/damaged-{segment}-{nonce()}")
+        elif reuse.rely(blobs, key):
             return
-        blobs.move(key, f"{layout.LOST}/damaged-{segment}-{nonce()}")
 
 
 def name_segment(blobs: Workspace, run: str, number: int, segment: str, nonce: str) -> None:

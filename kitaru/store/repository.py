@@ -10,11 +10,12 @@ import contextlib
 import json
 import os
 import socket
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from kitaru.errors import Damaged, RunHeld, StoreError, UnknownFormat, UnknownRun
+from kitaru.errors import Damaged, PrunedRun, RunHeld, StoreError, UnknownFormat, UnknownRun
 from kitaru.store import envelope, layout, loose, names, recovery, runs
-from kitaru.store.names import AnswerName, VersionName
+from kitaru.store.names import AnswerName, PrunedName, VersionName
 from kitaru.store.objects import ObjectFinder
 from kitaru.store.strand import FrameCache
 from kitaru.store.writer import RunWriter
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from kitaru.blobs.contract import Lock, Workspace
     from kitaru.model.records import Stored
 
-__all__ = ["AnswerName", "Repository", "RunWriter", "VersionName"]
+__all__ = ["AnswerName", "PrunedName", "Repository", "RunWriter", "VersionName"]
 
 LOCK_WAIT_S = 0.5
 """How long a lock is tried for: a status probe takes it too, for microseconds."""
@@ -76,8 +77,16 @@ class Repository:
     # -- runs ----------------------------------------------------------------------------------------------------
 
     def run_ids(self) -> list[str]:
-        """Return the ids of all runs, sorted; what is no run's directory is left to `check`."""
+        """Return the ids of all runs but the pruned, sorted; what is no run's directory is left to `check`."""
         parts = {*self.blobs.children(layout.RUNS), *self.blobs.children(layout.OPEN)}
+        parts -= set(self.blobs.children(layout.PRUNED))
+        return self._unescaped(parts)
+
+    def pruned_ids(self) -> list[str]:
+        """Return the ids of all runs that have a tombstone, sorted."""
+        return self._unescaped(self.blobs.children(layout.PRUNED))
+
+    def _unescaped(self, parts: Iterable[str]) -> list[str]:
         ids = []
         for part in parts:
             with contextlib.suppress(ValueError):
@@ -113,7 +122,7 @@ class Repository:
             RunHeld: another process is just making it.
         """
         lock = self._lock(run)
-        if self.has_run(run):
+        if self.has_run(run) or self.tombstone(run) is not None:
             lock.release()
             raise StoreError(f"there is a run {run} already", hint=f"kitaru log {run}")
         return self._writer(run, lock, runs.RunContent(), "")
@@ -123,6 +132,7 @@ class Repository:
 
         Raises:
             UnknownRun: nothing is recorded of it.
+            PrunedRun: it was removed on purpose.
             RunHeld: another process, or thread, executes it.
             Damaged: what is stored is not what was written.
         """
@@ -130,6 +140,7 @@ class Repository:
             raise UnknownRun(run)
         lock = self._lock(run)
         try:
+            self.check_unpruned(run)
             content = self._read(run)
             told = recovery.seal_leftovers(self.blobs, run, content, self._nonce)
             return self._writer(run, lock, content, "; ".join(told))
@@ -165,6 +176,38 @@ class Repository:
         for key in runs.open_keys(self.blobs, run):
             self.blobs.settle(key, content=True)
         self.blobs.settle(layout.run_key(run, 1))
+
+    def tombstone(self, run: str) -> PrunedName | None:
+        """Return who pruned a run and when, if anybody did."""
+        return names.tombstone(self.blobs, run)
+
+    def check_unpruned(self, run: str) -> None:
+        """Raise PrunedRun if somebody pruned this run."""
+        found = self.tombstone(run)
+        if found is not None:
+            raise PrunedRun(run, found.by, _utc(found.at))
+
+    def prune(self, run: str, *, at: int, by: str, may: Callable[[Sequence[Stored]], bool]) -> bool:
+        """Put a tombstone on a run that nobody executes; its bytes stay until `gc` finds that nothing needs them.
+
+        Args:
+            may: asked with the run's records while its lock is held, for until then it may be carried on.
+
+        Returns:
+            Whether there is a tombstone now.
+
+        Raises:
+            RunHeld: a process executes it.
+        """
+        lock = self._lock(run)
+        try:
+            if self.tombstone(run) is None:
+                if not may(self.records(run)):
+                    return False
+                names.put_tombstone(self.blobs, run, {"by": by, "at": at, "nonce": self._nonce()})
+            return True
+        finally:
+            lock.release()
 
     # -- objects -------------------------------------------------------------------------------------------------
 
@@ -214,6 +257,11 @@ class Repository:
         """Answer a wait whose value's objects are there: whether this answer won, and the one that stands."""
         fields = {"value": value, "by": by, "at": at, "note": note, "nonce": self._nonce()}
         return names.put_answer(self.blobs, run, wait_digest, fields)
+
+
+def _utc(microseconds: int) -> str:
+    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=microseconds)
+    return moment.strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 def _may_live(host: str, pid: int) -> bool:

@@ -142,6 +142,17 @@ class WorkspaceContract(BlobsContract):
             blobs.create(f"runs/a/{len(blobs.children('runs/a')) + 1}", b"")
         assert blobs.stamps("runs")["b"] == before["b"]
 
+    def test_freshen(self, blobs):
+        blobs.create("a/k", b"x")
+        before = blobs.stamp("a/k")
+        assert blobs.stamp("a/k") == before
+        while blobs.stamp("a/k") == before:  # as above
+            assert blobs.freshen("a/k")
+        assert blobs.get("a/k") == b"x"
+        assert not blobs.freshen("a/none")
+        with pytest.raises(KeyError):
+            blobs.stamp("a/none")
+
     def test_prune_removes_only_what_is_empty(self, blobs):
         blobs.create("open/r/n", b"x")
         blobs.prune("open/r")

@@ -11,7 +11,7 @@ import threading
 
 from kitaru.blobs import OsFiles
 
-WRITING = ("open", "pwrite", "fsync", "fdatasync", "ftruncate", "fchmod", "link", "unlink", "mkdir", "rmdir")
+WRITING = ("open", "pwrite", "fsync", "fdatasync", "ftruncate", "fchmod", "link", "unlink", "mkdir", "rmdir", "utime")
 
 
 class Died(BaseException):

@@ -1,0 +1,184 @@
+"""What a store still needs: which runs, and through them which files.
+
+Owns: the walk from runs and names to every file that they reach. Changes nothing, and errs on the side of keeping: all
+that lies in a segment or journal of a kept run counts as used, and each 64 hex digits in a record as an object it
+names. What cannot be read names nobody knows what, so it stops the walk.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from kitaru.errors import Damaged, UnknownRun
+from kitaru.model.encoding import Malformed, references
+from kitaru.model.records import Start
+from kitaru.store import envelope, layout, loose, names, runs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from kitaru.blobs.contract import Workspace
+    from kitaru.store.repository import Repository
+    from kitaru.store.strand import Strand
+
+_ID = re.compile(rb"[0-9a-f]{64}")
+
+
+@dataclass(slots=True)
+class Unreached:
+    """Keys of what nothing needs; who removes them goes from the first list to the last, and through each in order.
+
+    Attributes:
+        names: of pruned runs that no replay needs, and of runs that never recorded anything: journals, segments' names
+            from the last to the first, answers.
+        segments: sealed journals that no run names.
+        objects: large objects that nothing names.
+    """
+
+    names: list[str] = field(default_factory=list)
+    segments: list[str] = field(default_factory=list)
+    objects: list[str] = field(default_factory=list)
+
+
+def unreached(repo: Repository) -> Unreached:
+    """Return what nothing in the store needs.
+
+    Raises:
+        Damaged: something that is needed cannot be read, so that nobody knows what it names.
+    """
+    return _Walk(repo.blobs, repo.run_ids(), repo.pruned_ids()).all()
+
+
+class _Walk:
+    def __init__(self, blobs: Workspace, live: list[str], pruned: list[str]) -> None:
+        self._blobs = blobs
+        self._live, self._pruned = live, set(pruned)
+        self._kept: set[str] = set()
+        self._segments: set[str] = set()
+        self._used: set[str] = set()
+        self._held: set[str] = set()
+        self._empty: list[str] = []
+
+    def all(self) -> Unreached:
+        # Listed before what names them is read: what comes later is nobody's candidate.
+        segments = dict(_ids(self._blobs, layout.SEGMENTS))
+        objects = dict(_ids(self._blobs, layout.OBJECTS))
+        self._runs()
+        self._names()
+        if objects or segments.keys() - self._segments:
+            self._contents(segments, objects)
+        gone = sorted(self._pruned - self._kept)
+        return Unreached(
+            [key for run in [*self._empty, *gone] for key in _names_of(self._blobs, run)],
+            [key for segment, key in segments.items() if segment not in self._segments],
+            [key for object_id, key in objects.items() if object_id not in self._used],
+        )
+
+    def _runs(self) -> None:
+        """Keep every run that was not pruned, and every one whose calls a kept one shares."""
+        waiting = list(self._live)
+        while waiting:
+            run = waiting.pop()
+            if run in self._kept:
+                continue
+            content = self._read(run)
+            if content is None:
+                continue
+            self._kept.add(run)
+            self._segments.update(content.segments)
+            for journal in [*content.journals, *content.strays]:
+                if journal.strand is not None:
+                    self._hold(journal.strand, journal.data)
+            start = content.records[0].record
+            if isinstance(start, Start) and start.source is not None:
+                waiting.append(str(start.source["run"]))
+
+    def _read(self, run: str) -> runs.RunContent | None:
+        """Return what is recorded of a run; None where it was killed before anything of it was durable."""
+        try:
+            content = runs.read_run(self._blobs, run)
+        except UnknownRun:
+            return None
+        if not content.records:
+            self._empty.append(run)
+            return None
+        return content
+
+    def _names(self) -> None:
+        for flow in names.flows(self._blobs):
+            self._used.update(version.id for version in names.versions(self._blobs, flow))
+        gone = {layout.escape(run) for run in self._pruned - self._kept}
+        for key in self._blobs.keys(layout.ANSWERS):
+            if key.split("/")[1] not in gone:
+                self._used.update(_found(self._blobs.get(key, limit=names.MAX_NAME)))
+
+    def _contents(self, segments: dict[str, str], objects: dict[str, str]) -> None:
+        """Follow what is named, through segments and large objects, until nothing is new."""
+        for segment in self._segments:
+            self._hold_segment(segment)
+        unnamed = {segment: self._ids_in(segment) for segment in segments.keys() - self._segments}
+        seen: set[str] = set()
+        while True:
+            fresh = (self._used & objects.keys()) - seen
+            for object_id in fresh:
+                self._refer(loose.read(self._blobs, object_id), self._blobs.where(objects[object_id]))
+            seen |= fresh
+            only_here = self._used - self._held - objects.keys()
+            needed = [segment for segment, ids in unnamed.items() if not ids.isdisjoint(only_here)]
+            for segment in needed:
+                del unnamed[segment]
+                self._segments.add(segment)
+                self._hold_segment(segment)
+            if not fresh and not needed:
+                return
+
+    def _ids_in(self, segment: str) -> set[str]:
+        try:
+            return set(runs.sealed_strand(self._blobs, segment).objects)
+        except (Damaged, KeyError):  # nobody names it, and what it holds cannot be had from it
+            return set()
+
+    def _hold_segment(self, segment: str) -> None:
+        key = layout.segment_key(segment)
+        strand = runs.sealed_strand(self._blobs, segment)
+        self._hold(strand, self._blobs.view(key))
+
+    def _hold(self, strand: Strand, data: bytes | memoryview) -> None:
+        self._held.update(strand.objects)
+        for frame in strand.frames:
+            raw = envelope.inflate(data, frame, strand.where)
+            for kind, start, end in envelope.entries(raw, strand.where, frame.offset):
+                content = raw[start:end]
+                if kind == envelope.RECORD:
+                    self._used.update(_found(content))
+                else:
+                    self._refer(content, strand.where)
+
+    def _refer(self, content: bytes, where: str) -> None:
+        try:
+            self._used.update(references(content))
+        except Malformed as error:
+            raise Damaged(where, f"an object in it is no value: {error}") from error
+
+
+def _found(content: bytes) -> Iterator[str]:
+    return (found.decode("ascii") for found in _ID.findall(content))
+
+
+def _ids(blobs: Workspace, directory: str) -> Iterator[tuple[str, str]]:
+    for key in blobs.keys(directory):
+        content_id = "".join(key.split("/")[1:])
+        if layout.is_object_id(content_id):
+            yield content_id, key
+
+
+def _names_of(blobs: Workspace, run: str) -> Iterable[str]:
+    """Return the keys of a run's names in the order in which they go: what is left is a whole run at any time."""
+    numbered = [layout.run_key(run, n) for p in blobs.children(layout.run_key(run)) if (n := layout.number_of(p))]
+    return [
+        *runs.open_keys(blobs, run),
+        *sorted(numbered, key=lambda key: (len(key), key), reverse=True),
+        *blobs.keys(layout.answer_key(run)),
+    ]
