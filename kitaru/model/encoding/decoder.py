@@ -18,6 +18,7 @@ from kitaru.model.encoding.wire import MAX_CONCAT_DEPTH, Malformed, read_length,
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+_STR = wire.STR[0]
 _unpack_double = Struct(">d").unpack
 _unpack_complex = Struct(">dd").unpack
 
@@ -140,10 +141,14 @@ def _read_list_into(out: list[Any], data: bytes, pos: int, session: Session, dep
 def _read_dict_into(out: dict[Any, Any], data: bytes, pos: int, session: Session, depth: int) -> int:
     depth = enter(depth)
     count, pos = read_length(data, pos)
-    expected = len(out) + count
+    expected, size = len(out) + count, len(data)
     readers = READERS
     for _ in range(count):
-        key, pos = readers[data[pos]](data, pos + 1, session, depth)
+        end = pos + 2 + data[pos + 1]
+        if data[pos] == _STR and data[pos + 1] < 128 and end <= size:  # as nearly every key is
+            key, pos = data[pos + 2 : end].decode("utf-8", "surrogatepass"), end
+        else:
+            key, pos = readers[data[pos]](data, pos + 1, session, depth)
         value, pos = readers[data[pos]](data, pos + 1, session, depth)
         try:
             out[key] = value
