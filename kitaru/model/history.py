@@ -164,7 +164,8 @@ class RunState:
             raise Damaged(f"run {self.run}", f"record {stored.id[:12]}: a malformed {record.kind}: {error}") from error
         self.head = stored.id
         if self.end is None:
-            self.status = Status.WAITING if any(w.is_open for w in self.waits.values()) else Status.RUNNING
+            asks = bool(self.waits) and any(w.is_open for w in self.waits.values())
+            self.status = Status.WAITING if asks else Status.RUNNING
 
 
 def _apply_start(state: RunState, stored: Stored) -> None:

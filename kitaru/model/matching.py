@@ -6,7 +6,6 @@ Pure: it is handed recorded calls and digests; what to do about drift is decided
 
 from __future__ import annotations
 
-from collections import deque
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
@@ -42,18 +41,19 @@ class Claims:
     """
 
     def __init__(self, calls: Iterable[CallView]) -> None:
-        self._by_identity: dict[Identity, deque[CallView]] = {}
+        finished = [view for view in calls if view.record is not None]
+        self._by_identity: dict[Identity, list[CallView]] = {}  # the next one last
+        for view in reversed(finished):
+            self._by_identity.setdefault(identity_of(view.record), []).append(view)  # type: ignore[arg-type]  # finished
         self._by_name: dict[tuple[str, str], dict[int, CallView]] = {}
-        for view in calls:
-            if view.record is not None:
-                self._by_identity.setdefault(identity_of(view.record), deque()).append(view)
-                self._by_name.setdefault((view.scope, view.name), {})[view.order] = view
+        for view in finished:
+            self._by_name.setdefault((view.scope, view.name), {})[view.order] = view
 
     def exact(self, wanted: Identity) -> CallView | None:
         """Take the next record of exactly this identity."""
         queue = self._by_identity.get(wanted)
         while queue:
-            view = queue.popleft()
+            view = queue.pop()
             if self._by_name[wanted[:2]].pop(view.order, None) is not None:
                 return view
         return None
