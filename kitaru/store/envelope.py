@@ -20,7 +20,7 @@ import json
 import struct
 import zlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import zstandard
 
@@ -59,12 +59,8 @@ class Journal(NamedTuple):
     start: int
 
 
-class Entry(NamedTuple):
-    """One object or record in the raw bytes of a frame."""
-
-    kind: int
-    start: int
-    end: int
+Entry: TypeAlias = tuple[int, int, int]
+"""One object or record in the raw bytes of a frame: its kind, where it begins, where it ends."""
 
 
 @dataclass(slots=True)
@@ -251,7 +247,7 @@ def entries(raw: bytes, where: str, offset: int) -> Iterator[Entry]:
         at = begin + length
         if at > size or begin > size or begin < 0 or kind not in (OBJECT, RECORD):
             raise Damaged(where, f"the frame at offset {offset} holds something that is neither object nor record")
-        yield Entry(kind, begin, at)
+        yield kind, begin, at
 
 
 def _varint(raw: bytes, at: int) -> tuple[int, int]:
