@@ -1,6 +1,6 @@
 """One sequential call returning a 200-byte dict, in both durabilities, against a bare append of 400 bytes.
 
-The append (with `fdatasync` for `power-loss`) is interleaved with the calls, in one run. Usage: calls.py [CALLS] [ROUNDS]
+The append (with `fdatasync` for `power-loss`) takes turns with the calls, in one run. Usage: calls.py [CALLS] [ROUNDS]
 """
 
 from __future__ import annotations
