@@ -84,6 +84,26 @@ class Claims:
         """Return the records of this name that are still there, in call order."""
         return list(self._by_name.get((scope, name), {}).values())
 
+    def renamed(self, wanted: Identity, code: str, is_gone: Callable[[str], bool]) -> CallView | None:
+        """Return the record that a call seems to be of under another name, without taking it.
+
+        It has the same key, and a name that the code no longer has; a call without arguments must have the same code,
+        too.
+
+        Args:
+            wanted: the live call's identity.
+            code: fingerprint of its source, which leaves out the name.
+            is_gone: tells whether the code has no checkpoint of a name any more.
+        """
+        for (scope, name), views in self._by_name.items():
+            if not views or scope != wanted[0] or not is_gone(name):
+                continue
+            for view in views.values():
+                record = view.record
+                if record is not None and identity_of(record)[2] == wanted[2] and (wanted[2] or record.code == code):
+                    return view
+        return None
+
     def rest(self) -> list[CallView]:
         """Return every record still there, in call order."""
         return sorted((v for views in self._by_name.values() for v in views.values()), key=lambda v: v.order)

@@ -125,12 +125,14 @@ class Checkpoint(Generic[P, R]):
 
     @functools.cached_property
     def code(self) -> str:
-        """Fingerprint of the function's source, 16 hex digits."""
+        """Fingerprint of the function's source less its name, 16 hex digits."""
+        function = inspect.unwrap(self.fn)
         try:
-            text = inspect.getsource(inspect.unwrap(self.fn)).encode("utf-8", "surrogatepass")
+            source = inspect.getsource(function)
         except (OSError, TypeError):
-            text = inspect.unwrap(self.fn).__code__.co_code
-        return hashlib.sha256(text).hexdigest()[:16]
+            return hashlib.sha256(function.__code__.co_code).hexdigest()[:16]
+        nameless = source.replace(f"def {function.__name__}", "def ", 1)  # a rename alone is no change of code
+        return hashlib.sha256(nameless.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call the function: recorded where a run executes, plain anywhere else."""

@@ -1,4 +1,4 @@
-"""Drift: a live call that has no record, made while records of its name are left.
+"""Drift: a live call that has no record, made while records of its name, or of what seems its old name, are left.
 
 Owns: which policy applies, what is recorded about it, and the words that show the difference. What counts as drift is
 `model.matching` and `runtime.calls`; a call comes here before it executes.
@@ -12,6 +12,7 @@ from kitaru.errors import Drift, KitaruError
 from kitaru.model.ids import display_call
 from kitaru.model.matching import changed_arguments
 from kitaru.model.records import Note
+from kitaru.runtime.decorators import checkpoint_named
 
 if TYPE_CHECKING:
     from kitaru.model.history import CallView
@@ -32,27 +33,35 @@ def decide(engine: Engine, asked: Asked, nth: int) -> CallView | str | None:
     """
     checkpoint, plan = asked.checkpoint, engine.plan
     left = plan.claims.unclaimed(asked.identity[0], checkpoint.name)
-    if not left:
+    near = left[0] if left else plan.claims.renamed(asked.identity, checkpoint.code, _is_gone)
+    if near is None:
         return None
     policy = engine.on_drift or checkpoint.on_drift or engine.flow_on_drift or "stop"
     label = display_call(checkpoint.name, nth)
-    difference = describe(engine, left[0], asked)
+    difference = describe(engine, near, asked) if left else _renamed(near)
     engine.commit(
-        Note(engine.now(), "drift", {"call": label, "policy": policy, "difference": difference, "near": left[0].label})
+        Note(engine.now(), "drift", {"call": label, "policy": policy, "difference": difference, "near": near.label})
     )
     engine.emit("drift", call=label, policy=policy, text=difference)
     if policy == "reuse":
-        return plan.claims.take(left[0])
+        return plan.claims.take(near)
     if policy == "new":
         return "new"
     raise engine.stop(
         Drift(
-            f"run {engine.run} drifted at {label}, which was not executed: {difference}, compared with the recorded "
-            f"{left[0].label}",
+            f"run {engine.run} drifted at {label}, which was not executed: {difference}",
             hint=f"undo the change, or kitaru resume {engine.run} --on-drift new (execute it) "
             "| reuse (take the recorded result)",
         )
     )
+
+
+def _renamed(near: CallView) -> str:
+    return f"{near.label} is recorded with the same arguments, and the code has no checkpoint {near.name} any more"
+
+
+def _is_gone(name: str) -> bool:
+    return checkpoint_named(name) is None
 
 
 def describe(engine: Engine, view: CallView, asked: Asked) -> str:
@@ -65,7 +74,7 @@ def describe(engine: Engine, view: CallView, asked: Asked) -> str:
             parts.append(f"{name} is no longer an argument")
         else:
             parts.append(f"{name} was {_recorded(engine, was)}, is now {_short(asked.bound[name])}")
-    return "; ".join(parts) or "its key changed"
+    return f"{'; '.join(parts) or 'its key changed'}, compared with the recorded {view.label}"
 
 
 def _recorded(engine: Engine, object_id: str) -> str:

@@ -351,38 +351,75 @@ def test_closures_of_one_name_do_not_share_their_defaults(bench):
     assert isinstance(ended.error, Drift)
 
 
-def test_a_checkpoint_renamed_or_removed_is_told(bench, ran):
-    def make(name, *, crash):
-        @checkpoint(name=name)
+RENAMED = """
+import os
+from kitaru import checkpoint, flow
+
+@checkpoint
+def {name}({parameters}):
+    with open("ran", "a") as out:
+        print("prepared", file=out)
+    return "prepared"
+
+@checkpoint
+def send(what: str) -> str:
+    if os.environ.get("CRASH"):
+        os._exit(9)
+    return "sent " + what
+
+@flow
+def body() -> str:
+    return send({name}({arguments}))
+"""
+
+
+@pytest.mark.parametrize(("parameters", "arguments"), [("a: int", "1"), ("", "")])
+def test_a_checkpoint_renamed_is_drift_until_it_is_said_what_to_do(scripts, parameters, arguments):
+    """Its work is recorded under the old name: it is neither done again nor taken over without a word."""
+    scripts.write("flows.py", RENAMED.format(name="old", parameters=parameters, arguments=arguments))
+    scripts.do("project.run('flows.py:body', {}, foreground=True)", code=9, CRASH="1")
+    scripts.write("flows.py", RENAMED.format(name="new", parameters=parameters, arguments=arguments))
+    said = scripts.do("project.resume('@', foreground=True)")
+    assert "drifted at new, which was not executed: old is recorded with the same arguments" in said
+    assert scripts.lines("ran") == ["prepared"]
+    assert "completed | 'sent prepared'" in scripts.do("project.resume('@', on_drift='reuse', foreground=True)")
+    assert scripts.lines("ran") == ["prepared"]
+
+
+def test_a_checkpoint_renamed_runs_again_where_that_is_asked_for(scripts):
+    scripts.write("flows.py", RENAMED.format(name="old", parameters="a: int", arguments="1"))
+    scripts.do("project.run('flows.py:body', {}, foreground=True)", code=9, CRASH="1")
+    scripts.write("flows.py", RENAMED.format(name="new", parameters="a: int", arguments="1"))
+    assert "completed | 'sent prepared'" in scripts.do("project.resume('@', on_drift='new', foreground=True)")
+    assert scripts.lines("ran") == ["prepared", "prepared"]
+
+
+def test_a_checkpoint_removed_is_told(bench, ran):
+    def make(*, is_there):
+        @checkpoint
         def prepare():
-            ran.append(name)
-            return name
+            ran.append("prepare")
 
         @checkpoint
         def send():
-            if crash:
+            if is_there:
                 raise KeyboardInterrupt
             return "sent"
 
         @flow
         def body():
-            if name != "gone":
+            if is_there:
                 prepare()
             return send()
 
         return body
 
-    run = bench.run(make("old", crash=True)).run
-    ended = bench.resume(run, make("renamed", crash=False))
+    run = bench.run(make(is_there=True)).run
+    ended = bench.resume(run, make(is_there=False))
     assert ended.value == "sent"
-    assert ran == ["old", "renamed"]
-    assert ended.events("unclaimed") == [{"calls": ["old"]}]
+    assert ended.events("unclaimed") == [{"calls": ["prepare"]}]
     assert "unclaimed" in ended.notes
-    assert ended.log == ["renamed", "send", "old"]
-
-    run = bench.run(make("old", crash=True)).run
-    ended = bench.resume(run, make("gone", crash=False))
-    assert ended.events("unclaimed") == [{"calls": ["old"]}]
+    assert ended.log == ["send", "prepare"]
 
 
 def test_nothing_is_told_unclaimed_at_a_question_for_the_calls_may_yet_come(bench):
