@@ -137,3 +137,69 @@ def test_texts_in_parts_are_read(tag, whole):
     again = Decoder(store.__getitem__).decode("root")
     assert type(again) is type(whole)
     assert again == whole
+
+
+EQUAL_BUT_DIFFERENT = [
+    *({"a": 1}, {"a": True}, {"a": 1.0}, {"a": 0.0}, {"a": -0.0}, {"a": 0}, {"a": False}, {"a": None}),
+    *({1: "a"}, {True: "a"}, {1.0: "a"}, {"a": "b"}, {"a": b"b"}, {"a": bytearray(b"b")}),
+    *({"a": {"x": 1}}, {"a": {"x": True}}, {"a": {"x": 1.0}}, {"a": [b"b"]}, {"a": [bytearray(b"b")]}, {"a": ["b"]}),
+    *({"a": (1, 2)}, {"a": [1, 2]}, {"a": [True, 2]}, {"a": [0.0]}, {"a": [-0.0]}, {"a": {1, 2}}),
+]
+
+
+def test_equal_dicts_of_different_types_are_never_taken_for_each_other():
+    """Dicts are remembered by content, and 1 == 1.0 == True: each must meet only its own kind, in any order."""
+    alone = {repr(v): Encoder().digest([v]) for v in EQUAL_BUT_DIFFERENT}
+    assert len(set(alone.values())) == len(EQUAL_BUT_DIFFERENT)
+    for value in [*EQUAL_BUT_DIFFERENT, *reversed(EQUAL_BUT_DIFFERENT), *EQUAL_BUT_DIFFERENT]:
+        encoded = Encoder().encode([value])
+        assert encoded.id == alone[repr(value)]
+        again = Decoder(dict(encoded.objects).__getitem__).decode(encoded.id)
+        assert repr(again) == repr([value])
+
+
+@pytest.mark.parametrize(
+    "part", [{"role": "user", "text": "t" * 600}, {"role": "user", "parts": [{"text": "t" * 600}]}]
+)
+def test_a_remembered_dict_is_still_returned_to_a_store_that_lacks_it(part):
+    first = ENCODER.encode([part])
+    assert len(first.objects) > 1
+    assert ENCODER.encode([part]).objects == first.objects
+    assert ENCODER.encode([part], {object_id for object_id, _ in first.objects}).objects == []
+    assert len(ENCODER.encode([part, part]).objects) == len(first.objects)
+
+
+@pytest.mark.parametrize("part", [{"role": "user", "text": "short"}, {"role": "user", "parts": [{"text": "short"}]}])
+def test_a_change_in_place_is_seen_in_what_is_remembered(part):
+    history = [part]
+    before = ENCODER.digest(history)
+    inner = part.get("parts", [part])[0]
+    inner["text"] = "other"
+    changed = ENCODER.digest(history)
+    inner["text"] = "short"
+    assert changed != before == ENCODER.digest(history)
+
+
+def test_memory_of_dicts_is_bounded():
+    dicts = memo.Dicts(10_000)
+    for i in range(200):
+        dicts.put((0, ("k", i)), 100, (b"", ()))
+    assert len(dicts.young) + len(dicts._old) <= 2 * 10_000 / 600
+    dicts.put((0, "huge"), 5000, (b"", ()))
+    assert dicts.get((0, "huge")) is None
+
+
+def test_dicts_of_other_types_are_not_remembered():
+    class Odd(str):
+        __slots__ = ()
+
+    assert memo.Dicts(100).shape((str, Odd)) is None
+    assert memo.flat_size(("a", 0.0)) is None
+    assert memo.flat_size(("a", float("nan"))) is None
+    assert memo.nested_key({"a": [object()]}) is None
+    assert memo.nested_key({"a": ["x" * 100_000]}) is None
+    assert not memo.is_plain({"a": [b"raw"]})
+    assert not memo.is_plain({"a": {1}})
+    loop = []
+    loop.append(loop)
+    assert not memo.is_plain(loop)

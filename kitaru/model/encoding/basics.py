@@ -10,12 +10,14 @@ from struct import Struct
 from typing import TYPE_CHECKING, Any
 
 from kitaru.model.encoding import memo
+from kitaru.model.encoding.references import references
 from kitaru.model.encoding.refusal import Refused, key_step, too_deep
 from kitaru.model.encoding.wire import (
     BYTEARRAY,
     BYTES,
     CANONICAL_NAN,
     COMPLEX,
+    CONCAT,
     DICT,
     DICT_HEADS,
     ELLIPSIS,
@@ -29,6 +31,7 @@ from kitaru.model.encoding.wire import (
     NONE,
     NOT_IMPLEMENTED,
     RANGE,
+    REFERENCE,
     SET,
     STR,
     STR_HEADS,
@@ -47,6 +50,10 @@ if TYPE_CHECKING:
 _pack_double = Struct(">d").pack
 _strings = memo.STRINGS
 _ints = memo.INTS
+_dicts = memo.DICTS
+
+_LOOKING_DEPTH = 8
+"""Deeper dicts that hold more than leaves are not looked up: each level would read the whole content again."""
 
 ABSENT: Any = object()
 """Stands for a field that has no value."""
@@ -165,9 +172,54 @@ def tuple_(value: tuple[Any, ...], state: State, depth: int) -> bytes:
 
 
 def dict_(value: dict[Any, Any], state: State, depth: int) -> bytes:
-    """Return the item of a dict, in its order."""
+    """Return the item of a dict, in its order; one of few leaves is remembered."""
     if depth >= MAX_DEPTH:
         raise too_deep(value)
+    if len(value) > memo.FLAT_KEYS:
+        return _pairs(value, state, depth)
+    flat = (*value, *value.values())
+    types = tuple(map(type, flat))
+    shape = _dicts.shapes.get(types)
+    if shape is None:
+        shape = _dicts.shape(types)
+        if shape is None:
+            return _nested(value, state, depth)
+    key = (shape, flat)
+    found = _dicts.young.get(key) or _dicts.get(key)
+    if found is not None and state.has(found[1]):
+        return found[0]
+    item = _pairs(value, state, depth)
+    size = memo.flat_size(flat) if found is None else None
+    if size is not None:
+        _dicts.put(key, size, (item, _referred(item)))
+    return item
+
+
+def _nested(value: dict[Any, Any], state: State, depth: int) -> bytes:
+    """Return the item of a dict that holds more than leaves; below the outermost value, as messages are, remembered."""
+    if not state.looks or not 0 < depth <= _LOOKING_DEPTH:
+        return _pairs(value, state, depth)
+    key = memo.nested_key(value)
+    if key is None:
+        return _pairs(value, state, depth)
+    found = _dicts.get(key)
+    if found is not None and state.has(found[1]):
+        return found[0]
+    state.looks = False
+    try:
+        item = _pairs(value, state, depth)
+    finally:
+        state.looks = True
+    if found is None and memo.is_plain(value):
+        _dicts.put(key, len(key), (item, _referred(item)))
+    return item
+
+
+def _referred(item: bytes) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(references(b"l\x01" + item))) if REFERENCE in item or CONCAT in item else ()
+
+
+def _pairs(value: dict[Any, Any], state: State, depth: int) -> bytes:
     items: list[bytes] = []
     append = items.append
     table = state.table

@@ -69,7 +69,8 @@ class Encoder:
 
         Args:
             value: what to encode.
-            known: ids of objects that exist already and need not be returned.
+            known: ids of objects that exist already and need not be returned; where an object exists, all that it
+                refers to must exist.
             path: what the value is called in an error.
 
         Raises:

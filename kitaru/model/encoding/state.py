@@ -25,11 +25,11 @@ class State:
 
     Args:
         table: encoder of each exact type.
-        known: ids of objects that need not be returned.
+        known: ids of objects that need not be returned; with an object, all that it refers to is known.
         keep: whether bytes of objects are wanted at all.
     """
 
-    __slots__ = ("active", "keep", "known", "objects", "seen", "table")
+    __slots__ = ("active", "keep", "known", "looks", "objects", "seen", "table")
 
     def __init__(self, table: Mapping[type, EncodeFn], known: Container[str], *, keep: bool) -> None:
         self.table = table
@@ -38,6 +38,17 @@ class State:
         self.seen: set[str] = set()
         self.objects: list[tuple[str, bytes]] = []
         self.active: set[int] = set()
+        self.looks = True
+        """Whether nested parts are looked up among those seen before: not inside of one that just was."""
+
+    def has(self, object_ids: tuple[str, ...]) -> bool:
+        """Tell whether objects, and so all that they refer to, need not be returned again."""
+        if self.keep:
+            seen, known = self.seen, self.known
+            for object_id in object_ids:  # `all` of a generator costs three times this
+                if object_id not in known and object_id not in seen:
+                    return False
+        return True
 
     def item(self, data: bytes) -> bytes:
         """Return the item of an encoding: itself when short, else a reference to a new object."""
@@ -63,12 +74,11 @@ class State:
 
     def sequence(self, tag: bytes, items: list[bytes]) -> bytes:
         """Return the item of a list, tuple, set or dict with these elements, cut into chunks when long."""
-        body = b"".join(items)
-        if len(body) <= SPLIT_MIN:
-            return self.item(head(tag, len(items)) + body)
+        if sum(map(len, items)) <= SPLIT_MIN:
+            return self.item(head(tag, len(items)) + b"".join(items))
         ranges = list(cuts(items))
         if len(ranges) == 1:
-            return self.refer(head(tag, len(items)) + body)
+            return self.refer(head(tag, len(items)) + b"".join(items))
         entries = []
         for start, end in ranges:
             chunk = self.refer(head(tag, end - start) + b"".join(items[start:end]))

@@ -6,6 +6,8 @@ Nothing here may change without a new format number: ids are hashes of these byt
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from itertools import accumulate
 from typing import TYPE_CHECKING
 from zlib import crc32
 
@@ -117,11 +119,13 @@ def cuts(items: Sequence[bytes]) -> Iterator[tuple[int, int]]:
 
     Source: content-defined chunking, Muthitacharoen et al., LBFS, SOSP 2001, on elements instead of a rolling window.
     """
+    ends = list(accumulate(map(len, items)))
+    marked = [end for end, crc in enumerate(map(crc32, items), 1) if not crc & CHUNK_MASK]
+    marked.append(len(items))
     start = size = 0
-    for end, item in enumerate(items, 1):
-        size += len(item)
-        if size >= CHUNK_MIN and (not crc32(item) & CHUNK_MASK or size >= CHUNK_MAX):
-            yield start, end
-            start, size = end, 0
-    if start < len(items):
-        yield start, len(items)
+    while start < len(items):
+        least = bisect_left(ends, size + CHUNK_MIN, start) + 1
+        most = bisect_left(ends, size + CHUNK_MAX, start) + 1
+        end = min(most, marked[min(bisect_left(marked, least), len(marked) - 1)])
+        yield start, end
+        start, size = end, ends[end - 1]
