@@ -531,3 +531,92 @@ def test_values_of_a_branch_are_found_in_its_sources(scripts):
     assert said.startswith("completed | 3 ")
     newest = scripts.project.state(scripts.project.find_run("@"))
     assert scripts.project.value(newest.calls[1].record.output, newest.run) == ["a long value " * 50]
+
+
+# -- what is left of a source is left behind at the branch ---------------------------------------------------------
+
+
+def leftover(ran, items, *, after=(), crash=(), mark="call"):
+    """Calls of one name, then the place that a branch begins at, then more calls of that name."""
+
+    @checkpoint
+    def fetch(item):
+        ran.append(item)
+        if item in crash:
+            raise KeyboardInterrupt
+        return item
+
+    @checkpoint
+    def turn():
+        ran.append("turn")
+        return "turned"
+
+    @flow
+    def body():
+        before = [fetch(i) for i in items]
+        turned = turn() if mark == "call" else kitaru.wait("turn", schema=str)
+        return [*before, turned, *[fetch(i) for i in after]]
+
+    return body
+
+
+@pytest.mark.parametrize("options", [{}, {"set": {"turn": "turned"}}, {"mark": "wait"}], ids=str)
+@pytest.mark.parametrize("crash", [(), ("new",)], ids=["straight", "interrupted"])
+def test_what_the_code_no_longer_calls_before_the_branch_is_not_taken_after_it(bench, ran, options, crash):
+    mark = options.get("mark", "call")
+    changes = {"set": options.get("set", {}), "answers": {"turn": "turned"} if mark == "wait" else {}}
+    source = bench.run(leftover(ran, "ab", mark=mark))
+    if mark == "wait":
+        bench.answer(source.run, "first", None, leftover(ran, "ab", mark=mark))
+    del ran[:]
+    code = leftover(ran, "a", after=["new"], crash=crash, mark=mark)
+    ended = bench.replay(source.run, code, from_="turn", **changes)
+    if crash:
+        assert ended.status == "interrupted"
+        ended = bench.resume(ended.run, leftover(ran, "a", after=["new"], mark=mark))
+    assert ended.value == ["a", "turned", "new"]
+    assert ran.count("new") == 1 + len(crash)
+    assert ended.state.ordered_calls[-1].stale == []
+    assert ended.events("unclaimed") == [{"calls": ["fetch#2"]}]
+
+
+def test_a_failed_run_with_another_input_does_not_give_new_calls_the_place_of_the_failure(bench, ran):
+    source = bench.run(agent(ran, fail=["search why 2"], ask=False))
+    ended = bench.replay(source.run, agent(ran, ask=False), args={"question": "how"})
+    assert ended.status == "completed"
+    assert [(c.order, c.label) for c in ended.state.ordered_calls] == [
+        (1, "plan"),
+        (2, "search"),
+        (3, "search#2"),
+        (4, "search#3"),
+        (5, "write"),
+        (6, "send"),
+    ]
+    assert bench.project.value(ended.state.calls[2].record.output) == "<how 1>"
+
+
+def test_a_question_after_a_branch_is_asked_anew_though_it_is_the_same(bench, ran):
+    source = finished(bench, ran)
+    ended = bench.replay(source.run, agent(ran), set={"search#2": "<why 2>"})
+    assert ended.status == "waiting"
+    assert bench.answer(ended.run, False, None, agent(ran)).value.endswith("FALSE")
+
+
+def test_a_pinned_call_whose_arguments_change_between_two_executions_is_pinned_once(bench, ran):
+    source = finished(bench, ran, ask=False)
+    first = bench.replay(source.run, agent(ran, ask=False, crash=["send"]), set={"write": "pinned"})
+    assert first.status == "interrupted"
+    ended = bench.resume(first.run, agent(ran, ask=True))
+    ended = bench.answer(ended.run, False, None, agent(ran, ask=True))
+    assert ended.value == "PINNED"
+    assert [c.label for c in ended.state.ordered_calls] == ["plan", "search", "search#2", "search#3", "write", "send"]
+    assert ended.events("unclaimed") == []
+
+
+def test_a_kept_answer_is_noted_stale_once(bench, ran):
+    source = finished(bench, ran)
+    options = {"from_": "send", "set": {"search#3": "<other>"}}
+    first = bench.replay(source.run, agent(ran, crash=["send"]), **options)
+    ended = bench.resume(first.run, agent(ran))
+    assert ended.status == "completed"
+    assert ended.notes == first.notes == ["stale", "stale"]

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 
+import kitaru
 from kitaru import checkpoint, flow
 from kitaru.errors import StoreError
 from kitaru.project import Project
+from kitaru.runtime.context import current_engine
 from kitaru.testing import fixed_services
 
 
@@ -178,3 +182,16 @@ def test_an_observer_may_print(bench, capsys):
 
     bench.project.run(body, {}, observer=lambda event: print("seen", event.kind), foreground=True)
     assert "seen output" in capsys.readouterr().out
+
+
+def test_the_first_reason_to_stop_is_the_one_that_is_told(bench):
+    @flow
+    def body():
+        with contextlib.suppress(BaseException):
+            kitaru.wait()
+        current_engine.get().interrupt()
+        return 1
+
+    ended = bench.run(body)
+    assert ended.status == "waiting"
+    assert "kitaru answer" in str(ended.error)
