@@ -20,10 +20,15 @@ GROUPS: dict[str, dict[str, str]] = {
         "log": "List runs, newest first, or the calls of one run",
         "show": "Show a run, a call or a wait in full",
     },
+    "keep in order": {
+        "du": "Show what takes the room in the store",
+        "prune": "Remove old runs, on purpose",
+        "gc": "Give back the room of what nothing needs",
+        "fsck": "Check every byte of the store",
+    },
     "underneath": {
         "cat-object": "Print a stored value, or its bytes",
         "rev-parse": "Print the whole id that a revision names",
-        "fsck": "Check every byte of the store",
         "config": "Read and change the project's settings",
     },
 }

@@ -24,6 +24,7 @@ _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\
 _UNSAFE_BUT_LAYOUT = re.compile(_UNSAFE.pattern.replace("\x00-\x1f", "\x00-\x08\x0b-\x1f"))
 _PACKAGE = Path(__file__).parents[1]
 _NAMED = {"\n": r"\n", "\t": r"\t", "\r": r"\r", "\x1b": r"\x1b"}
+_SPAN = re.compile(r"(\d{1,6})([smhdw])")
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
 
@@ -110,6 +111,17 @@ def duration(microseconds: int) -> str:
     return f"{whole} s"
 
 
+def size(count: int) -> str:
+    """Return a number of bytes: `980 B`, `41.3 kB`, `1.2 GB`."""
+    if count < 1000:
+        return f"{count} B"
+    amount, units = float(count), iter(("kB", "MB", "GB", "TB", "PB"))
+    unit = "B"
+    while amount >= 999.95:
+        amount, unit = amount / 1000, next(units)
+    return f"{amount:.1f} {unit}"
+
+
 def age(then_us: int, now_us: int) -> str:
     """Return how long ago something was, in its largest unit: `3 minutes ago`."""
     seconds = max(now_us - then_us, 0) // 1_000_000
@@ -132,15 +144,26 @@ def local_time(microseconds: int) -> str:
     return datetime.fromtimestamp(microseconds // 1_000_000).astimezone().isoformat(" ")
 
 
+def span(text: str) -> int:
+    """Read `7d`, `12h`, `30m` or `0s` as microseconds.
+
+    Raises:
+        UsageError: it is none of these.
+    """
+    match = _SPAN.fullmatch(text.strip())
+    if match is None:
+        raise UsageError(f"{text!r} is not a span of time", hint="write 7d, 12h, 30m or 0s")
+    return int(match[1]) * _UNITS[match[2]] * 1_000_000
+
+
 def since(text: str, now_us: int) -> int:
     """Read `7d`, `12h`, `30m`, or an ISO date or time (local where it names no zone), as microseconds since 1970.
 
     Raises:
         UsageError: it is none of these.
     """
-    match = re.fullmatch(r"(\d{1,6})([smhdw])", text.strip())
-    if match:
-        return now_us - int(match[1]) * _UNITS[match[2]] * 1_000_000
+    if _SPAN.fullmatch(text.strip()):
+        return now_us - span(text)
     try:
         moment = datetime.fromisoformat(text.strip())
     except ValueError as error:

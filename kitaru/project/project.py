@@ -29,13 +29,16 @@ if TYPE_CHECKING:
     from kitaru.errors import Damaged
     from kitaru.model.history import CallView
     from kitaru.model.lineage import Lineage
+    from kitaru.project.upkeep import Pruned
     from kitaru.runtime.decorators import Flow
     from kitaru.runtime.engine import Outcome
     from kitaru.runtime.events import Observer, Services
     from kitaru.runtime.handle import FlowHandle
     from kitaru.runtime.runner import Options, Prepared, Runner
     from kitaru.store.check import Report
+    from kitaru.store.gc import Collected
     from kitaru.store.repository import Repository
+    from kitaru.store.usage import Use
 
 ANSWER_POLL_S = 0.05
 
@@ -503,3 +506,55 @@ class Project:
         from kitaru.store.check import check
 
         return check(self.repo)
+
+    # -- upkeep --------------------------------------------------------------------------------------------------
+
+    def prune(
+        self,
+        *,
+        keep_last: int | None = None,
+        before_us: int | None = None,
+        flow: str | None = None,
+        force: bool = False,
+        dry_run: bool = False,
+    ) -> list[Pruned]:
+        """Remove runs on purpose: each gets a tombstone, and `gc` gives the room back.
+
+        What replays still share with them stays. A running one is always kept, one that waits or was interrupted
+        unless `force`.
+
+        Args:
+            keep_last: keep the newest so many of each flow.
+            before_us: only runs started before this, microseconds since 1970 UTC.
+            flow: only runs of this flow.
+            dry_run: tell what would be done, and do nothing.
+
+        Raises:
+            UsageError: neither `keep_last` nor `before_us` is given.
+        """
+        from kitaru.project import upkeep
+
+        chosen = upkeep.choose(self._summaries(), keep_last=keep_last, before_us=before_us, flow=flow)
+        now, by = self.services.clock_us(), self.services.user
+        return upkeep.prune(self.repo, chosen, now=now, by=by, force=force, dry_run=dry_run)
+
+    def gc(self, *, grace_us: int | None = None, dry_run: bool = False) -> Collected:
+        """Remove what nothing reaches: noted on this visit, removed on a later one. Safe while runs execute.
+
+        Args:
+            grace_us: how long before this visit a candidate must have been noted; half a day by default.
+
+        Raises:
+            Damaged: something cannot be read, and who knows what it names; nothing was removed.
+        """
+        from kitaru.project.upkeep import GRACE_US
+        from kitaru.store.gc import collect
+
+        grace, nonce = GRACE_US if grace_us is None else grace_us, self.services.random_bytes(12).hex()
+        return collect(self.repo, self.services.clock_us(), grace=grace, nonce=nonce, dry_run=dry_run)
+
+    def usage(self) -> list[Use]:
+        """Return what takes the room in the store, each byte counted once."""
+        from kitaru.store.usage import usage
+
+        return usage(self.repo)
