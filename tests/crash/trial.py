@@ -14,7 +14,7 @@ from typing import Any
 
 from kitaru.blobs.files import OsFiles
 
-CALLS = ("open", "pwrite", "fsync", "fdatasync", "ftruncate", "fchmod", "link", "unlink", "mkdir", "rmdir")
+CALLS = ("open", "pwrite", "fsync", "fdatasync", "ftruncate", "fchmod", "link", "unlink", "mkdir", "rmdir", "utime")
 
 
 class Trial:
