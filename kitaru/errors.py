@@ -9,7 +9,7 @@ Raised where the fault is known, printed in one place (`kitaru.cli`), matched by
     |-- UsageError                 2   the command or the code asks for something that cannot be
     |   |-- NotAProject, ProjectExists
     |   |-- BadRevision, UnknownRun, PrunedRun, AmbiguousRevision, UnknownCall, UnknownWait, UnknownObject
-    |   |-- FlowNotFound, BadInput, InvalidAnswer, NothingToReplay, OverrideNotReached, BadConfig
+    |   |-- FlowNotFound, BadInput, InvalidAnswer, RunOver, NothingToReplay, OverrideNotReached, BadConfig
     |   |-- CalledDirectly, WaitOutsideFlow, WaitInsideCheckpoint, NotCheckpointable
     |   `-- Unencodable
     |-- CodeUnloadable             1   the flow's file could not be imported; the run is as it was
@@ -135,6 +135,13 @@ class BadInput(UsageError):
 
 class InvalidAnswer(UsageError):
     """An answer that fails the schema of its wait; the message names the field."""
+
+
+class RunOver(UsageError):
+    """A resume of a run that has completed."""
+
+    def __init__(self, run: str, status: str) -> None:
+        super().__init__(f"run {run} is {status}", hint=f"kitaru replay {run} --from CALL")
 
 
 class NothingToReplay(UsageError):

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from kitaru.config import Config
 from kitaru.config import load as load_config
-from kitaru.errors import KitaruError, NotAProject, RunFailed, RunHeld, RunInterrupted, RunWaiting, UnknownCall
+from kitaru.errors import KitaruError, NotAProject, RunFailed, RunHeld, RunInterrupted, RunOver, RunWaiting, UnknownCall
 from kitaru.model.history import RunState, RunSummary, Status, WaitView, live_status, summarize
 from kitaru.model.ids import parse_revision
 from kitaru.project import finding, places
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from kitaru.runtime.runner import Options, Prepared, Runner
     from kitaru.store.check import Report
     from kitaru.store.gc import Collected
+    from kitaru.store.repair import Repaired
     from kitaru.store.repository import Repository
     from kitaru.store.usage import Use
 
@@ -162,7 +163,7 @@ class Project:
         if self._runner is None:
             from kitaru.runtime.runner import Runner
 
-            self._runner = Runner(self.repo, self.root, self.services, self.config.on_drift, None)
+            self._runner = Runner(self.repo, self.root, self.services, self.config.on_drift)
         return self._runner
 
     # -- executing -------------------------------------------------------------------------------------------------
@@ -217,7 +218,7 @@ class Project:
         Raises:
             RunHeld: another process executes it.
             CodeUnloadable: its code cannot be imported; the run is as it was.
-            RunFailed: it is over.
+            RunOver: it has completed.
         """
         options = self._options(on_drift, observer, as_recorded=as_recorded)
         return self._handle(self.runner.resume(self.find_run(run), options), options, foreground=foreground)
@@ -253,15 +254,10 @@ class Project:
             CodeUnloadable: the code cannot be imported.
         """
         options = self._options(on_drift, observer, as_recorded=as_recorded, tags=tags)
-        prepared = self.runner.replay(
-            self.find_run(run),
-            options,
-            from_=from_,
-            args=args or {},
-            sets=set or {},
-            answers=answers or {},
-            text=text,
-        )
+        from kitaru.runtime.replaying import Changes
+
+        changes = Changes(from_, args or {}, set or {}, answers or {}, text)
+        prepared = self.runner.replay(self.find_run(run), options, changes)
         return self._handle(prepared, options, foreground=foreground)
 
     def answer(
@@ -309,7 +305,7 @@ class Project:
                 if self._is_settled(run, view):
                     return self._finished(run)
                 time.sleep(ANSWER_POLL_S)
-            except RunFailed:
+            except RunOver:
                 if not self._is_settled(run, view):
                     raise
                 return self._finished(run)  # another process was faster, and has brought the run to its end
@@ -345,7 +341,7 @@ class Project:
         while outcome.status is Status.WAITING and self._answer_came(outcome.run):
             try:
                 prepared = self.runner.resume(outcome.run, options)
-            except (RunHeld, RunFailed):  # another process was faster
+            except (RunHeld, RunOver):  # another process was faster
                 break
             outcome = prepared.execute()
         return outcome
@@ -507,11 +503,21 @@ class Project:
 
         return check(self.repo)
 
+    def repair(self, *, dry_run: bool = False) -> list[Repaired]:
+        """Mend what is damaged as far as it goes: nothing is deleted, damaged files are put aside in `lost/`."""
+        from kitaru.store.repair import repair
+
+        services = self.services
+        return repair(
+            self.repo, nonce=lambda: services.random_bytes(12).hex(), now=services.clock_us(), dry_run=dry_run
+        )
+
     # -- upkeep --------------------------------------------------------------------------------------------------
 
     def prune(
         self,
         *,
+        runs: Iterable[str] = (),
         keep_last: int | None = None,
         before_us: int | None = None,
         flow: str | None = None,
@@ -524,17 +530,20 @@ class Project:
         unless `force`.
 
         Args:
+            runs: any revisions that name runs to remove; without them, the others say which.
             keep_last: keep the newest so many of each flow.
             before_us: only runs started before this, microseconds since 1970 UTC.
             flow: only runs of this flow.
             dry_run: tell what would be done, and do nothing.
 
         Raises:
-            UsageError: neither `keep_last` nor `before_us` is given.
+            UsageError: nothing says which runs, or it is said twice.
+            Damaged: a run of `runs` cannot be read; `force` removes it all the same.
         """
         from kitaru.project import upkeep
 
-        chosen = upkeep.choose(self._summaries(), keep_last=keep_last, before_us=before_us, flow=flow)
+        named = [self.find_run(run) for run in runs]
+        chosen = upkeep.choose(self._summaries(), runs=named, keep_last=keep_last, before_us=before_us, flow=flow)
         now, by = self.services.clock_us(), self.services.user
         return upkeep.prune(self.repo, chosen, now=now, by=by, force=force, dry_run=dry_run)
 

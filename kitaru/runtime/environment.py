@@ -5,8 +5,6 @@ Owns: finding these, quickly. Knows nothing of stores and runs, and never import
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import re
 import sys
@@ -16,29 +14,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, MutableMapping, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
 GIT_TIMEOUT_S = 2.0
 _MAX_GIT_PATHS = 500
 _METADATA = re.compile(r"(?P<name>.+?)-(?P<version>[^-]+)(?:-py[\d.]+)?\.(?:dist|egg)-info")
 
 
-def environment(modules: Iterable[str], cache: MutableMapping[str, bytes] | None = None) -> dict[str, Any]:
+def environment(modules: Iterable[str]) -> dict[str, Any]:
     """Return `{"python": version, "distributions": {name: version}}` for code that imports these top-level modules.
 
     Args:
         modules: top-level names, as `kitaru.runtime.sources.external_imports` finds them.
-        cache: where the table of what is installed is kept between processes; safe to lose.
     """
-    return {"python": sys.version.split(maxsplit=1)[0], "distributions": distributions(modules, cache)}
+    return {"python": sys.version.split(maxsplit=1)[0], "distributions": distributions(modules)}
 
 
-def distributions(modules: Iterable[str], cache: MutableMapping[str, bytes] | None = None) -> dict[str, str]:
+def distributions(modules: Iterable[str]) -> dict[str, str]:
     """Return name and version of every installed distribution that provides one of these top-level modules."""
     installed = _installed()
-    installed.recall(cache)
     found = dict(sorted(pair for module in set(modules) for pair in installed.providers(module)))
-    installed.keep(cache)
     return found
 
 
@@ -70,32 +65,11 @@ class _Installed:
     def __init__(self, folders: Sequence[_Folder]) -> None:
         self._folders = folders
         self._known: dict[str, list[tuple[str, str]]] = {}
-        self._kept = 0
 
     def providers(self, module: str) -> list[tuple[str, str]]:
         if module not in self._known:
             self._known[module] = self._same_name(module) or self._table.get(module) or self._editable(module)
         return self._known[module]
-
-    def recall(self, cache: MutableMapping[str, bytes] | None) -> None:
-        data = cache.get(self._key) if cache is not None and not self._known else None
-        if data is not None:
-            self._known = _parse_known(data, self._stamps)
-            self._kept = len(self._known)
-
-    def keep(self, cache: MutableMapping[str, bytes] | None) -> None:
-        if cache is not None and len(self._known) > self._kept:
-            cache[self._key] = json.dumps({"stamps": self._stamps, "known": self._known}).encode()
-            self._kept = len(self._known)
-
-    @cached_property
-    def _key(self) -> str:
-        paths = "\0".join(f.path for f in self._folders)
-        return "distributions-" + hashlib.sha256(paths.encode("utf-8", "surrogateescape")).hexdigest()
-
-    @cached_property
-    def _stamps(self) -> list[int]:
-        return [f.stamp for f in self._folders]
 
     def _same_name(self, module: str) -> list[tuple[str, str]]:
         name = _normal(module)
@@ -121,16 +95,6 @@ class _Installed:
                     for module in _top_levels(metadata):
                         table.setdefault(module, []).append((name, version))
         return table
-
-
-def _parse_known(data: bytes, stamps: list[int]) -> dict[str, list[tuple[str, str]]]:
-    try:
-        told = json.loads(data)
-        if told["stamps"] != stamps:
-            return {}
-        return {str(m): [(str(n), str(v)) for n, v in pairs] for m, pairs in told["known"].items()}
-    except (ValueError, TypeError, AttributeError, KeyError):
-        return {}
 
 
 _last: tuple[tuple[tuple[str, int], ...], _Installed] | None = None

@@ -16,30 +16,28 @@ from typing import TYPE_CHECKING, Any
 
 from kitaru.errors import (
     CodeUnloadable,
-    InvalidAnswer,
-    NothingToReplay,
-    RunFailed,
+    RunOver,
     Unencodable,
-    UnknownCall,
     UsageError,
 )
 from kitaru.model.history import RunState, Status
-from kitaru.model.ids import CallName, new_run_id, parse_call
+from kitaru.model.ids import new_run_id
 from kitaru.model.records import Resumed, Start
 from kitaru.runtime.capture import capturing
-from kitaru.runtime.decorators import Flow, checkpoint_named, find_live_flow
+from kitaru.runtime.decorators import Flow, find_live_flow
 from kitaru.runtime.engine import Engine, Outcome
 from kitaru.runtime.loading import LoadedFlow, during_import, load_entry, load_target
 from kitaru.runtime.names import ClassNames, alias_main
 from kitaru.runtime.plan import Overrides, Plan
-from kitaru.runtime.schema import parse_input, parse_inputs, parse_output, validate_answer_json
+from kitaru.runtime.replaying import Changes, recorded_plan
+from kitaru.runtime.schema import parse_inputs
 from kitaru.runtime.sources import Entry, changed_files, entry_of
 from kitaru.runtime.values import Values
 from kitaru.runtime.versions import Version, Versions
 from kitaru.store.states import run_state
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from kitaru.runtime.events import Observer, Services
     from kitaru.store.repository import Repository, RunWriter
@@ -84,7 +82,6 @@ class Runner:
     Args:
         root: the project's directory.
         default_on_drift: the project's policy, where neither command, checkpoint nor flow says one.
-        cache: for `Versions`.
     """
 
     def __init__(
@@ -93,11 +90,10 @@ class Runner:
         root: Path,
         services: Services,
         default_on_drift: str,
-        cache: MutableMapping[str, bytes] | None,
     ) -> None:
         self._repo, self._root, self._services, self._default_on_drift = repo, root, services, default_on_drift
         self.values = Values(ClassNames(root), repo.object)
-        self.versions = Versions(repo, root, self.values, services, cache)
+        self.versions = Versions(repo, root, self.values, services)
 
     # -- start -------------------------------------------------------------------------------------------------
 
@@ -173,7 +169,7 @@ class Runner:
             RunHeld: another process executes it.
             CodeUnloadable: its code cannot be imported; the run is as it was.
             BadInput: the flow no longer takes the inputs that the run was started with.
-            RunFailed: it is over and cannot go on.
+            RunOver: it has completed.
         """
         _check_may_start()
         writer = self._repo.reopen(run)
@@ -186,7 +182,7 @@ class Runner:
     def _resume(self, writer: RunWriter, options: Options) -> Prepared:
         state, runs = run_state(self._repo, writer.run, writer.records)
         if state.status in (Status.COMPLETED, Status.CANCELLED):
-            raise RunFailed(f"run {writer.run} is {state.status}", hint=f"kitaru replay {writer.run} --from CALL")
+            raise RunOver(writer.run, state.status)
         code = state.resumed[-1].code if state.resumed else state.start.code
         options.as_recorded = options.as_recorded or code == RECORDED
         flow, version, changes = self._code(state, options)
@@ -200,7 +196,7 @@ class Runner:
             code=RECORDED if options.as_recorded else WORKING_TREE,
         )
         inputs = parse_inputs(flow.fn, self._decode_all(state.start.inputs, runs), text=False)
-        plan = _resumed_plan(state, runs)
+        plan = recorded_plan(state, runs)
         engine = self._engine(writer, state, plan, flow, options=options, resumed=resumed)
         if writer.tail:
             engine.emit("torn", text=writer.tail)
@@ -209,26 +205,8 @@ class Runner:
 
     # -- replay ------------------------------------------------------------------------------------------------
 
-    def replay(
-        self,
-        run: str,
-        options: Options,
-        *,
-        from_: str | None,
-        args: Mapping[str, Any],
-        sets: Mapping[str, Any],
-        answers: Mapping[str, Any],
-        text: bool,
-    ) -> Prepared:
+    def replay(self, run: str, options: Options, changes: Changes) -> Prepared:
         """Prepare a branch of a run, with something changed.
-
-        Args:
-            from_: a call or wait; all before it is kept, even where inputs changed. None branches at the first call
-                that the changes reach, or at the failure.
-            args: flow inputs to change.
-            sets: call to the output it is to have.
-            answers: wait to the answer it is to get.
-            text: values are JSON or plain text, as typed.
 
         Raises:
             UsageError: an unknown call, input or value; nothing to replay.
@@ -236,31 +214,23 @@ class Runner:
         """
         _check_may_start()
         source, runs = run_state(self._repo, run)
-        cut = _order_of(source, parse_call(from_)) if from_ else None
-        if cut is None and not (args or sets or answers) and source.status is Status.COMPLETED:
-            calls = ", ".join(c.label for c in source.ordered_calls)
-            raise NothingToReplay(
-                f"run {run} is completed, and nothing is to change", hint=f"add --from CALL; calls: {calls}"
-            )
-        flow, version, changes = self._code(source, options)
-        inputs = self._changed_inputs(flow, self._decode_all(source.start.inputs, runs), args, text=text)
-        _check_overrides(source, sets)
-        pins = {name: parse_output(_checkpoint_fn(name), name, value, text=text) for name, value in sets.items()}
-        given = {name: _ahead(source, name, value, text=text) for name, value in answers.items()}
+        changes.check(source)
+        flow, version, files = self._code(source, options)
+        changes.check_code(source)
+        inputs = changes.inputs(flow, self._decode_all(source.start.inputs, runs))
         self._repo.settle_run(run)
         writer = self._repo.begin(new_run_id(self._services.random_bytes))
         try:
             objects, ids = self._encode_all(inputs, writer)
-            more, set_ids = self._encode_all(pins, writer)
-            also, answer_ids = self._encode_all(given, writer)
-            changed = {n: ids[n] for n in args}
+            more, set_ids = self._encode_all(changes.outputs(), writer)
+            also, answer_ids = self._encode_all(changes.replies(source), writer)
             record = Start(
                 self._services.clock_us(),
                 flow=source.start.flow,
                 version=version.to_json(),
                 inputs=ids,
-                source={"run": run, "head": source.head, "cut": cut, "from": parse_call(from_).name if from_ else ""},
-                overrides={"set": set_ids, "args": changed, "answers": answer_ids},
+                source=changes.source(source),
+                overrides={"set": set_ids, "args": {n: ids[n] for n in changes.args}, "answers": answer_ids},
                 origin=self._services.origin,
                 tags=_tags(flow, options),
                 on_drift=options.on_drift,
@@ -268,20 +238,12 @@ class Runner:
             )
             stored = writer.commit(record, objects + more + also)
             state, runs = run_state(self._repo, writer.run, [stored])
-            engine = self._engine(writer, state, _resumed_plan(state, runs), flow, options=options)
+            engine = self._engine(writer, state, recorded_plan(state, runs), flow, options=options)
         except BaseException:
             writer.close()
             raise
-        self._tell(engine, state, version, changes, resumed=False)
+        self._tell(engine, state, version, files, resumed=False)
         return Prepared(engine, flow, inputs)
-
-    def _changed_inputs(
-        self, flow: Flow[Any, Any], inputs: dict[str, Any], args: Mapping[str, Any], *, text: bool
-    ) -> dict[str, Any]:
-        kept = {name: value for name, value in inputs.items() if name in flow.binder.names and name not in args}
-        changed = parse_inputs(flow.fn, {**kept, **args}, text=False)
-        typed = {n: parse_input(flow.fn, n, v) for n, v in args.items() if text and isinstance(v, str)}
-        return {**changed, **typed}
 
     # -- shared ------------------------------------------------------------------------------------------------
 
@@ -360,16 +322,6 @@ class Runner:
         return {name: decoder.decode(object_id) for name, object_id in ids.items()}
 
 
-def _resumed_plan(state: RunState, runs: list[str]) -> Plan:
-    source, given = state.start.source or {}, state.start.overrides
-    overrides = Overrides(
-        {parse_call(name): value for name, value in given.get("set", {}).items()},
-        {parse_call(name): value for name, value in given.get("answers", {}).items()},
-    )
-    dynamic = bool(source) and state.cut is None
-    return Plan(state, runs, overrides, dynamic=dynamic, kept_until=str(source.get("from", "")))
-
-
 def _check_may_start() -> None:
     from kitaru.runtime.context import active_call, current_engine
 
@@ -383,48 +335,6 @@ def _check_may_start() -> None:
             "a flow was started in the body of another flow, which would start it again at every resume",
             hint="start it from inside a checkpoint, or make it a checkpoint",
         )
-
-
-def _order_of(state: RunState, wanted: CallName) -> int:
-    """Return the call order of a call or wait."""
-    found = [c for c in state.ordered_calls if c.name == wanted.name and wanted.nth in (None, 0, c.occurrence)]
-    if found:
-        return found[0].order
-    waits = [w for w in state.ordered_waits if w.record.name == wanted.name]
-    waits = [w for w in waits if wanted.nth in (None, 0, w.record.occurrence)]
-    if waits:
-        return waits[0].record.order
-    raise UnknownCall(state.run, str(wanted), [c.label for c in state.ordered_calls])
-
-
-def _ahead(source: RunState, name: str, value: Any, *, text: bool) -> Any:  # noqa: ANN401 - whatever the schema says
-    """Return an answer given ahead; what was typed is read by the schema of the source's wait where it fits."""
-    wanted = parse_call(name)
-    for view in source.ordered_waits:
-        if text and view.record.name == wanted.name and wanted.nth in (None, 0, view.record.occurrence):
-            with contextlib.suppress(InvalidAnswer):  # the code may have changed since, and its own type decides
-                return validate_answer_json(view.record.schema, value, text=True)
-    return parse_output(None, name, value, text=text)
-
-
-def _checkpoint_fn(name: str) -> Callable[..., Any] | None:
-    found = checkpoint_named(parse_call(name).name)
-    return found.fn if found is not None else None
-
-
-def _check_overrides(state: RunState, names: Iterable[str]) -> None:
-    """Refuse a `--set` on a name that neither the source nor the loaded code has, or that does not say which."""
-    for text in names:
-        wanted = parse_call(text)
-        calls = [c for c in state.ordered_calls if c.name == wanted.name]
-        if not calls and _checkpoint_fn(text) is None:
-            raise UnknownCall(state.run, text, [c.label for c in state.ordered_calls])
-        if len(calls) > 1 and wanted.nth is None:
-            labels = " or ".join(c.label if c.occurrence > 1 else f"{c.name}#1" for c in calls[:4])
-            raise UsageError(
-                f"--set {text} does not say which: run {state.run} called it {len(calls)} times",
-                hint=f"write {labels}, or {text}#* for all",
-            )
 
 
 def _tags(flow: Flow[Any, Any], options: Options) -> list[str]:

@@ -22,7 +22,7 @@ from kitaru.runtime.sources import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, MutableMapping
+    from collections.abc import Iterable
     from pathlib import Path
 
     from kitaru.runtime.decorators import Flow
@@ -46,21 +46,10 @@ class Version:
 
 
 class Versions:
-    """The flow versions of one project.
+    """The flow versions of one project, whose directory is `root`."""
 
-    Args:
-        cache: where the table of installed distributions is kept between processes; safe to lose.
-    """
-
-    def __init__(
-        self,
-        repo: Repository,
-        root: Path,
-        values: Values,
-        services: Services,
-        cache: MutableMapping[str, bytes] | None = None,
-    ) -> None:
-        self._repo, self._root, self._values, self._services, self._cache = repo, root, values, services, cache
+    def __init__(self, repo: Repository, root: Path, values: Values, services: Services) -> None:
+        self._repo, self._root, self._values, self._services = repo, root, values, services
 
     def record(self, flow: Flow[Any, Any], entry: Entry, also: Iterable[str] = ()) -> tuple[Version, bool]:
         """Return the version of a flow's code as it is now, and whether it had to be recorded.
@@ -75,7 +64,7 @@ class Versions:
             StoreError: the version cannot be written.
         """
         files = snapshot(entry, self._root, also) if entry.file else notebook_source(flow.fn)
-        distributions = environment(external_imports(files, entry.path), self._cache)
+        distributions = environment(external_imports(files, entry.path))
         digest = fingerprint(entry, files, distributions)
         known = self._repo.versions(flow.name)
         for name in reversed(known):

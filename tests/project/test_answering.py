@@ -8,7 +8,7 @@ import pytest
 
 import kitaru
 from kitaru import checkpoint, flow
-from kitaru.errors import AlreadyAnswered, RunFailed, RunHeld, UnknownWait
+from kitaru.errors import AlreadyAnswered, RunHeld, RunOver, UnknownWait
 
 
 def asking():
@@ -108,10 +108,10 @@ def test_the_holder_dies(bench, code, waiting, monkeypatch):
 
 def test_a_run_that_cannot_go_on_is_told(bench, waiting, monkeypatch):
     def refuse(run, options):
-        raise RunFailed("cannot")
+        raise RunOver("r", "cancelled")
 
     monkeypatch.setattr(bench.project.runner, "resume", refuse)
-    with pytest.raises(RunFailed, match="cannot"):
+    with pytest.raises(RunOver, match="cancelled"):
         bench.project.answer(waiting, None, True)
 
 

@@ -6,7 +6,7 @@ import pytest
 
 import kitaru
 from kitaru import checkpoint, flow
-from kitaru.errors import RunFailed, RunHeld, RunInterrupted, UsageError
+from kitaru.errors import RunFailed, RunHeld, RunInterrupted, RunOver, UsageError
 
 
 def steps(ran, *, fail_at=None, error=ValueError):
@@ -94,7 +94,7 @@ def test_a_mended_call_keeps_its_place_though_its_arguments_changed(bench):
 def test_a_completed_run_cannot_be_resumed(bench):
     body = steps([])
     ended = bench.run(body)
-    with pytest.raises(RunFailed, match="is completed"):
+    with pytest.raises(RunOver, match="is completed"):
         bench.resume(ended.run)
 
 

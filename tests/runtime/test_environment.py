@@ -64,26 +64,6 @@ def test_an_upgrade_is_noticed(installed, tmp_path):
     assert distributions({"thing"}) == {"thing": "2"}
 
 
-def test_what_was_found_is_kept_between_processes(installed, tmp_path, monkeypatch):
-    installed("thing-1.dist-info", RECORD="thing.py,,\n")
-    cache: dict[str, bytes] = {}
-    assert distributions({"thing"}, cache) == {"thing": "1"}
-    (tmp_path / "site-packages/thing-1.dist-info/RECORD").unlink()
-    monkeypatch.setattr(module, "_last", None)
-    monkeypatch.setattr(module, "_top_levels", lambda _: pytest.fail("read again"))
-    assert distributions({"thing"}, cache) == {"thing": "1"}
-
-
-@pytest.mark.parametrize("data", [b"", b"[]", b"{}", b'{"stamps": [], "known": 3}', b"\xff"])
-def test_a_spoilt_cache_is_made_again(installed, monkeypatch, data):
-    installed("thing-1.dist-info", RECORD="thing.py,,\n")
-    cache: dict[str, bytes] = {}
-    distributions({"thing"}, cache)
-    cache = dict.fromkeys(cache, data)
-    monkeypatch.setattr(module, "_last", None)
-    assert distributions({"thing"}, cache) == {"thing": "1"}
-
-
 def test_environment_of_this_very_process():
     found = environment({"pytest", "no_such_module"})
     assert found == {"python": sys.version.split()[0], "distributions": {"pytest": pytest.__version__}}
