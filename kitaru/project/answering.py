@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from kitaru.store.repository import Repository
 
 
+MAX_ANSWER = 1 << 30
+"""An answer is not shortened for display, as other plain data is."""
+
+
 class Answering:
     """Answers waits of one project.
 
@@ -53,18 +57,19 @@ class Answering:
         return found[0]
 
     def record(self, run: str, view: WaitView, value: Any, *, text: bool, by: str, note: str) -> None:  # noqa: ANN401 - whatever the schema says
-        """Record the answer to a wait.
+        """Record the answer to a wait: JSON data, an instance of the type it asks for, or what was typed.
 
         Raises:
             InvalidAnswer: it does not fit the schema; nothing was recorded.
             AlreadyAnswered: somebody was first.
         """
-        from kitaru.runtime.schema import validate_answer_json
+        from kitaru.runtime.schema import to_plain, validate_answer_json
 
         digest = view.record.digest
         standing = self._repo.answer(run, digest)
         if standing is None:
-            plain = validate_answer_json(view.record.schema, value, text=text)
+            given = value if text else to_plain(value, max_items=MAX_ANSWER, max_text=MAX_ANSWER)
+            plain = validate_answer_json(view.record.schema, given, text=text)
             encoded = self._values.encode(plain, frozenset(), view.label)
             self._repo.put_objects(encoded.objects)
             won, standing = self._repo.put_answer(run, digest, value=encoded.id, by=by, at=self._now_us(), note=note)

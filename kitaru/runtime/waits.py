@@ -97,7 +97,6 @@ class Waits:
     def _ask_anew(self, asked: Wait) -> WaitView:
         """Ask what was not asked before, at the place the execution has come to."""
         plan = self._engine.plan
-        plan.reached_branch(asked.name)
         if plan.dynamic:
             self._engine.calls.branch()
         return self._ask(asked, plan.place(asked.name))

@@ -87,6 +87,22 @@ def test_what_can_be_asked_for(bench, schema, answer, text, value):
 
 
 @pytest.mark.parametrize(
+    ("schema", "answer"),
+    [
+        (Pace, Pace.SLOW),
+        (Limits, Limits(3)),
+        (Decision, Decision(approve=True, limits=Limits(1))),
+        (list[Limits], [Limits(1), Limits(2, "x")]),
+        (tuple[int, str], (1, "x")),
+    ],
+    ids=str,
+)
+def test_an_answer_from_python_may_be_of_the_type_itself(bench, schema, answer):
+    run = bench.run(asking(schema)).run
+    assert bench.answer(run, answer, None, asking(schema)).value == answer
+
+
+@pytest.mark.parametrize(
     ("schema", "answer", "field"),
     [
         (bool, "maybe", "true or false"),

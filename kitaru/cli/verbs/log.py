@@ -145,7 +145,7 @@ def _calls(state: RunState, output: Output) -> None:
     )
     entries: dict[int, list[Span]] = {order: _call_row(c, state.run) for order, c in state.calls.items()}
     entries |= {order: _wait_row(w) for order, w in state.waits.items()}
-    page.table((entries[order] for order in sorted(entries)), whole=True)  # its last column is ids: never hidden
+    page.table((entries[order] for order in state.sequence), whole=True)  # its last column is ids: never hidden
     return page.write()
 
 
@@ -153,7 +153,7 @@ def _document(state: RunState) -> dict[str, Any]:
     return {
         **run_json(state),
         "calls": [call_json(call, state.run) for call in state.ordered_calls],
-        "waits": [wait_json(wait) for _, wait in sorted(state.waits.items())],
+        "waits": [wait_json(wait) for wait in state.ordered_waits],
     }
 
 

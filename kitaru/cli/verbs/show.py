@@ -105,7 +105,7 @@ def _run_document(project: Project, state: RunState) -> dict[str, Any]:
         "inputs": values_json(project, state.start.inputs, state.run),
         "result": value_json(project, end.output, state.run) if end and end.output else None,
         "calls": len(state.calls),
-        "waits": [wait.label for _, wait in sorted(state.waits.items())],
+        "waits": [wait.label for wait in state.ordered_waits],
         "notes": [{"about": note.about, "data": note.data} for note in state.notes],
     }
 
