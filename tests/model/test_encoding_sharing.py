@@ -1,12 +1,14 @@
 """Long values share what did not change, and only new objects are returned."""
 
 import hashlib
+import json
+import random
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kitaru.model.encoding import Decoder, Encoder, memo
+from kitaru.model.encoding import Decoder, Encoder, memo, texts
 from kitaru.model.encoding.wire import varint
 
 ENCODER = Encoder()
@@ -123,8 +125,8 @@ def test_an_insertion_keeps_the_rest(items, data):
 
 
 @pytest.mark.parametrize(("tag", "whole"), [(b"s", "grün" * 9), (b"b", b"1234567890"), (b"B", bytearray(b"123456"))])
-def test_texts_in_parts_are_read(tag, whole):
-    """No encoder cuts texts yet; every decoder of format 1 reads them. A cut may fall inside a letter."""
+def test_texts_cut_in_other_ways_are_read(tag, whole):
+    """By another writer of format 1, even inside a letter."""
     raw = whole.encode() if isinstance(whole, str) else bytes(whole)
     store = {}
     node = b"C" + tag + varint(len(raw)) + varint(2)
@@ -137,6 +139,90 @@ def test_texts_in_parts_are_read(tag, whole):
     again = Decoder(store.__getitem__).decode("root")
     assert type(again) is type(whole)
     assert again == whole
+
+
+def words(seed, size):
+    source = random.Random(seed)
+    vocabulary = ["".join(source.choices("bcdfghklmnprstvwaeiouäß", k=source.randint(2, 9))) for _ in range(3000)]
+    return " ".join(source.choices(vocabulary, k=size // 7))
+
+
+DOCUMENTS = {
+    "prose": words(1, 1_000_000),
+    "table": "".join(f"{i},{i * 37 % 1000},result {i % 7}\n" for i in range(60_000)),
+    "much the same": json.dumps([{"tool": "search", "n": i, "text": f"result {i} " * 9} for i in range(8000)]),
+    "letters of three bytes": "".join(
+        random.Random(3).choices("検索結果の一覧を表示します、東京都新宿区。", k=300_000)
+    ),
+    "random bytes": random.Random(4).randbytes(1_000_000),
+    "numbers": bytearray(b"".join((i * i).to_bytes(5, "big") for i in range(200_000))),
+}
+
+
+@pytest.mark.parametrize("change", ["insert", "delete", "append"])
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_an_edited_document_shares_most_of_itself(name, change):
+    before = DOCUMENTS[name]
+    piece = type(before)(b"a few new words") if not isinstance(before, str) else "a few new wörds"
+    middle = len(before) // 2
+    if change == "insert":
+        after = before[:middle] + piece + before[middle:]
+    elif change == "delete":
+        after = before[:middle] + before[middle + 999 :]
+    else:
+        after = before + piece
+    old, new = objects(before), objects(after)
+    assert len(old) > 5
+    assert sum(len(new[i]) for i in new.keys() - old.keys()) <= 2 * texts.CHUNK_MAX
+    assert all(len(data) <= texts.CHUNK_MAX + 8 for data in new.values())
+    encoded = ENCODER.encode(after)
+    again = Decoder(dict(encoded.objects).__getitem__).decode(encoded.id)
+    assert type(again) is type(after)
+    assert again == after
+
+
+def test_the_parts_of_a_str_are_texts_themselves():
+    for document in ("prose", "letters of three bytes"):
+        for object_id, data in objects(DOCUMENTS[document]).items():
+            if data[:1] == b"s":
+                part = Decoder({object_id: data}.__getitem__).decode(object_id)
+                assert ENCODER.digest(part) == object_id
+
+
+@pytest.mark.parametrize("size", [texts.SPLIT_MIN, texts.SPLIT_MIN + 1, texts.CHUNK_MAX, texts.CHUNK_MAX + 1, 400_000])
+@pytest.mark.parametrize("make", [bytes, lambda n: "x" * n, lambda n: "é" * (n // 2)])
+def test_monotonous_texts_are_cut_by_size_alone(make, size):
+    value = make(size)
+    encoded = ENCODER.encode(value)
+    assert Decoder(dict(encoded.objects).__getitem__).decode(encoded.id) == value
+    assert len(encoded.objects) <= 1 + -(-size // texts.CHUNK_MAX)
+
+
+def test_texts_that_are_cut_are_remembered_and_returned():
+    for document in ("prose", "random bytes"):
+        first = ENCODER.encode(DOCUMENTS[document])
+        assert ENCODER.encode(DOCUMENTS[document]).objects == first.objects
+        assert ENCODER.encode(DOCUMENTS[document], {object_id for object_id, _ in first.objects}).objects == []
+    short = objects("x" * (texts.CHUNK_MAX + 5))  # two parts: the concatenation stands in its parent
+    assert objects(["x" * (texts.CHUNK_MAX + 5)]).items() >= {i: d for i, d in short.items() if d[:1] != b"C"}.items()
+
+
+def test_huge_texts_are_cut_at_even_places(monkeypatch):
+    monkeypatch.setattr(texts, "HUGE", 100_000)
+    monkeypatch.setattr(texts, "HUGE_PART", 40_001)
+    assert texts.cuts(bytes(120_003), letters=False) == [40_001, 80_002]
+    assert texts.cuts(bytes(120_004), letters=False) == [40_001, 80_002, 120_003]
+    assert texts.cuts("é".encode() * 60_000, letters=True) == [40_002, 80_004]
+    assert texts.cuts("é".encode() * 60_000, letters=False) == [40_001, 80_002]
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 2**32), st.integers(33_000, 90_000), st.sampled_from([2, 5, 40, 3000]))
+def test_texts_of_any_alphabet_come_back(seed, size, alphabet):
+    source = random.Random(seed)
+    value = "".join(source.choices([chr(0x61 + i) for i in range(alphabet)], k=size))
+    encoded = ENCODER.encode([value])
+    assert Decoder(dict(encoded.objects).__getitem__).decode(encoded.id) == [value]
 
 
 EQUAL_BUT_DIFFERENT = [

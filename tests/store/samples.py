@@ -6,6 +6,7 @@ import hashlib
 import itertools
 
 from kitaru.model.encoding import Encoder
+from kitaru.model.encoding.wire import varint
 from kitaru.model.records import Call, End, Start
 
 
@@ -24,6 +25,12 @@ def value(thing):
     """A value: its id, and its objects."""
     encoded = Encoder().encode(thing)
     return encoded.id, encoded.objects
+
+
+def whole(raw):
+    """A bytes value in one object, however long: its id, and its objects. Such a one has a file of its own."""
+    made = obj(b"b" + varint(len(raw)) + raw)
+    return made[0], [made]
 
 
 def start(version="0" * 64, at=1):

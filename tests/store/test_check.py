@@ -10,7 +10,7 @@ from kitaru.blobs import LocalBlobs
 from kitaru.errors import KitaruError
 from kitaru.store import Repository
 from kitaru.store.check import check, check_blobs
-from tests.store.samples import call, end, fill, nonces, start, value
+from tests.store.samples import call, end, fill, nonces, start, value, whole
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def root(tmp_path):
     repo.put_objects(objects)
     repo.put_answer("one", "ab" * 32, value=answer, by="ann", at=1)
     with repo.begin("large") as writer:
-        output, objects = value(bytes(range(256)) * 4000)
+        output, objects = whole(bytes(range(256)) * 4000)
         writer.commit(start(version))
         writer.commit(call(1, output), objects)
         writer.commit(end())

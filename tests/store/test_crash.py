@@ -9,11 +9,11 @@ from kitaru.errors import StoreError, UnknownRun
 from kitaru.store import Repository
 from kitaru.store.check import check
 from tests.store.faults import EACCES, EIO, ENOSPC, EROFS, Died, FaultyFiles, PowerLoss
-from tests.store.samples import call, end, nonces, start, value
+from tests.store.samples import call, end, nonces, start, value, whole
 
 VERSION, VERSION_OBJECTS = value({"entry": "demo"})
 ONE, ONE_OBJECTS = value("what call 1 returned")
-LARGE, LARGE_OBJECTS = value(bytes(600_000))
+LARGE, LARGE_OBJECTS = whole(bytes(600_000))
 
 
 def scenario(root, files, durable=True):

@@ -7,13 +7,19 @@ import pytest
 from kitaru.blobs import LocalBlobs, MemoryBlobs
 from kitaru.errors import Damaged, PrunedRun, StoreError
 from kitaru.model.records import Note, Start
-from kitaru.store import Repository, layout
+from kitaru.store import Repository, layout, loose
 from kitaru.store.check import check
 from kitaru.store.gc import SCRATCH_AGE_US, collect
-from tests.store.samples import call, end, fill, nonces, start, value
+from tests.store.samples import call, end, fill, nonces, obj, start, value, whole
 
 HOUR = 3_600_000_000
-LARGE, LARGE_OBJECTS = value(bytes(range(256)) * 3000)
+LARGE, LARGE_OBJECTS = whole(bytes(range(256)) * 3000)
+
+
+@pytest.fixture(autouse=True)
+def large(monkeypatch):
+    """Objects count as large sooner, so that values have some."""
+    monkeypatch.setattr(loose, "LARGE", 50_000)
 
 
 @pytest.fixture(params=["disk", "memory"])
@@ -208,7 +214,7 @@ def test_a_segment_with_the_only_copy_of_what_another_run_names_stays(repo):
 @pytest.mark.parametrize("named_by", ["argument", "note", "part"])
 def test_objects_that_are_named_in_passing_stay(repo, named_by):
     version, more = value({"entry": "demo"})
-    whole, parts = value({"large": bytes(range(256)) * 3000, "n": 1})
+    list_id, a_list = obj(b"l\x01R" + bytes.fromhex(LARGE))
     with repo.begin("one") as writer:
         writer.commit(start(version), more)
         record = call(1)
@@ -218,8 +224,8 @@ def test_objects_that_are_named_in_passing_stay(repo, named_by):
         elif named_by == "note":
             writer.commit(Note(5, "metadata", {"value": LARGE}), LARGE_OBJECTS)
         else:
-            record.output = whole
-            writer.commit(record, parts)
+            record.output = list_id
+            writer.commit(record, [*LARGE_OBJECTS, (list_id, a_list)])
         assert list(repo.blobs.keys("objects"))
         gc(repo, HOUR)
         assert gc(repo, 3 * HOUR).removed == []

@@ -9,7 +9,7 @@ from __future__ import annotations
 from struct import Struct
 from typing import TYPE_CHECKING, Any
 
-from kitaru.model.encoding import memo
+from kitaru.model.encoding import memo, texts
 from kitaru.model.encoding.references import references
 from kitaru.model.encoding.refusal import Refused, key_step, too_deep
 from kitaru.model.encoding.wire import (
@@ -106,39 +106,43 @@ def string(value: str, state: State, depth: int) -> bytes:
     if found is not None:
         return found
     large = memo.LARGE_STRINGS.get(value) if len(value) > memo.SMALL_LENGTH else None
-    if large is not None and (not state.keep or large[1] in state.seen or large[1] in state.known):
+    if large is not None and state.has(large[1]):
         return large[0]
     text = value.encode("utf-8", "surrogatepass")
     size = len(text)
-    data = STR_HEADS[size] + text if size < 128 else head(STR, size) + text
-    if large is not None:
-        state.add(large[1], data)
-        return large[0]
-    if len(data) <= INLINE_MAX:
+    if size < INLINE_MAX - 2:
+        data = STR_HEADS[size] + text if size < 128 else head(STR, size) + text
         if size <= memo.SMALL_LENGTH:
             memo.keep_string(value, data)
         return data
-    item = state.refer(data)
-    memo.LARGE_STRINGS.put(value, (item, item[1:].hex()))
+    item = _long(STR, text, large, state)
+    if large is None:
+        memo.LARGE_STRINGS.put(value, (item, _referred(item)))
     return item
 
 
 def _bytes(value: bytes, state: State, depth: int) -> bytes:
-    size = len(value)
-    if size < INLINE_MAX - 1:
-        return state.item(head(BYTES, size) + value)
+    if len(value) < INLINE_MAX - 2:
+        return head(BYTES, len(value)) + value
     large = memo.LARGE_BYTES.get(value)
+    if large is not None and state.has(large[1]):
+        return large[0]
+    item = _long(BYTES, value, large, state)
     if large is None:
-        item = state.refer(head(BYTES, size) + value)
-        memo.LARGE_BYTES.put(value, (item, item[1:].hex()))
-        return item
-    if state.keep and large[1] not in state.seen and large[1] not in state.known:
-        state.add(large[1], head(BYTES, size) + value)
-    return large[0]
+        memo.LARGE_BYTES.put(value, (item, _referred(item)))
+    return item
+
+
+def _long(tag: bytes, data: bytes, found: memo.Item | None, state: State) -> bytes:
+    """Return the item of a text; where it was found to be one object, that need not be hashed again."""
+    if found is not None and found[0][:1] == REFERENCE and len(data) <= texts.SPLIT_MIN:
+        state.add(found[1][0], head(tag, len(data)) + data)
+        return found[0]
+    return state.text(tag, data)
 
 
 def _bytearray(value: bytearray, state: State, depth: int) -> bytes:
-    return state.item(head(BYTEARRAY, len(value)) + value)
+    return state.text(BYTEARRAY, value)
 
 
 def _range(value: range, state: State, depth: int) -> bytes:

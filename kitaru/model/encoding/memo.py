@@ -29,7 +29,7 @@ Item = tuple[bytes, tuple[str, ...]]
 
 
 class LargeLeaves(Generic[Leaf]):
-    """The reference and id of long texts seen before, so that they are neither encoded nor hashed again.
+    """The items of long texts seen before, so that they are neither encoded nor hashed again.
 
     Two generations of at most `budget` characters each: when the young one is full it becomes the old one. Threads may
     share it: each step is one dict operation, and a lost entry only costs time.
@@ -41,11 +41,11 @@ class LargeLeaves(Generic[Leaf]):
     def __init__(self, budget: int) -> None:
         self._budget = budget
         self._used = 0
-        self._young: dict[Leaf, tuple[bytes, str]] = {}
-        self._old: dict[Leaf, tuple[bytes, str]] = {}
+        self._young: dict[Leaf, Item] = {}
+        self._old: dict[Leaf, Item] = {}
 
-    def get(self, leaf: Leaf) -> tuple[bytes, str] | None:
-        """Return the reference item and hex id of a leaf, if remembered."""
+    def get(self, leaf: Leaf) -> Item | None:
+        """Return the item of a leaf, if remembered."""
         found = self._young.get(leaf)
         if found is None:
             found = self._old.get(leaf)
@@ -53,9 +53,9 @@ class LargeLeaves(Generic[Leaf]):
                 self.put(leaf, found)
         return found
 
-    def put(self, leaf: Leaf, found: tuple[bytes, str]) -> None:
-        """Remember a leaf, unless it alone would fill a good part of the memory."""
-        if len(leaf) > self._budget // 8:
+    def put(self, leaf: Leaf, found: Item) -> None:
+        """Remember a leaf, unless it alone would fill most of the memory."""
+        if len(leaf) > self._budget // 2:
             return
         self._used += len(leaf) + 200
         if self._used > self._budget:
@@ -65,8 +65,8 @@ class LargeLeaves(Generic[Leaf]):
 
 STRINGS: dict[str, bytes] = {}
 INTS: dict[int, bytes] = {}
-LARGE_STRINGS: LargeLeaves[str] = LargeLeaves(8 << 20)
-LARGE_BYTES: LargeLeaves[bytes] = LargeLeaves(8 << 20)
+LARGE_STRINGS: LargeLeaves[str] = LargeLeaves(24 << 20)
+LARGE_BYTES: LargeLeaves[bytes] = LargeLeaves(24 << 20)
 
 
 def keep_string(text: str, item: bytes) -> None:

@@ -10,9 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from hashlib import sha256
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from kitaru.model.encoding.wire import CONCAT, INLINE_MAX, REFERENCE, SPLIT_MIN, cuts, head, varint
+from kitaru.model.encoding import texts
+from kitaru.model.encoding.wire import CONCAT, INLINE_MAX, REFERENCE, SPLIT_MIN, STR, cuts, head, varint
 
 if TYPE_CHECKING:
     from collections.abc import Container, Mapping
@@ -71,6 +73,19 @@ class State:
         """Forget the objects added after there were `mark` of them: the part they belonged to was given up."""
         self.seen.difference_update(object_id for object_id, _ in self.objects[mark:])
         del self.objects[mark:]
+
+    def text(self, tag: bytes, data: bytes | bytearray) -> bytes:
+        """Return the item of a text with these bytes, cut into chunks when long."""
+        size = len(data)
+        ends = texts.cuts(data, letters=tag == STR)
+        if not ends:
+            return self.item(head(tag, size) + data)
+        entries = []
+        view = memoryview(data)
+        for start, end in pairwise((0, *ends, size)):
+            part = self.refer(b"".join((head(tag, end - start), view[start:end])))
+            entries.append((part[1:] + varint(end - start), end - start))
+        return self.item(self._concatenation(tag, entries))
 
     def sequence(self, tag: bytes, items: list[bytes]) -> bytes:
         """Return the item of a list, tuple, set or dict with these elements, cut into chunks when long."""
