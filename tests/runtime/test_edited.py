@@ -1,0 +1,76 @@
+"""Files edited between two executions: in a process that lives on, and what is told of the change."""
+
+from __future__ import annotations
+
+FLOWS = """
+from helper import helped
+from kitaru import checkpoint, flow
+
+@checkpoint
+def one(x: int) -> int:
+    return helped(x)
+
+@flow
+def body(x: int = 1) -> int:
+    return one(x) + EXTRA
+"""
+
+LONG_LIVED = """
+from pathlib import Path
+from kitaru import Project
+
+project = Project.open()
+told = []
+watch = lambda event: told.append((event.kind, event.data))
+first = project.run("flows.py:body", {}, foreground=True)
+print(first.outcome.status)
+Path("helper.py").write_text("def helped(x): return x * 100\\n")
+second = project.resume(first.exec_id, foreground=True, observer=watch)
+print(second.outcome.status, second.outcome.value)
+print([data for kind, data in told if kind == "code"])
+Path("helper.py").write_text("def helped(x): return x * 7\\n")
+third = project.replay(first.exec_id, from_="one", foreground=True)
+print(third.outcome.value)
+print(project.replay(first.exec_id, from_="one", as_recorded=True, foreground=True).outcome.value)
+print(project.replay(first.exec_id, from_="one", foreground=True).outcome.value)
+"""
+
+
+def test_a_process_that_lives_on_sees_edited_files(scripts):
+    scripts.write("flows.py", FLOWS + "EXTRA = 1\n")
+    scripts.write("helper.py", "def helped(x): return x / 0\n")
+    said = scripts.python("-c", LONG_LIVED).splitlines()
+    assert said == [
+        "failed",
+        "completed 101",
+        "[{'changes': [['helper.py', 'changed']], 'recorded': 1}]",
+        "8",
+        "101",
+        "8",
+    ]
+    versions = scripts.project.repo.versions("body")
+    assert [v.n for v in versions] == [1, 2, 3]
+
+
+def test_the_recorded_code_is_used_where_it_is_asked_for(scripts):
+    scripts.write("flows.py", FLOWS + "EXTRA = 1\n")
+    scripts.write("helper.py", "def helped(x): return x\n")
+    scripts.do("project.run('flows.py:body', {'x': 5}, foreground=True)")
+    (scripts.root / "helper.py").unlink()
+    (scripts.root / "flows.py").write_text("broken (")
+    assert "CodeUnloadable" in scripts.do("project.replay('@', from_='one', foreground=True)", code=1)
+    said = scripts.do("project.replay('@', from_='one', as_recorded=True, foreground=True)")
+    assert said.startswith("completed | 6 ")
+    (scripts.root / "flows.py").unlink()
+    assert scripts.do("project.replay('@', from_='one', foreground=True)").startswith("completed | 6 ")
+
+
+def test_a_run_of_recorded_code_goes_on_with_it(scripts):
+    text = FLOWS.replace("+ EXTRA", "+ more(one(2))") + "@checkpoint\ndef more(x: int) -> int:\n    return 1 // {}\n"
+    scripts.write("flows.py", text.format("0"))
+    scripts.write("helper.py", "def helped(x): return x\n")
+    assert scripts.do("project.run('flows.py:body', {}, foreground=True)").startswith("failed")
+    scripts.write("flows.py", text.format("1"))
+    assert scripts.do("project.resume('@', as_recorded=True, foreground=True)").startswith("failed")
+    assert scripts.do("project.resume('@', foreground=True)").startswith("failed")
+    assert scripts.do("project.replay('@', from_='more', foreground=True)").startswith("completed | 2 ")
