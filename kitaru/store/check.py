@@ -120,6 +120,7 @@ class _Check:
         self.loose()
         self.flows()
         self.answers()
+        self.tombstones()
         self.values()
         self.leftovers()
         return self.report
@@ -215,6 +216,13 @@ class _Check:
                 self.report.add(DAMAGE, self.blobs.where(key), "no answer has such a name")
             except Damaged as error:
                 self.report.damage(error, error.where)
+
+    def tombstones(self) -> None:
+        for run in self.repo.pruned_ids():
+            try:
+                names.tombstone(self.blobs, run)
+            except Damaged as error:
+                self.report.damage(error, error.where, run)
 
     def values(self) -> None:
         """Follow every value that something names, down to its last object, each object once.

@@ -65,10 +65,11 @@ class SegmentName:
     segment: str
 
 
-_ANSWER = {"value": str, "by": str, "at": int, "note": str, "nonce": str}
-_VERSION = {"id": str, "digest": str, "at": int, "by": str, "nonce": str}
-_SEGMENT = {"segment": str, "nonce": str}
-_PRUNED = {"by": str, "at": int, "nonce": str}
+ANSWER_SHAPE: dict[str, type] = {"value": str, "by": str, "at": int, "note": str, "nonce": str}
+VERSION_SHAPE: dict[str, type] = {"id": str, "digest": str, "at": int, "by": str, "nonce": str}
+SEGMENT_SHAPE: dict[str, type] = {"segment": str, "nonce": str}
+PRUNED_SHAPE: dict[str, type] = {"by": str, "at": int, "nonce": str}
+"""The fields of each kind of name, and their types."""
 
 
 def canonical(fields: dict[str, Any]) -> bytes:
@@ -138,7 +139,7 @@ def segments(blobs: Workspace, run: str) -> list[SegmentName]:
 def segment_name(blobs: Workspace, run: str, number: int) -> SegmentName:
     """Return one name of a run's segments; KeyError if there is none."""
     key = layout.run_key(run, number)
-    segment = _read(blobs, key, _SEGMENT)["segment"]
+    segment = _read(blobs, key, SEGMENT_SHAPE)["segment"]
     if not layout.is_object_id(segment):
         raise Damaged(blobs.where(key), "names no segment")
     return SegmentName(number, segment)
@@ -147,7 +148,7 @@ def segment_name(blobs: Workspace, run: str, number: int) -> SegmentName:
 def claim_segment(blobs: Workspace, run: str, number: int, segment: str, nonce: str) -> bool:
     """Name a segment as the run's next; False if the number is another's. A segment is only its writer's."""
     fields = {"segment": segment, "nonce": nonce}
-    won, standing = claim(blobs, layout.run_key(run, number), fields, _SEGMENT)
+    won, standing = claim(blobs, layout.run_key(run, number), fields, SEGMENT_SHAPE)
     return won or standing["segment"] == segment
 
 
@@ -170,7 +171,7 @@ def versions(blobs: Workspace, flow: str) -> list[VersionName]:
 
 def version(blobs: Workspace, flow: str, number: int) -> VersionName:
     """Return one version of a flow; KeyError if there is none."""
-    fields = _read(blobs, layout.flow_key(flow, number), _VERSION)
+    fields = _read(blobs, layout.flow_key(flow, number), VERSION_SHAPE)
     return VersionName(number, fields["id"], fields["digest"], fields["at"], fields["by"])
 
 
@@ -185,7 +186,7 @@ def add_version(blobs: Workspace, flow: str, fields: dict[str, Any]) -> VersionN
             return there
     number = taken[-1].n + 1 if taken else 1
     while True:
-        won, standing = claim(blobs, layout.flow_key(flow, number), fields, _VERSION)
+        won, standing = claim(blobs, layout.flow_key(flow, number), fields, VERSION_SHAPE)
         if won or standing["digest"] == fields["digest"]:
             return VersionName(number, standing["id"], standing["digest"], standing["at"], standing["by"])
         number += 1
@@ -219,14 +220,14 @@ def _unescaped(blobs: Workspace, key: str, text: str) -> str:
 def answer(blobs: Workspace, run: str, wait_digest: str) -> AnswerName | None:
     """Return the answer to a wait, if there is one."""
     try:
-        return AnswerName(**_read(blobs, layout.answer_key(run, wait_digest), _ANSWER))
+        return AnswerName(**_read(blobs, layout.answer_key(run, wait_digest), ANSWER_SHAPE))
     except KeyError:
         return None
 
 
 def put_answer(blobs: Workspace, run: str, wait_digest: str, fields: dict[str, Any]) -> tuple[bool, AnswerName]:
     """Answer a wait: whether this answer won, and the one that stands."""
-    won, standing = claim(blobs, layout.answer_key(run, wait_digest), fields, _ANSWER)
+    won, standing = claim(blobs, layout.answer_key(run, wait_digest), fields, ANSWER_SHAPE)
     return won, AnswerName(**standing)
 
 
@@ -236,12 +237,12 @@ def put_answer(blobs: Workspace, run: str, wait_digest: str, fields: dict[str, A
 def tombstone(blobs: Workspace, run: str) -> PrunedName | None:
     """Return the tombstone of a run, if it was pruned."""
     try:
-        return PrunedName(**_read(blobs, layout.pruned_key(run), _PRUNED))
+        return PrunedName(**_read(blobs, layout.pruned_key(run), PRUNED_SHAPE))
     except KeyError:
         return None
 
 
 def put_tombstone(blobs: Workspace, run: str, fields: dict[str, Any]) -> tuple[bool, PrunedName]:
     """Put a run's tombstone: whether this one won, and the one that stands."""
-    won, standing = claim(blobs, layout.pruned_key(run), fields, _PRUNED)
+    won, standing = claim(blobs, layout.pruned_key(run), fields, PRUNED_SHAPE)
     return won, PrunedName(**standing)

@@ -187,11 +187,12 @@ class Repository:
         if found is not None:
             raise PrunedRun(run, found.by, _utc(found.at))
 
-    def prune(self, run: str, *, at: int, by: str, may: Callable[[Sequence[Stored]], bool]) -> bool:
+    def prune(self, run: str, *, at: int, by: str, may: Callable[[Sequence[Stored]], bool] | None) -> bool:
         """Put a tombstone on a run that nobody executes; its bytes stay until `gc` finds that nothing needs them.
 
         Args:
-            may: asked with the run's records while its lock is held, for until then it may be carried on.
+            may: asked with the run's records while its lock is held, for until then it may be carried on; None asks
+                nothing, and does not even read the run.
 
         Returns:
             Whether there is a tombstone now.
@@ -202,7 +203,7 @@ class Repository:
         lock = self._lock(run)
         try:
             if self.tombstone(run) is None:
-                if not may(self.records(run)):
+                if may is not None and not may(self.records(run)):
                     return False
                 names.put_tombstone(self.blobs, run, {"by": by, "at": at, "nonce": self._nonce()})
             return True

@@ -1,18 +1,25 @@
 """`kitaru fsck`.
 
 Every segment, journal, object and name is read and its hash checked, and everything that a record names is looked for.
-Nothing is changed. Damage ends with status 4. A torn tail is what a crash leaves of a write that was never
-acknowledged: the next resume cuts it; it is no damage, nor are leftovers.
+Without `--repair` nothing is changed. Damage ends with status 4. A torn tail is what a crash leaves of a write that was
+never acknowledged: the next resume cuts it; it is no damage, nor are leftovers.
+
+`--repair` deletes nothing. It cuts torn tails and keeps them, makes indexes and names again where other bytes say what
+they were, and puts damaged files aside in `.kitaru/lost/`. Where a journal is damaged in the middle, what was recorded
+before that stays: of a run that was never sealed as the run itself, whose later calls run again when it is resumed; of
+a sealed one as a run of its own, while the run itself waits for a whole copy of the file. `kitaru prune --force RUN`
+gives it up.
 
 ## JSON
 
 `clean`, `runs`, `records`, `objects` (how many were checked), and `findings`, each `severity` (`damage`, `torn tail`,
-`leftover`), `where`, `what`, `offset` (or null) and `affects` (runs and flows that depend on it).
+`leftover`), `where`, `what`, `offset` (or null) and `affects` (runs and flows that depend on it); `repaired` and
+`repairable`, what was done and what `--repair` would do, each `where` and `did`.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -21,22 +28,34 @@ from kitaru.cli.page import Page, write_json
 
 if TYPE_CHECKING:
     from kitaru.store.check import Finding, Report
+    from kitaru.store.repair import Repaired
 
 DAMAGED = 4
 _STYLES = {"damage": "red", "torn tail": "yellow"}
 
 
-def fsck(*, output: OutputOpt = Output.TEXT) -> None:
+def fsck(
+    *,
+    mend: Annotated[bool, typer.Option("--repair", help="Mend what can be mended, and check what is left.")] = False,
+    output: OutputOpt = Output.TEXT,
+) -> None:
     """Check every byte of the store."""
     from kitaru.project import Project
 
-    report = Project.open().check()
+    project = Project.open()
+    mended = project.repair() if mend else []
+    report = project.check()
+    left = project.repair(dry_run=True) if report.findings else []
     if output is Output.JSON:
-        write_json(_document(report))
+        write_json({**_document(report), "repaired": _told(mended), "repairable": _told(left)})
     else:
-        _print(report)
+        _print(report, mended, left)
     if not report.is_clean:
         raise typer.Exit(DAMAGED)
+
+
+def _told(repairs: list[Repaired]) -> list[dict[str, str]]:
+    return [{"where": repaired.where, "did": repaired.did} for repaired in repairs]
 
 
 def _document(report: Report) -> dict[str, object]:
@@ -52,11 +71,15 @@ def _document(report: Report) -> dict[str, object]:
     }
 
 
-def _print(report: Report) -> None:
+def _print(report: Report, mended: list[Repaired], left: list[Repaired]) -> None:
     page = Page()
+    for repaired in mended:
+        page.line(("repaired", "green"), f": {repaired.where}: {repaired.did}", whole=True)
     for finding in report.findings:
         _finding(page, finding)
     looked_at = f"{report.runs} runs, {report.records} records, {report.objects} objects"
+    for repaired in left:
+        page.line(("--repair would: ", "dim"), f"{repaired.where}: {repaired.did}", whole=True)
     page.line(f"{looked_at}: ", ("clean", "green") if report.is_clean else ("damaged", "red"), whole=True)
     page.write()
 

@@ -1,10 +1,11 @@
 """`kitaru prune`.
 
-A run goes if it fits every condition given. `--keep-last` counts for each flow by itself. A pruned run is no longer
-listed nor found, and a tombstone says who removed it and when. Its bytes are given back by [gc](gc.md), but for what
-replays of it share with it: these stay as they are.
+A run goes if it is named, or fits every condition given. `--keep-last` counts for each flow by itself. A pruned run is
+no longer listed nor found, and a tombstone says who removed it and when. Its bytes are given back by [gc](gc.md), but
+for what replays of it share with it: these stay as they are.
 
-A run that waits or was interrupted is kept unless `--force`; one that is running is always kept. There is no way back.
+A run that waits or was interrupted is kept unless `--force`, and so is one that is named and cannot be read; one that
+is running is always kept. There is no way back.
 
 ## JSON
 
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from kitaru.cli import complete
 from kitaru.cli.damage import tell_damaged
 from kitaru.cli.documents import summary_json
 from kitaru.cli.options import Output, OutputOpt
@@ -29,6 +31,9 @@ if TYPE_CHECKING:
 
 
 def prune(
+    run: Annotated[
+        list[str], typer.Argument(metavar="[RUN]...", help="Runs to remove, by name.", autocompletion=complete.runs)
+    ] = [],  # noqa: B006 - typer copies defaults, and shows None as a value
     *,
     keep_last: Annotated[
         int | None, typer.Option("--keep-last", metavar="N", min=0, help="Keep the newest N runs of each flow.")
@@ -47,7 +52,7 @@ def prune(
 
     project = Project.open()
     before = since(older_than, project.services.clock_us()) if older_than else None
-    found = project.prune(keep_last=keep_last, before_us=before, flow=flow, force=force, dry_run=dry_run)
+    found = project.prune(runs=run, keep_last=keep_last, before_us=before, flow=flow, force=force, dry_run=dry_run)
     if output is Output.JSON:
         write_json(_document(found))
     else:
@@ -67,7 +72,8 @@ def _print(project: Project, found: list[Pruned], *, dry_run: bool) -> None:
     for item in found:
         run = item.summary
         told = f"kept, for it is {item.kept}" if item.kept else "would go" if dry_run else "pruned"
-        page.line((run.run, "bold"), f"  {run.flow} v{run.version}", (f"  {age(run.started, now)}", "dim"), f"  {told}")
+        facts = f"  {run.flow} v{run.version}  {age(run.started, now)}" if run.flow else ""
+        page.line((run.run, "bold"), (facts, "dim"), f"  {told}")
     gone = sum(not item.kept for item in found)
     page.line(f"{gone} run{'s' * (gone != 1)} {'would be ' * dry_run}pruned", f", {len(found) - gone} kept")
     if gone and not dry_run:

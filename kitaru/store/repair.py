@@ -1,0 +1,269 @@
+"""Mending a store: what is damaged is put aside in `lost/`, and what follows from other bytes is made again.
+
+Owns: what is done about each kind of damage (docs/format.md tells why). Nothing is deleted, and no name that can be
+read is changed: it says which bytes belong there, and a copy of them may come from elsewhere. What was recorded before
+the damage in a run stays readable, as a run of its own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from kitaru.errors import Damaged, KitaruError, StoreError
+from kitaru.model.ids import new_run_id
+from kitaru.store import envelope, layout, loose, names, recovery, runs
+from kitaru.store.strand import Strand
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from kitaru.store.names import SegmentName
+    from kitaru.store.repository import Repository
+
+MAX_FLIPPED = 16
+"""A name of which at most so many bytes are wrong is known by the others."""
+
+
+@dataclass(frozen=True, slots=True)
+class Repaired:
+    """Something that was mended, or would be: the file, and what was done about it."""
+
+    where: str
+    did: str
+
+
+def repair(repo: Repository, *, nonce: Callable[[], str], now: int, dry_run: bool = False) -> list[Repaired]:
+    """Mend what can be mended; with `dry_run` only tell what would be done.
+
+    Args:
+        nonce: makes the names under which damage is put aside.
+        now: microseconds since 1970 UTC.
+    """
+    return _Repair(repo, nonce, now, dry_run).all()
+
+
+class _Repair:
+    def __init__(self, repo: Repository, nonce: Callable[[], str], now: int, dry_run: bool) -> None:
+        self._repo, self._blobs, self._nonce, self._now, self._dry_run = repo, repo.blobs, nonce, now, dry_run
+        self._done: list[Repaired] = []
+
+    def all(self) -> list[Repaired]:
+        self._small_names()
+        self._segments()  # before runs' names: one that is whole again may be what a damaged name named
+        for key in list(self._blobs.keys(layout.RUNS)):
+            self._run_name(key)
+        self._objects()
+        for run in self._runs(layout.OPEN):
+            self._journals(run)
+        return self._done
+
+    def _tell(self, key: str, did: str) -> bool:
+        """Note what is done; tell whether it is to be done."""
+        self._done.append(Repaired(self._blobs.where(key), did))
+        return not self._dry_run
+
+    def _put_aside(self, key: str) -> None:
+        plain = "-".join(layout.escape(part)[:40].replace("/", "-") for part in key.split("/")[-3:])
+        self._blobs.move(key, f"{layout.LOST}/damaged-{plain}-{self._nonce()}")
+
+    def _runs(self, directory: str) -> Iterator[str]:
+        for part in self._blobs.children(directory):
+            try:
+                yield layout.unescape(part)
+            except ValueError:
+                if self._tell(f"{directory}/{part}", "no run has such a name: put aside"):
+                    for key in list(self._blobs.keys(f"{directory}/{part}")):
+                        self._put_aside(key)
+
+    # -- names ---------------------------------------------------------------------------------------------------
+
+    def _small_names(self) -> None:
+        """Put damaged versions, answers and tombstones aside: the first two can be given again, the last is renewed."""
+        for key in list(self._blobs.keys(layout.FLOWS)):
+            damaged = self._is_damaged(key, names.VERSION_SHAPE)
+            if damaged and self._tell(key, "put aside: the next run records it anew"):
+                self._put_aside(key)
+        for key in list(self._blobs.keys(layout.ANSWERS)):
+            if self._is_damaged(key, names.ANSWER_SHAPE) and self._tell(key, "put aside: it can be answered anew"):
+                self._put_aside(key)
+        for run in self._runs(layout.PRUNED):
+            key = layout.pruned_key(run)
+            if self._is_damaged(key, names.PRUNED_SHAPE) and self._tell(key, "put aside, and put anew"):
+                self._put_aside(key)
+                fields = {"by": "kitaru fsck --repair", "at": self._now, "nonce": self._nonce()}
+                names.put_tombstone(self._blobs, run, fields)
+
+    def _is_damaged(self, key: str, shape: dict[str, type]) -> bool:
+        try:
+            names.unpack(self._blobs.get(key, limit=names.MAX_NAME), shape, self._blobs.where(key))
+        except Damaged:
+            return True
+        return False
+
+    def _run_name(self, key: str) -> None:
+        """Make a run's damaged name again if one segment that nobody names must be the one it named."""
+        if not self._is_damaged(key, names.SEGMENT_SHAPE):
+            return
+        content = self._blobs.get(key)
+        fitting = [data for data in self._unclaimed() if _is_nearly(data, content)]
+        if len(fitting) == 1 and self._tell(key, "put aside, and made again from the segment that it named"):
+            self._put_aside(key)
+            self._blobs.create(key, fitting[0])
+
+    def _unclaimed(self) -> Iterator[bytes]:
+        """Yield the name that each whole segment would have which no name that can be read names."""
+        claimed = {name.segment for run in self._runs(layout.RUNS) for name in self._names(run)}
+        for key in self._blobs.keys(layout.SEGMENTS):
+            segment = "".join(key.split("/")[1:])
+            if segment not in claimed:
+                try:
+                    nonce = runs.sealed_strand(self._blobs, segment).journal.nonce
+                except (Damaged, ValueError):
+                    continue
+                yield names.pack({"segment": segment, "nonce": nonce})
+
+    def _names(self, run: str) -> list[SegmentName]:
+        """Return those of a run's names that can be read."""
+        found = []
+        for part in self._blobs.children(layout.run_key(run)):
+            number = layout.number_of(part)
+            try:
+                if number is not None:
+                    found.append(names.segment_name(self._blobs, run, number))
+            except Damaged:
+                continue
+        return sorted(found, key=lambda name: name.number)
+
+    # -- segments and objects --------------------------------------------------------------------------------------
+
+    def _segments(self) -> None:
+        for key in list(self._blobs.keys(layout.SEGMENTS)):
+            segment = "".join(key.split("/")[1:])
+            if not layout.is_object_id(segment):
+                if self._tell(key, "no segment has such a name: put aside"):
+                    self._put_aside(key)
+                continue
+            try:
+                runs.sealed_strand(self._blobs, segment)
+            except Damaged:
+                self._segment(key, segment)
+
+    def _segment(self, key: str, segment: str) -> None:
+        data = bytes(self._blobs.view(key))
+        strand = whole_part(data, self._blobs.where(key))
+        whole = data[: strand.end] + strand.footer() if strand else b""
+        if hashlib.sha256(whole).hexdigest() == segment:
+            if self._tell(key, "its index was made again"):
+                recovery.put_segment(self._blobs, segment, whole, self._nonce)
+            return
+        for run, number in self._naming(segment):
+            self._recover(run, number, strand, whole)
+        if self._tell(key, "put aside; a copy of it makes the run whole again"):
+            self._put_aside(key)
+
+    def _naming(self, segment: str) -> list[tuple[str, int]]:
+        return [(run, n.number) for run in self._runs(layout.RUNS) for n in self._names(run) if n.segment == segment]
+
+    def _recover(self, run: str, number: int, strand: Strand | None, whole: bytes) -> None:
+        """Make a run of its own of what was recorded before the damage: the number itself is another segment's."""
+        content = runs.RunContent()
+        before = [name for name in self._names(run) if name.number < number]
+        try:
+            for name in before:
+                content.follow(runs.sealed_strand(self._blobs, name.segment))
+            if strand is not None and strand.records:
+                content.follow(strand)
+        except (Damaged, KeyError):
+            return
+        seed = hashlib.shake_128(f"what was whole of {run} {number}".encode())
+        recovered = new_run_id(seed.digest)
+        known = self._repo.has_run(recovered) or self._repo.tombstone(recovered) is not None
+        where = layout.run_key(run)
+        told = f"{len(content.records)} records before the damage are kept as run {recovered}"
+        if not content.records or known or not self._tell(where, told):
+            return
+        for name in before:
+            names.claim_segment(self._blobs, recovered, name.number, name.segment, self._nonce())
+        if strand is not None and strand.records:
+            salvaged = hashlib.sha256(whole).hexdigest()
+            recovery.put_segment(self._blobs, salvaged, whole, self._nonce)
+            names.claim_segment(self._blobs, recovered, number, salvaged, strand.journal.nonce)
+
+    def _objects(self) -> None:
+        for key in list(self._blobs.keys(layout.OBJECTS)):
+            object_id = "".join(key.split("/")[1:])
+            if layout.is_object_id(object_id):
+                try:
+                    loose.read(self._blobs, object_id)
+                    continue
+                except Damaged:
+                    told = "put aside; whoever makes this value again writes it anew"
+            else:
+                told = "no object has such a name: put aside"
+            if self._tell(key, told):
+                self._put_aside(key)
+
+    # -- journals --------------------------------------------------------------------------------------------------
+
+    def _journals(self, run: str) -> None:
+        """Seal what a dead process left open, as resuming does; of a damaged journal, what is before the damage."""
+        if self._repo.is_held(run) or self._repo.tombstone(run) is not None:
+            return
+        for key in runs.open_keys(self._blobs, run):
+            try:
+                runs.open_journal(self._blobs, key)
+            except Damaged:
+                self._journal(run, key)
+        try:
+            found = runs.read_run(self._blobs, run)
+            torn = any(journal.torn for journal in [*found.journals, *found.strays])
+            if torn and self._tell(layout.open_key(run), "the torn end was cut off, and kept in tmp/"):
+                self._repo.reopen(run).close()
+        except KitaruError:  # its segments are damaged, or a process has just taken it up
+            return
+
+    def _journal(self, run: str, key: str) -> None:
+        data = self._blobs.get(key, limit=runs.MAX_SEGMENT)
+        strand = whole_part(data, self._blobs.where(key))
+        kept = len(strand.records) if strand else 0
+        if not self._tell(key, f"put aside; {kept} records before the damage are kept, and calls behind it run again"):
+            return
+        lock = self._blobs.lock(layout.lock_name(run))
+        if lock is None:
+            return
+        try:
+            if strand is not None and strand.records:
+                self._seal(run, strand, data[: strand.end] + strand.footer())
+            self._put_aside(key)
+        except StoreError:  # its segments are damaged as well, or end elsewhere: the journal stays where it is
+            self._done.pop()
+        finally:
+            lock.release()
+
+    def _seal(self, run: str, strand: Strand, whole: bytes) -> None:
+        content = runs.RunContent()
+        for name in names.segments(self._blobs, run):
+            content.follow(runs.sealed_strand(self._blobs, name.segment))
+            content.segments.append(name.segment)
+        if strand.records[0].id in {stored.id for stored in content.records}:
+            return  # sealed before a crash
+        content.follow(strand)
+        segment = hashlib.sha256(whole).hexdigest()
+        recovery.put_segment(self._blobs, segment, whole, self._nonce)
+        recovery.name_segment(self._blobs, run, len(content.segments) + 1, segment, strand.journal.nonce)
+
+
+def whole_part(data: bytes, where: str) -> Strand | None:
+    """Return what is whole of a journal from its beginning; None where not even the header is."""
+    try:
+        strand = Strand(where, envelope.parse_header(data, where))
+        strand.absorb(data)
+    except Damaged:
+        return None
+    return strand
+
+
+def _is_nearly(right: bytes, found: bytes) -> bool:
+    return len(right) == len(found) and sum(a != b for a, b in zip(right, found, strict=True)) <= MAX_FLIPPED

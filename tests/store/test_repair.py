@@ -1,0 +1,236 @@
+"""Repair makes again what other bytes tell, keeps the rest aside, deletes nothing, and is done after one time."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import random
+
+import pytest
+
+from kitaru.blobs import LocalBlobs
+from kitaru.errors import Damaged
+from kitaru.store import Repository, loose
+from kitaru.store.check import check
+from kitaru.store.gc import collect
+from kitaru.store.repair import repair
+from tests.store.samples import call, end, fill, nonces, start, value, whole
+
+LARGE, LARGE_OBJECTS = whole(bytes(range(256)) * 3000)
+NAMES = map("n{}".format, itertools.count())
+
+
+@pytest.fixture(autouse=True)
+def large(monkeypatch):
+    """Objects count as large sooner, so that values have some."""
+    monkeypatch.setattr(loose, "LARGE", 50_000)
+
+
+@pytest.fixture
+def root(tmp_path):
+    return tmp_path / "store"
+
+
+@pytest.fixture
+def repo(root):
+    return Repository.create(LocalBlobs(root, False), nonces())
+
+
+def mend(root, **how):
+    return repair(again(root), nonce=lambda: next(NAMES), now=5, **how)
+
+
+def again(root):
+    return Repository.open(LocalBlobs(root, False), nonces(900))
+
+
+def only(root, pattern):
+    (path,) = [p for p in root.glob(pattern) if p.is_file()]
+    return path
+
+
+def flip(path, at, bits=1):
+    path.chmod(0o600)
+    content = bytearray(path.read_bytes())
+    content[at] ^= bits
+    path.write_bytes(content)
+
+
+def everything(root):
+    """All content, wherever it lies: nothing of it may be lost."""
+    return {p.read_bytes() for p in root.rglob("*") if p.is_file() and "locks" not in p.parts}
+
+
+def mended(root, clean=True, sealed=False):
+    """Repair; nothing is lost, and a second time has nothing to do."""
+    before = everything(root)
+    planned = mend(root, dry_run=True)
+    assert everything(root) == before
+    done = mend(root)
+    assert [d.did for d in done] == [p.did for p in planned]
+    assert sealed or before <= everything(root)
+    assert mend(root) == []
+    assert check(again(root)).is_clean is clean
+    return done
+
+
+def test_a_whole_store_needs_nothing(repo, root):
+    fill(repo, "one")
+    fill(repo, "two", seal=False)
+    assert mended(root) == []
+
+
+def test_a_damaged_index_is_made_again(repo, root):
+    fill(repo, "one")
+    segment = only(root, "segments/*/*")
+    whole = segment.read_bytes()
+    for at in range(whole.index(b"KTINDEX1"), len(whole), 7):
+        flip(segment, at)
+        (done,) = mended(root)
+        assert (done.where, done.did) == (str(segment), "its index was made again")
+        assert segment.read_bytes() == whole
+    assert len(repo.records("one")) == 5
+
+
+def test_a_segment_damaged_in_the_middle(repo, root):
+    """The run waits for a whole copy; what came before the damage is a run of its own, and can be carried on."""
+    fill(repo, "one", calls=2, seal=False)
+    with repo.reopen("one") as writer:
+        record = writer.commit(call(3))
+        writer.commit(end())
+        middle = writer._journal.size - 40
+        writer.seal()
+    second = json.loads((root / "runs/one/000002").read_bytes())["segment"]
+    segment = root / f"segments/{second[:2]}/{second[2:]}"
+    whole = segment.read_bytes()
+    flip(segment, middle)
+    done = mended(root, clean=False)
+    assert "4 records before the damage are kept as run" in done[0].did
+    with pytest.raises(Damaged):
+        again(root).records("one")
+    (recovered,) = set(again(root).run_ids()) - {"one"}
+    assert again(root).records(recovered)[-1].id == record.id
+    with again(root).reopen(recovered) as writer:
+        writer.commit(end(7))
+        writer.seal()
+    segment.write_bytes(whole)
+    assert len(again(root).records("one")) == 5
+    assert check(again(root)).is_clean
+
+
+def test_a_segment_with_nothing_whole_is_put_aside(repo, root):
+    fill(repo, "one")
+    flip(only(root, "segments/*/*"), 3)
+    (done,) = mended(root, clean=False)
+    assert "a copy of it makes the run whole again" in done.did
+    assert again(root).prune("one", at=1, by="ann", may=None)
+    for now in (10, 20):
+        collect(again(root), now, grace=5, nonce="n")
+    assert check(again(root)).is_clean
+    assert again(root).run_ids() == []
+
+
+def test_a_torn_tail_is_cut_as_resuming_does(repo, root):
+    fill(repo, "one", seal=False)
+    path = only(root, "open/one/*")
+    path.write_bytes(path.read_bytes().rstrip(b"\0") + b"\xabKE1 torn")
+    (done,) = mended(root, sealed=True)
+    assert "torn end was cut" in done.did
+    assert only(root, "tmp/torn-*").read_bytes() == b"\xabKE1 torn"
+    assert len(again(root).records("one")) == 4
+
+
+def test_a_run_that_executes_is_left_alone(repo, root):
+    with repo.begin("one") as writer:
+        writer.commit(start())
+        path = only(root, "open/one/*")
+        with path.open("ab") as file:
+            file.write(b"\xabKE1 torn")
+        assert mend(root) == []
+        writer.commit(end())
+        writer.seal()
+
+
+def test_a_damaged_journal_is_cut_before_the_damage(tmp_path):
+    root = tmp_path / "store"
+    repo = Repository.create(LocalBlobs(root), nonces())
+    version, objects = value({"entry": "demo"})
+    with repo.begin("one") as writer:
+        writer.commit(start(version), objects)
+        at = writer._journal.size
+        for n in range(1, 5):
+            writer.commit(call(n, value(n)[0]), value(n)[1])
+    flip(only(root, "open/one/*"), at + 5)
+    with pytest.raises(Damaged):
+        repo.records("one")
+    (done,) = mended(root)
+    assert "1 records before the damage are kept, and calls behind it run again" in done.did
+    with again(root).reopen("one") as writer:
+        assert len(writer.records) == 1
+        writer.commit(call(1))
+        writer.commit(end())
+        writer.seal()
+    assert check(again(root)).is_clean
+
+
+def test_a_damaged_object_is_put_aside_and_written_anew(repo, root):
+    with repo.begin("one") as writer:
+        writer.commit(start(value("v")[0]), value("v")[1])
+        writer.commit(call(1, LARGE), LARGE_OBJECTS)
+        writer.commit(end())
+        writer.seal()
+    flip(max(root.glob("objects/*/*"), key=lambda p: p.stat().st_size), 100)
+    (done,) = mended(root, clean=False)
+    assert "writes it anew" in done.did
+    again(root).put_objects(LARGE_OBJECTS)
+    assert check(again(root)).is_clean
+
+
+def test_a_damaged_name_of_a_run_is_made_again(repo, root):
+    fill(repo, "one")
+    fill(repo, "two")
+    name = root / "runs/two/000001"
+    whole = name.read_bytes()
+    for at in random.Random(1).sample(range(len(whole)), 12):
+        flip(name, at, 1 << at % 8)
+        with pytest.raises(Damaged):
+            again(root).records("two")
+        (done,) = mended(root)
+        assert "made again from the segment" in done.did
+        assert name.read_bytes() == whole
+
+
+def test_a_name_nobody_can_tell_is_left(repo, root):
+    fill(repo, "one")
+    name = root / "runs/one/000001"
+    name.chmod(0o600)
+    name.write_bytes(b"")
+    assert mended(root, clean=False) == []
+
+
+def test_small_names(repo, root):
+    fill(repo, "one")
+    fill(repo, "gone")
+    repo.prune("gone", at=1, by="ann", may=None)
+    version, objects = value({"entry": "demo"})
+    repo.put_objects(objects)
+    repo.add_version("demo", id=version, digest="d", at=1, by="ann")
+    repo.put_answer("one", "ab" * 32, value=version, by="ann", at=1)
+    for path in ("pruned/gone", "flows/demo/000001", f"answers/one/{'ab' * 32}"):
+        flip(root / path, 10)
+    assert not check(again(root)).is_clean
+    assert len(mended(root)) == 3
+    fixed = again(root)
+    assert fixed.run_ids() == ["one"]
+    assert fixed.tombstone("gone").by == "kitaru fsck --repair"
+    assert fixed.versions("demo") == []
+    assert fixed.answer("one", "ab" * 32) is None
+
+
+@pytest.mark.parametrize("key", ["segments/ab/cd", "objects/zz/..x"])
+def test_what_has_no_name_is_put_aside(repo, root, key):
+    fill(repo, "one")
+    repo.blobs.create(key, b"{}")
+    (done,) = mended(root)
+    assert "put aside" in done.did
+    assert only(root, "lost/*").read_bytes() == b"{}"
