@@ -40,6 +40,9 @@ class ObjectFinder:
             UnknownObject: it is nowhere.
             Damaged: the one place where it is holds something else.
         """
+        kept = self._cache.object(object_id)
+        if kept is not None:
+            return kept
         damage: Damaged | None = None
         for look in (self._in_known, self._in_runs, self._in_loose, self._anywhere):
             try:

@@ -5,6 +5,8 @@ Owns: the order in which a run's strands are read, and that each follows the one
 
 from __future__ import annotations
 
+import gc
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -13,7 +15,7 @@ from kitaru.store import layout, names
 from kitaru.store.strand import read_journal, read_segment
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from kitaru.blobs.contract import Workspace
     from kitaru.model.records import Stored
@@ -92,6 +94,19 @@ def read_run(blobs: Workspace, run: str, cache: FrameCache | None = None) -> Run
     raise Damaged(blobs.where(layout.run_key(run)), f"a file that is named is missing: {error}")
 
 
+@contextmanager
+def _collector_paused() -> Iterator[None]:
+    """Let the garbage collector rest: reading makes many objects and no cycles, and it would look at them all often."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+@_collector_paused()
 def _read_once(blobs: Workspace, run: str, cache: FrameCache | None) -> RunContent:
     journals = [open_journal(blobs, key, cache) for key in open_keys(blobs, run)]
     content = RunContent()

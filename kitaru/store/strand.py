@@ -22,13 +22,34 @@ if TYPE_CHECKING:
 CACHE_BYTES = 32 * 1024 * 1024
 
 
-class FrameCache:
-    """The frames read last, decompressed, up to so many bytes; safe between threads."""
+OBJECT_BYTES = 8 * 1024 * 1024
 
-    def __init__(self, limit: int = CACHE_BYTES) -> None:
+
+class FrameCache:
+    """The frames read last, decompressed, up to so many bytes, and objects of runs read whole; safe between threads.
+
+    A resume asks for the objects of the run it has just read, one by one: these are kept as they were when their
+    hashes were taken, so that none is looked up, cut out and hashed again.
+    """
+
+    def __init__(self, limit: int = CACHE_BYTES, objects_limit: int = OBJECT_BYTES) -> None:
         self._limit, self._size = limit, 0
         self._frames: OrderedDict[tuple[str, int, int], bytes] = OrderedDict()
+        self._objects_limit, self._objects_size = objects_limit, 0
+        self._objects: dict[str, bytes] = {}
         self._guard = Lock()
+        self.object = self._objects.get
+        """Return the verified bytes kept under an object's id, or None."""
+
+    def keep(self, objects: dict[str, bytes], size: int) -> None:
+        """Keep verified objects, `size` bytes in all; what is too much for the limit pushes out all kept before."""
+        with self._guard:
+            if self._objects_size + size > self._objects_limit:
+                self._objects.clear()
+                self._objects_size = 0
+            if size <= self._objects_limit:
+                self._objects.update(objects)
+                self._objects_size += size
 
     def get(self, key: tuple[str, int, int]) -> bytes | None:
         """Return the frame kept at `key` (path, offset, raw length)."""
@@ -81,9 +102,10 @@ class Strand:
         for number in range(len(self.counts), len(self.frames)):
             frame = self.frames[number]
             raw = envelope.inflate(data, frame, self.where)
-            self._take(raw, number, frame.offset)
+            objects = self._take(raw, number, frame.offset)
             if cache is not None:
                 cache.put((self.where, frame.offset, frame.raw_length), raw)
+                cache.keep(objects, len(raw))
 
     def _rewind(self) -> int:
         if not self.frames:
@@ -94,15 +116,18 @@ class Strand:
             del self.records[-count:]
         return last.offset
 
-    def _take(self, raw: bytes, number: int, offset: int) -> None:
+    def _take(self, raw: bytes, number: int, offset: int) -> dict[str, bytes]:
         sha256, decode, is_object = hashlib.sha256, records.decode, envelope.OBJECT
         place = f"{self.where}: the frame at offset {offset}"
         before = len(self.records)
         head = self.records[-1].id if self.records else None
+        found: dict[str, bytes] = {}
         for kind, start, end in envelope.entries(raw, self.where, offset):
             data = raw[start:end]
             if kind == is_object:
-                self.objects.setdefault(sha256(data).hexdigest(), (number, start, end))
+                object_id = sha256(data).hexdigest()
+                self.objects.setdefault(object_id, (number, start, end))
+                found[object_id] = data
                 continue
             stored = decode(data, place)
             if head is not None and stored.parent != head:
@@ -110,6 +135,7 @@ class Strand:
             head = stored.id
             self.records.append(stored)
         self.counts.append(len(self.records) - before)
+        return found
 
     def footer(self) -> bytes:
         """Return the footer that seals these envelopes: the same, byte for byte, whoever builds it."""
