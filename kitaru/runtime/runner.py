@@ -200,6 +200,7 @@ class Runner:
         engine = self._engine(writer, state, plan, flow, options=options, resumed=resumed)
         if writer.tail:
             engine.emit("torn", text=writer.tail)
+        writer.announce()
         self._tell(engine, state, version, changes, resumed=True)
         return Prepared(engine, flow, inputs)
 

@@ -39,6 +39,12 @@ class JournalWriter:
         self._frames: list[tuple[int, int, int]] = []
         self._objects: list[tuple[str, int, int, int]] = []
         appender.append(header)
+        self._start = appender.size
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was recorded in it."""
+        return self._appender.size == self._start
 
     @property
     def size(self) -> int:

@@ -117,6 +117,17 @@ class RunWriter:
             self._journal = JournalWriter(appender, envelope.journal_header(self._host, os.getpid(), nonce))
         return self._journal
 
+    def announce(self) -> None:
+        """Begin the journal before there is anything to record: its header tells others who holds the run.
+
+        Raises:
+            StoreError: the disk refused.
+        """
+        with self._guard:
+            self._check()
+            with self._breaking(BaseException):
+                self._open_journal()
+
     def sync(self) -> None:
         """Make all that was committed durable."""
         with self._guard:
@@ -135,7 +146,7 @@ class RunWriter:
         with self._guard:
             self._check()
             try:
-                if self._journal is not None:
+                if self._journal is not None and not self._journal.is_empty:
                     with self._breaking(BaseException):
                         self._seal_journal(self._journal)
             finally:
@@ -162,9 +173,17 @@ class RunWriter:
             self._closed = True
             if self._journal is not None:
                 self._journal.close()
-            else:
-                self._blobs.prune(layout.open_key(self.run))
-            self._run_lock.release()
+            try:
+                if self._journal is None or self._journal.is_empty:
+                    self._forget_journal()
+            finally:
+                self._run_lock.release()
+
+    def _forget_journal(self) -> None:
+        """Take away a journal in which nothing was recorded, and the directory if it was the only one."""
+        if self._journal is not None and self._broken is None:
+            self._blobs.delete(layout.open_key(self.run, self._journal_nonce))
+        self._blobs.prune(layout.open_key(self.run))
 
     def __enter__(self) -> RunWriter:
         return self

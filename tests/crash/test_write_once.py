@@ -59,7 +59,7 @@ def test_executing(watched, place, tmp_path):
     watched("answer", "@", "approve", "true", "--no-resume", adds=True)
     watched("answer", "@", "approve", "false", code=6)
     watched("resume", "-q", "@", adds=True)
-    watched("resume", "-q", "@", code=1)
+    watched("resume", "-q", "@", code=2)
     watched("replay", "-q", "@~2", "--from", "step#2", adds=True)
     watched("replay", "-q", "@~3", "--set", 'step#2={"n": 5, "square": 0}', adds=True)
     watched("run", "-q", "steps.py:twenty", "calls=x", code=2)
@@ -82,7 +82,7 @@ def test_with_changed_code(watched, place):
     watched("replay", "-q", "@", "--from", "approve", code=3, adds=True)
     source.write_text("this is no Python")
     watched("replay", "-q", "@~1", "--from", "approve", code=1)
-    watched("resume", "-q", "@", code=1)
+    watched("resume", "-q", "@", code=2)
     place.is_clean()
 
 
