@@ -9,7 +9,7 @@ from __future__ import annotations
 from struct import Struct
 from typing import TYPE_CHECKING, Any
 
-from kitaru.model.encoding import memo, texts
+from kitaru.model.encoding import memo, rows, texts
 from kitaru.model.encoding.references import references
 from kitaru.model.encoding.refusal import Refused, key_step, too_deep
 from kitaru.model.encoding.wire import (
@@ -165,6 +165,8 @@ def _elements(value: list[Any] | tuple[Any, ...], state: State, depth: int) -> l
 def _list(value: list[Any], state: State, depth: int) -> bytes:
     if depth >= MAX_DEPTH:
         raise too_deep(value)
+    if len(value) >= rows.LEAST:
+        return rows.sequence(LIST, value, state, lambda part: _elements(part, state, depth))
     return state.sequence(LIST, _elements(value, state, depth))
 
 
@@ -172,6 +174,8 @@ def tuple_(value: tuple[Any, ...], state: State, depth: int) -> bytes:
     """Return the item of a tuple."""
     if depth >= MAX_DEPTH:
         raise too_deep(value)
+    if len(value) >= rows.LEAST:
+        return rows.sequence(TUPLE, value, state, lambda part: _elements(part, state, depth))
     return state.sequence(TUPLE, _elements(value, state, depth))
 
 

@@ -85,7 +85,7 @@ class State:
         for start, end in pairwise((0, *ends, size)):
             part = self.refer(b"".join((head(tag, end - start), view[start:end])))
             entries.append((part[1:] + varint(end - start), end - start))
-        return self.item(self._concatenation(tag, entries))
+        return self.item(self.concatenation(tag, entries))
 
     def sequence(self, tag: bytes, items: list[bytes]) -> bytes:
         """Return the item of a list, tuple, set or dict with these elements, cut into chunks when long."""
@@ -98,13 +98,19 @@ class State:
         for start, end in ranges:
             chunk = self.refer(head(tag, end - start) + b"".join(items[start:end]))
             entries.append((chunk[1:] + varint(end - start), end - start))
-        return self.item(self._concatenation(tag, entries))
+        return self.item(self.concatenation(tag, entries))
 
-    def _concatenation(self, tag: bytes, entries: list[tuple[bytes, int]]) -> bytes:
+    def concatenation(self, tag: bytes, entries: list[tuple[bytes, int]]) -> bytes:
+        """Return the encoding of a concatenation.
+
+        Args:
+            tag: of its parts.
+            entries: of each part, its id and count as bytes, and the count.
+        """
         ranges = list(cuts([entry for entry, _ in entries]))
         if len(ranges) > 1 and sum(len(entry) for entry, _ in entries) > SPLIT_MIN:
             entries = [self._group(tag, entries[start:end]) for start, end in ranges]
-            return self._concatenation(tag, entries)
+            return self.concatenation(tag, entries)
         total = sum(count for _, count in entries)
         return CONCAT + tag + varint(total) + varint(len(entries)) + b"".join(entry for entry, _ in entries)
 
@@ -112,4 +118,4 @@ class State:
         if len(entries) == 1:
             return entries[0]
         count = sum(count for _, count in entries)
-        return self.refer(self._concatenation(tag, entries))[1:] + varint(count), count
+        return self.refer(self.concatenation(tag, entries))[1:] + varint(count), count
