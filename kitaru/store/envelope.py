@@ -46,7 +46,7 @@ OBJECT, RECORD = 0x6F, 0x72
 _VARINT_MAX = 5
 
 _crc32 = zlib.crc32
-_WINDOW = zstandard.ZstdCompressionParameters.from_level(1, window_log=18)
+_WINDOW = zstandard.ZstdCompressionParameters.from_level(3, window_log=18)
 
 
 class Journal(NamedTuple):
