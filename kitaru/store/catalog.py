@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import zstandard
 
 from kitaru.errors import Damaged, UnknownRun
-from kitaru.model.history import RunSummary, summarize
+from kitaru.model.summary import RunSummary, summarize
 from kitaru.store import layout
 
 if TYPE_CHECKING:
@@ -150,7 +150,8 @@ def _key(shard: int) -> str:
 
 def _pack(entries: dict[str, _Entry]) -> bytes:
     rows = {part: [e.stamp, e.names, e.settled, e.summary.to_json()] for part, e in entries.items()}
-    return zstandard.ZstdCompressor(level=1).compress(json.dumps(rows, separators=(",", ":")).encode())
+    data = json.dumps(rows, separators=(",", ":")).encode()
+    return zstandard.ZstdCompressor(level=1, write_checksum=True).compress(data)
 
 
 def _unpack(data: bytes, key: str) -> dict[str, _Entry]:
