@@ -1,0 +1,85 @@
+"""The format's pages suffice: a reader written from them alone reads what kitaru wrote, and finds the same."""
+
+from __future__ import annotations
+
+import ast
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from kitaru.blobs import LocalBlobs
+from kitaru.model.encoding import Decoder
+from kitaru.store import Repository, loose
+from tests.store.samples import fill, nonces, value
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+READER = GOLDEN / "reader.py"
+EXPECTED = json.loads((GOLDEN / "store-1/expected.json").read_text())
+
+
+def read(store, *wanted):
+    return subprocess.run([sys.executable, READER, store, *wanted], capture_output=True, text=True, check=False)
+
+
+def test_it_imports_nothing_of_kitaru():
+    tree = ast.parse(READER.read_text("utf-8"))
+    names = [node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    names += [alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names]
+    assert set(names) - set(sys.stdlib_module_names) == {"zstandard"}
+
+
+def test_it_reads_the_golden_store(tmp_path):
+    repo = Repository.open(LocalBlobs(GOLDEN / "store-1/store"))
+    outputs = [s.record.output for s in repo.records("sea1edrun2") if getattr(s.record, "output", None)]
+    version = EXPECTED["versions"]["demo"][0][1]
+    ended = read(GOLDEN / "store-1/store", *outputs, version)
+    assert "a torn tail of 21 bytes" in ended.stderr
+    found = json.loads(ended.stdout)
+    assert {run: [record_id for record_id, _ in chain] for run, chain in found["runs"].items()} == EXPECTED["runs"]
+    assert found["objects"] == EXPECTED["objects"]
+    versions = {
+        f: [[n, v["id"], v["digest"], v["at"], v["by"]] for n, v in enumerate(vs, 1)]
+        for f, vs in found["versions"].items()
+    }
+    assert versions == EXPECTED["versions"]
+    assert {r: {d: a["by"] for d, a in given.items()} for r, given in found["answers"].items()} == EXPECTED["answers"]
+    decoder = Decoder(repo.object)
+    assert [found["values"][i] for i in outputs] == [decoder.decode(i) for i in outputs]
+    assert found["values"][version]["entry"] == {"qualname": "demo"}
+
+
+def test_it_reads_long_values_and_tombstones(tmp_path, monkeypatch):
+    monkeypatch.setattr(loose, "LARGE", 20_000)
+    repo = Repository.create(LocalBlobs(tmp_path / "store"), nonces())
+    fill(repo, "one")
+    fill(repo, "a name/with Ünicode " * 12)
+    repo.prune("one", at=5, by="ann", may=None)
+    thing = {
+        "history": [{"role": "user", "content": f"message {i}", "n": i * 2**70} for i in range(900)],
+        "text": "".join(f"{i} é " for i in range(60_000)),
+        "by number": {str(i): [i, None, True, 0.5] for i in range(2000)},
+    }
+    encoded, objects = value(thing)
+    repo.put_objects(objects)
+    ended = read(tmp_path / "store", encoded)
+    assert ended.stderr == ""
+    found = json.loads(ended.stdout)
+    assert found["values"][encoded] == thing
+    assert found["pruned"]["one"]["by"] == "ann"
+    assert set(found["runs"]) == {"one", "a name/with Ünicode " * 12}
+
+
+@pytest.mark.parametrize("kind", ["segments", "runs", "objects"])
+def test_it_refuses_what_is_damaged(tmp_path, kind):
+    repo = Repository.create(LocalBlobs(tmp_path), nonces())
+    fill(repo, "one")
+    repo.put_objects(value("an object")[1])
+    (path,) = [p for p in (tmp_path / kind).rglob("*") if p.is_file()]
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.chmod(0o600)
+    path.write_bytes(content)
+    assert read(tmp_path).returncode != 0
