@@ -48,7 +48,18 @@ def unreached(repo: Repository) -> Unreached:
     Raises:
         Damaged: something that is needed cannot be read, so that nobody knows what it names.
     """
+    _check_names(repo.blobs)
     return _Walk(repo.blobs, repo.run_ids(), repo.pruned_ids()).all()
+
+
+def _check_names(blobs: Workspace) -> None:
+    """Refuse a store with a run that no id stands for: it is listed nowhere, and still names what it needs."""
+    for directory in (layout.RUNS, layout.OPEN, layout.PRUNED):
+        for part in blobs.children(directory):
+            try:
+                layout.unescape(part)
+            except ValueError as error:
+                raise Damaged(blobs.where(f"{directory}/{part}"), f"no run has such a name: {error}") from error
 
 
 class _Walk:

@@ -247,6 +247,15 @@ def test_a_damaged_store_is_left_as_it_is(repo):
     assert repo.find_objects(LARGE) == [LARGE]
 
 
+@pytest.mark.parametrize("part", ["Upper", "long" * 50 + "%"])
+def test_a_run_that_no_id_stands_for_keeps_everything(repo, part):
+    fill(repo, "one")
+    (name,) = repo.blobs.keys("runs")
+    repo.blobs.create(f"runs/{part}/000001", repo.blobs.get(name))
+    with pytest.raises(Damaged, match="no run has such a name"):
+        gc(repo, HOUR)
+
+
 def test_a_damaged_list_of_candidates_only_costs_time(repo):
     repo.put_objects(LARGE_OBJECTS)
     gc(repo, HOUR)
