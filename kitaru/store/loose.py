@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from kitaru.blobs.contract import Workspace
+    from kitaru.model.encoding import Part
 
 LARGE = 512 * 1024
 """Objects above this many bytes are not put into journals."""
@@ -34,12 +35,13 @@ RAW, ZSTD = 0, 1
 _HEAD = struct.Struct("<8sB3sQ")
 _HEAD_SIZE = _HEAD.size + 4
 _CHUNK = 1024 * 1024
+_SAMPLE = 128 * 1024
 _FREE = 64 * _CHUNK
 _MAX_RATIO = 1000
 _LEVEL = 1
 
 
-def write(blobs: Workspace, object_id: str, data: bytes, nonce: Callable[[], str]) -> None:
+def write(blobs: Workspace, object_id: str, data: bytes | Part, nonce: Callable[[], str]) -> None:
     """See to it that an object is there, whole and durable.
 
     Args:
@@ -77,22 +79,24 @@ def read(blobs: Workspace, object_id: str) -> bytes:
     return data
 
 
-def _packed(data: bytes) -> Iterator[bytes]:
+def _packed(data: bytes | Part) -> Iterator[bytes]:
     packed = _shrunk(data)
     head = _HEAD.pack(MAGIC, RAW if packed is None else ZSTD, b"", len(data))
     yield head + zlib.crc32(head).to_bytes(4, "little")
-    body = memoryview(data if packed is None else packed)
+    if packed is None and not isinstance(data, bytes):
+        yield data.head
+    body = memoryview(packed if packed is not None else data if isinstance(data, bytes) else data.body)
     for at in range(0, len(body), _CHUNK):
         yield body[at : at + _CHUNK]  # type: ignore[misc]  # any buffer can be written
 
 
-def _shrunk(data: bytes) -> bytes | None:
+def _shrunk(data: bytes | Part) -> bytes | None:
     """Compress, unless a look at the first part says it is no use, or it would look like a bomb."""
     compressor = zstandard.ZstdCompressor(level=_LEVEL)
-    sample = data[:_CHUNK]
+    sample = (data if isinstance(data, bytes) else data.body)[:_SAMPLE]
     if len(compressor.compress(sample)) > len(sample) * 0.9:
         return None
-    packed = compressor.compress(data)
+    packed = compressor.compress(bytes(data))
     if len(packed) >= len(data) or (len(data) > _FREE and len(packed) * _MAX_RATIO < len(data)):
         return None
     return packed

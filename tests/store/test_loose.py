@@ -13,6 +13,7 @@ import zstandard
 
 from kitaru.blobs import LocalBlobs
 from kitaru.errors import Damaged
+from kitaru.model.encoding import Part
 from kitaru.store import layout, loose
 from tests.store.samples import obj
 
@@ -68,6 +69,15 @@ def test_a_damaged_one_is_put_aside_and_written_again(tmp_path):
     assert loose.read(blobs, SHRINKS[0]) == SHRINKS[1]
     (aside,) = (tmp_path / "lost").iterdir()
     assert aside.read_bytes() == b"damaged"
+
+
+@pytest.mark.parametrize("raw", [b"some text " * 100_000, os.urandom(3_000_000)], ids=["text", "random"])
+def test_a_part_is_written_as_it_lies_in_memory(tmp_path, raw):
+    part = Part(b"head", memoryview(raw))
+    object_id = hashlib.sha256(bytes(part)).hexdigest()
+    write(LocalBlobs(tmp_path), (object_id, part))
+    assert loose.read(LocalBlobs(tmp_path), object_id) == b"head" + raw
+    write(LocalBlobs(tmp_path), (object_id, part))
 
 
 def packed(method, length, body):

@@ -10,7 +10,7 @@ from kitaru.model.encoding.encoder import Encoded, Encoder
 from kitaru.model.encoding.recorded import RecordedError
 from kitaru.model.encoding.references import references
 from kitaru.model.encoding.registry import register_serializer
-from kitaru.model.encoding.wire import Malformed
+from kitaru.model.encoding.wire import Malformed, Part
 
 __all__ = [
     "Decoder",
@@ -18,6 +18,7 @@ __all__ = [
     "Encoder",
     "Malformed",
     "Opaque",
+    "Part",
     "RecordedError",
     "class_name",
     "loaded_class",

@@ -32,7 +32,9 @@ class Encoded:
 
     Attributes:
         id: hex SHA-256 of the root object's bytes.
-        objects: id and bytes of every object not known before, children before parents, the root last.
+        objects: id and bytes of every object not known before, children before parents, the root last. In place of
+            the bytes of a large part of a text beyond 32 MiB stands a `Part`, which has a length, makes bytes by
+            `bytes()`, and is written by the store as it lies in memory.
     """
 
     id: str

@@ -46,6 +46,8 @@ class LargeLeaves(Generic[Leaf]):
 
     def get(self, leaf: Leaf) -> Item | None:
         """Return the item of a leaf, if remembered."""
+        if len(leaf) > self._budget // 2:  # never put; and to hash it for a look costs as much as to hash it for good
+            return None
         found = self._young.get(leaf)
         if found is None:
             found = self._old.get(leaf)

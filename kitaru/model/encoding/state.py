@@ -11,10 +11,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from hashlib import sha256
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from kitaru.model.encoding import texts
-from kitaru.model.encoding.wire import CONCAT, INLINE_MAX, REFERENCE, SPLIT_MIN, STR, cuts, head, varint
+from kitaru.model.encoding.wire import CONCAT, INLINE_MAX, REFERENCE, SPLIT_MIN, STR, Part, cuts, head, varint
 
 if TYPE_CHECKING:
     from collections.abc import Container, Mapping
@@ -80,12 +80,19 @@ class State:
         ends = texts.cuts(data, letters=tag == STR)
         if not ends:
             return self.item(head(tag, size) + data)
-        entries = []
         view = memoryview(data)
-        for start, end in pairwise((0, *ends, size)):
-            part = self.refer(b"".join((head(tag, end - start), view[start:end])))
-            entries.append((part[1:] + varint(end - start), end - start))
+        parts = [Part(head(tag, end - start), view[start:end]) for start, end in pairwise((0, *ends, size))]
+        entries = []
+        for part, digest in zip(parts, texts.digests(parts), strict=True):
+            self._add_part(digest.hex(), part, whole=len(part) <= texts.WHOLE or type(data) is bytearray)
+            entries.append((digest + varint(len(part.body)), len(part.body)))
         return self.item(self.concatenation(tag, entries))
+
+    def _add_part(self, object_id: str, part: Part, *, whole: bool) -> None:
+        """Add a part of a text: put together, unless it is large and cannot change meanwhile."""
+        if self.keep and object_id not in self.seen:
+            data = bytes(part) if whole else cast("bytes", part)  # `Encoded` tells of it; no other use of it succeeds
+            self.add(object_id, data)
 
     def sequence(self, tag: bytes, items: list[bytes]) -> bytes:
         """Return the item of a list, tuple, set or dict with these elements, cut into chunks when long."""

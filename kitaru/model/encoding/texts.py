@@ -12,7 +12,14 @@ Source: FastCDC, Xia et al., USENIX ATC 2016, for the least and most sizes; the 
 
 from __future__ import annotations
 
+from hashlib import sha256
+from typing import TYPE_CHECKING
 from zlib import crc32
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from kitaru.model.encoding.wire import Part
 
 SPLIT_MIN = 32 << 10
 """A text of no more bytes is one object."""
@@ -26,6 +33,9 @@ HUGE = 32 << 20
 """A text of more bytes is cut every HUGE_PART bytes, wherever that is: looking for better places takes too long."""
 
 HUGE_PART = 16 << 20
+
+WHOLE = 1 << 20
+"""Parts of more bytes than this are given as they lie in memory; stores put these into files of their own."""
 
 _CLASSES = bytes((byte ^ byte >> 1 ^ byte >> 2 ^ byte >> 4) & 1 for byte in range(256))
 _PATTERN = bytes((0, 0, 1, 0, 1, 1))
@@ -52,6 +62,23 @@ def cuts(data: bytes | bytearray, *, letters: bool) -> list[int]:
             return found
         found.append(end)
         start = end
+
+
+def digests(parts: list[Part]) -> Iterator[bytes]:
+    """Yield the SHA-256 of each part; of huge texts by two threads, for hashing lets others run."""
+    if sum(map(len, parts)) <= HUGE:
+        yield from map(_digest, parts)
+        return
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(2) as pool:
+        yield from pool.map(_digest, parts)
+
+
+def _digest(part: Part) -> bytes:
+    made = sha256(part.head)
+    made.update(part.body)
+    return made.digest()
 
 
 def _even(start: int) -> int:

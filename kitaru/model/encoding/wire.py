@@ -47,6 +47,27 @@ class Malformed(ValueError):
     """Bytes that no encoder writes; becomes `Damaged` where the object's id is known."""
 
 
+class Part:
+    """The bytes of an object that are not put together, for they are large and lie in memory already.
+
+    Args:
+        head: how they begin.
+        body: how they go on.
+    """
+
+    __slots__ = ("body", "head")
+
+    def __init__(self, head: bytes, body: memoryview) -> None:
+        self.head = head
+        self.body = body
+
+    def __len__(self) -> int:
+        return len(self.head) + len(self.body)
+
+    def __bytes__(self) -> bytes:
+        return b"".join((self.head, self.body))
+
+
 def varint(n: int) -> bytes:
     """Return `n` (not negative) as a little-endian base-128 integer, in its shortest form."""
     if n < 128:
