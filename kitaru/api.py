@@ -72,4 +72,4 @@ def load(source: str, artifact: str | None = None) -> Any:  # noqa: ANN401 - wha
     if found is None:
         saved = sorted(record.saved) if record is not None else []
         raise UnknownCall(state.run, artifact or view.label, saved)
-    return project.runner.values.decoder([view.run, state.run]).decode(found)
+    return project.values.decoder([view.run, state.run]).decode(found)

@@ -14,7 +14,8 @@ from kitaru.cli.value import plain
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from kitaru.model.history import CallView, RunState, RunSummary, WaitView
+    from kitaru.model.history import CallView, RunState, WaitView
+    from kitaru.model.summary import RunSummary
     from kitaru.project import Project
 
 

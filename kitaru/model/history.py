@@ -6,7 +6,7 @@ and says what they add up to; it knows no disk, and whether a process is alive i
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ from kitaru.model.ids import display_call
 from kitaru.model.records import Answer, Begun, Call, End, Note, Record, Resumed, Start, Stored, Wait
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator
 
 
 class Status(StrEnum):
@@ -370,71 +370,3 @@ def _shared_wait(view: WaitView) -> WaitView:
 def live_status(recorded: Status, *, held: bool) -> Status:
     """Return the status to show: a run that is not over and that no process executes is interrupted."""
     return Status.INTERRUPTED if recorded is Status.RUNNING and not held else recorded
-
-
-@dataclass(frozen=True, slots=True)
-class RunSummary:
-    """One line of `kitaru log`, small enough to keep an index of all runs.
-
-    Attributes:
-        status: as recorded; see `live_status`.
-        started, ended: microseconds since 1970 UTC; `ended` is 0 while the run is not over.
-        calls: how many calls this run itself finished; those it shares with its source are not counted.
-        waits: labels of the open waits.
-        error: one line, where the run failed.
-    """
-
-    run: str
-    flow: str
-    version: int
-    status: str
-    started: int
-    ended: int = 0
-    source: str = ""
-    tags: list[str] = field(default_factory=list)
-    calls: int = 0
-    waits: list[str] = field(default_factory=list)
-    error: str = ""
-
-    def to_json(self) -> dict[str, Any]:
-        """Return a JSON-able dict."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> RunSummary:
-        """Rebuild from `to_json`; raises TypeError for anything else."""
-        return cls(**data)
-
-
-def summarize(run: str, records: Sequence[Stored]) -> RunSummary:
-    """Return the summary of a run from its own records alone.
-
-    Raises:
-        Damaged: as `fold`.
-    """
-    state = fold(run, _own_only(records))
-    end = state.end
-    return RunSummary(
-        run=run,
-        flow=state.start.flow,
-        version=int(state.version.get("n", 0)),
-        status=str(state.status),
-        started=state.start.at,
-        ended=end.at if end else 0,
-        source=str((state.start.source or {}).get("run", "")),
-        tags=state.start.tags,
-        calls=sum(1 for c in state.calls.values() if c.record is not None),
-        waits=[w.label for w in state.open_waits],
-        error=str((end.error or {}).get("message", "")) if end else "",
-    )
-
-
-def _own_only(records: Iterable[Stored]) -> Iterable[Stored]:
-    """Leave out answers to waits that a branch shares with its source: alone, its records do not hold them."""
-    waits = set()
-    for stored in records:
-        if isinstance(stored.record, Wait):
-            waits.add(stored.id)
-        if isinstance(stored.record, Answer) and stored.record.wait not in waits:
-            continue
-        yield stored

@@ -3,6 +3,7 @@
 Owns: `Project`. Shows nothing; every other module of this package is private to it.
 """
 
-from kitaru.project.project import OpenWait, Project
+from kitaru.project.project import Project
+from kitaru.project.reading import OpenWait
 
 __all__ = ["OpenWait", "Project"]

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kitaru.errors import RunHeld, UnknownRun, UsageError
-from kitaru.model.history import OVER, RunSummary, Status, live_status, summarize
+from kitaru.model.history import OVER, Status, live_status
+from kitaru.model.summary import RunSummary, summarize
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

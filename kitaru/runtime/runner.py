@@ -27,12 +27,11 @@ from kitaru.runtime.capture import capturing
 from kitaru.runtime.decorators import Flow, find_live_flow
 from kitaru.runtime.engine import Engine, Outcome
 from kitaru.runtime.loading import LoadedFlow, during_import, load_entry, load_target
-from kitaru.runtime.names import ClassNames, alias_main
+from kitaru.runtime.names import alias_main
 from kitaru.runtime.plan import Overrides, Plan
 from kitaru.runtime.replaying import Changes, recorded_plan
 from kitaru.runtime.schema import parse_inputs
 from kitaru.runtime.sources import Entry, changed_files, entry_of
-from kitaru.runtime.values import Values
 from kitaru.runtime.versions import Version, Versions
 from kitaru.store.states import run_state
 
@@ -40,6 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from kitaru.runtime.events import Observer, Services
+    from kitaru.runtime.values import Values
     from kitaru.store.repository import Repository, RunWriter
 
 WORKING_TREE, RECORDED = "working-tree", "recorded"
@@ -90,10 +90,10 @@ class Runner:
         root: Path,
         services: Services,
         default_on_drift: str,
+        values: Values,
     ) -> None:
         self._repo, self._root, self._services, self._default_on_drift = repo, root, services, default_on_drift
-        self.values = Values(ClassNames(root), repo.object)
-        self.versions = Versions(repo, root, self.values, services)
+        self.values, self.versions = values, Versions(repo, root, values, services)
 
     # -- start -------------------------------------------------------------------------------------------------
 

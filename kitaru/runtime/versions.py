@@ -85,12 +85,17 @@ class Versions:
         Raises:
             Damaged: what the store holds under its id is no flow version.
         """
-        value = self.describe(recorded)
+        value = describe(self._values, recorded)
         return Version(int(recorded["n"]), recorded["id"], Entry.from_json(value["entry"]), value["files"])
 
-    def describe(self, recorded: dict[str, Any]) -> dict[str, Any]:
-        """Return the whole value of the version that a record names; raises as `read`."""
-        value = self._values.decoder((), opaque=True).decode(recorded["id"])
-        if not isinstance(value, dict) or not isinstance(value.get("files"), dict) or "entry" not in value:
-            raise Damaged(f"object {recorded['id'][:12]}", "not a flow version")
-        return value
+
+def describe(values: Values, recorded: dict[str, Any]) -> dict[str, Any]:
+    """Return the whole value of the version that a record names.
+
+    Raises:
+        Damaged: what the store holds under its id is no flow version.
+    """
+    value = values.decoder((), opaque=True).decode(recorded["id"])
+    if not isinstance(value, dict) or not isinstance(value.get("files"), dict) or "entry" not in value:
+        raise Damaged(f"object {recorded['id'][:12]}", "not a flow version")
+    return value

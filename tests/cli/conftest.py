@@ -40,7 +40,7 @@ def pinned_services():
 @pytest.fixture
 def pinned(monkeypatch):
     services = pinned_services()
-    monkeypatch.setattr("kitaru.project.project.real_services", lambda config: services)
+    monkeypatch.setattr("kitaru.project.reading.real_services", lambda config: services)
     with monkeypatch.context() as zone:
         zone.setenv("TZ", "UTC")
         time.tzset()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from kitaru.cli.verbs import log
-from kitaru.model.history import RunSummary
+from kitaru.model.summary import RunSummary
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "cli"
 

@@ -14,8 +14,9 @@ from kitaru.cli.app import application, verb
 from kitaru.cli.documents import call_json, run_json, summary_json, wait_json
 from kitaru.cli.table import EXIT_STATUSES, VERBS
 from kitaru.errors import KitaruError
-from kitaru.model.history import CallView, RunState, RunSummary, WaitView
+from kitaru.model.history import CallView, RunState, WaitView
 from kitaru.model.records import Answer, Call, Start, Wait
+from kitaru.model.summary import RunSummary
 
 ROOT = Path(__file__).parents[2]
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from kitaru.errors import Damaged
-from kitaru.model.history import LEGAL, RunSummary, Status, fold, live_status, summarize
+from kitaru.model.history import LEGAL, Status, fold, live_status
+from kitaru.model.summary import RunSummary, summarize
 from tests.model.samples import answer, begun, branch_of, call, end, failed_call, note, resumed, start, stored, wait
 
 ASKED = stored([start(), wait(1)])

@@ -141,7 +141,7 @@ def test_a_run_that_ends_between_two_looks_is_not_called_interrupted(bench, monk
         monkeypatch.setattr(project.repo, "records", lambda run: next(looks, None) or records(run))
         assert project.state(run).status == "completed"
     else:
-        from kitaru.model.history import summarize
+        from kitaru.model.summary import summarize
 
         monkeypatch.setattr(project, "_summaries", lambda: [summarize(run, early)])
         (summary,) = project.log()

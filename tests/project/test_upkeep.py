@@ -6,7 +6,7 @@ import pytest
 
 from kitaru import flow
 from kitaru.errors import UsageError
-from kitaru.model.history import RunSummary
+from kitaru.model.summary import RunSummary
 from kitaru.project.upkeep import choose, prune
 
 

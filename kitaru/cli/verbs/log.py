@@ -28,7 +28,8 @@ from kitaru.cli.page import Page, Span, status_span, write_json
 from kitaru.cli.text import age, duration, error_name, one_line, short, since
 
 if TYPE_CHECKING:
-    from kitaru.model.history import CallView, RunState, RunSummary, WaitView
+    from kitaru.model.history import CallView, RunState, WaitView
+    from kitaru.model.summary import RunSummary
     from kitaru.project import Project
 
 DEFAULT_LIMIT = 20

@@ -19,7 +19,7 @@ from kitaru.cli.page import Page, Span, write_json
 from kitaru.cli.text import age, one_line
 
 if TYPE_CHECKING:
-    from kitaru.model.history import RunSummary
+    from kitaru.model.summary import RunSummary
     from kitaru.project import Project
 
 RECENT_US = 7 * 86400 * 1_000_000

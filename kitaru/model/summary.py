@@ -1,0 +1,83 @@
+"""One line about a run: what listings show, and what the index of all runs keeps.
+
+Owns: the summary and how it comes from a run's own records. What records mean is `model.history`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from kitaru.model.history import fold
+from kitaru.model.records import Answer, Stored, Wait
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+
+@dataclass(frozen=True, slots=True)
+class RunSummary:
+    """One line of `kitaru log`, small enough to keep an index of all runs.
+
+    Attributes:
+        status: as recorded; see `live_status`.
+        started, ended: microseconds since 1970 UTC; `ended` is 0 while the run is not over.
+        calls: how many calls this run itself finished; those it shares with its source are not counted.
+        waits: labels of the open waits.
+        error: one line, where the run failed.
+    """
+
+    run: str
+    flow: str
+    version: int
+    status: str
+    started: int
+    ended: int = 0
+    source: str = ""
+    tags: list[str] = field(default_factory=list)
+    calls: int = 0
+    waits: list[str] = field(default_factory=list)
+    error: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a JSON-able dict."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> RunSummary:
+        """Rebuild from `to_json`; raises TypeError for anything else."""
+        return cls(**data)
+
+
+def summarize(run: str, records: Sequence[Stored]) -> RunSummary:
+    """Return the summary of a run from its own records alone.
+
+    Raises:
+        Damaged: as `fold`.
+    """
+    state = fold(run, _own_only(records))
+    end = state.end
+    return RunSummary(
+        run=run,
+        flow=state.start.flow,
+        version=int(state.version.get("n", 0)),
+        status=str(state.status),
+        started=state.start.at,
+        ended=end.at if end else 0,
+        source=str((state.start.source or {}).get("run", "")),
+        tags=state.start.tags,
+        calls=sum(1 for c in state.calls.values() if c.record is not None),
+        waits=[w.label for w in state.open_waits],
+        error=str((end.error or {}).get("message", "")) if end else "",
+    )
+
+
+def _own_only(records: Iterable[Stored]) -> Iterable[Stored]:
+    """Leave out answers to waits that a branch shares with its source: alone, its records do not hold them."""
+    waits = set()
+    for stored in records:
+        if isinstance(stored.record, Wait):
+            waits.add(stored.id)
+        if isinstance(stored.record, Answer) and stored.record.wait not in waits:
+            continue
+        yield stored

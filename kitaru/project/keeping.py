@@ -1,0 +1,92 @@
+"""Upkeep: checking the store, mending it, and giving room back.
+
+Owns: these verbs. What they do to the store is in `kitaru.store`; which runs are chosen is `kitaru.project.upkeep`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kitaru.project.reading import Reading
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from kitaru.project.upkeep import Pruned
+    from kitaru.store.check import Report
+    from kitaru.store.gc import Collected
+    from kitaru.store.repair import Repaired
+    from kitaru.store.usage import Use
+
+
+class Keeping(Reading):
+    """A project as it is looked after."""
+
+    def check(self) -> Report:
+        """Check everything in the store: hashes, checksums, chains, references, names."""
+        from kitaru.store.check import check
+
+        return check(self.repo)
+
+    def repair(self, *, dry_run: bool = False) -> list[Repaired]:
+        """Mend what is damaged as far as it goes: nothing is deleted, damaged files are put aside in `lost/`."""
+        from kitaru.store.repair import repair
+
+        services = self.services
+        return repair(
+            self.repo, nonce=lambda: services.random_bytes(12).hex(), now=services.clock_us(), dry_run=dry_run
+        )
+
+    def prune(
+        self,
+        *,
+        runs: Iterable[str] = (),
+        keep_last: int | None = None,
+        before_us: int | None = None,
+        flow: str | None = None,
+        force: bool = False,
+        dry_run: bool = False,
+    ) -> list[Pruned]:
+        """Remove runs on purpose: each gets a tombstone, and `gc` gives the room back.
+
+        What replays still share with them stays. A running one is always kept, one that waits or was interrupted
+        unless `force`.
+
+        Args:
+            runs: any revisions that name runs to remove; without them, the others say which.
+            keep_last: keep the newest so many of each flow.
+            before_us: only runs started before this, microseconds since 1970 UTC.
+            flow: only runs of this flow.
+            dry_run: tell what would be done, and do nothing.
+
+        Raises:
+            UsageError: nothing says which runs, or it is said twice.
+            Damaged: a run of `runs` cannot be read; `force` removes it all the same.
+        """
+        from kitaru.project import upkeep
+
+        named = [self.find_run(run) for run in runs]
+        chosen = upkeep.choose(self._summaries(), runs=named, keep_last=keep_last, before_us=before_us, flow=flow)
+        now, by = self.services.clock_us(), self.services.user
+        return upkeep.prune(self.repo, chosen, now=now, by=by, force=force, dry_run=dry_run)
+
+    def gc(self, *, grace_us: int | None = None, dry_run: bool = False) -> Collected:
+        """Remove what nothing reaches: noted on this visit, removed on a later one. Safe while runs execute.
+
+        Args:
+            grace_us: how long before this visit a candidate must have been noted; half a day by default.
+
+        Raises:
+            Damaged: something cannot be read, and who knows what it names; nothing was removed.
+        """
+        from kitaru.project.upkeep import GRACE_US
+        from kitaru.store.gc import collect
+
+        grace, nonce = GRACE_US if grace_us is None else grace_us, self.services.random_bytes(12).hex()
+        return collect(self.repo, self.services.clock_us(), grace=grace, nonce=nonce, dry_run=dry_run)
+
+    def usage(self) -> list[Use]:
+        """Return what takes the room in the store, each byte counted once."""
+        from kitaru.store.usage import usage
+
+        return usage(self.repo)

@@ -1,0 +1,231 @@
+"""Finding and reading: what can be asked of a project without executing anything.
+
+Owns: the reading verbs, and the services (clock, randomness, user) that all verbs share. The real ones come in here.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+import socket
+import time
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from kitaru.errors import UnknownCall
+from kitaru.model.history import RunState, Status, WaitView, live_status
+from kitaru.model.ids import parse_revision
+from kitaru.model.summary import RunSummary, summarize
+from kitaru.project import finding
+from kitaru.store.states import run_state
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from kitaru.config import Config
+    from kitaru.errors import Damaged
+    from kitaru.model.history import CallView
+    from kitaru.model.lineage import Lineage
+    from kitaru.runtime.events import Services
+    from kitaru.runtime.values import Values
+    from kitaru.store.repository import Repository
+
+
+@dataclass(frozen=True, slots=True)
+class OpenWait:
+    """A question that waits for an answer, and the run that asks it."""
+
+    state: RunState
+    view: WaitView
+
+
+def real_services(config: Config) -> Services:
+    """Return the clock, randomness and user of this machine."""
+    from kitaru.runtime.events import Services
+
+    return Services(
+        clock_us=lambda: time.time_ns() // 1000,
+        random_bytes=os.urandom,
+        user=config.user_name or _login(),
+        host=socket.gethostname(),
+        pid=os.getpid(),
+    )
+
+
+def _login() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return ""
+
+
+class Reading:
+    """A project as it is read.
+
+    Args:
+        root: the directory with the `.kitaru/` in it.
+        repo: its store.
+        config: its settings.
+        services: clock, randomness and user; the machine's own by default.
+
+    Attributes:
+        damaged: run id to error, of the runs that the last `log()`, `waits()` or `@` could not read and left out.
+    """
+
+    def __init__(self, root: Path, repo: Repository, config: Config, services: Services | None = None) -> None:
+        self.root, self.repo, self.config = root, repo, config
+        self._services = services
+        self.damaged: dict[str, Damaged] = {}
+
+    @property
+    def services(self) -> Services:
+        """Clock, randomness, user."""
+        if self._services is None:
+            self._services = real_services(self.config)
+        return self._services
+
+    @cached_property
+    def values(self) -> Values:
+        """Encodes and decodes values of this project."""
+        from kitaru.runtime.names import ClassNames
+        from kitaru.runtime.values import Values
+
+        return Values(ClassNames(self.root), self.repo.object)
+
+    # -- finding ---------------------------------------------------------------------------------------------------
+
+    def find_run(self, text: str) -> str:
+        """Return the id of the run that a revision names: `@`, `@~2`, an id, or a unique prefix.
+
+        Raises:
+            BadRevision, UnknownRun, AmbiguousRevision
+        """
+        return finding.find_run(self.repo, text, lambda: [s.run for s in self._summaries()])
+
+    def find_call(self, text: str) -> tuple[RunState, CallView]:
+        """Return the call that a revision names, `RUN:call` or `RUN:call#2`, with its run; raises also UnknownCall."""
+        state = self.state(self.find_run(text))
+        wanted = parse_revision(text).call
+        if wanted is None:
+            raise UnknownCall(state.run, "", [c.label for c in state.ordered_calls])
+        return state, finding.find_call(state, wanted)
+
+    def find_wait(self, text: str) -> tuple[RunState, WaitView] | None:
+        """Return the wait that a revision names, with its run, or None where it names no wait."""
+        state = self.state(self.find_run(text))
+        wanted = parse_revision(text).call
+        view = finding.find_wait(state, wanted) if wanted is not None else None
+        return (state, view) if view is not None else None
+
+    def find_object(self, prefix: str) -> str:
+        """Return the whole id of an object from a unique prefix; raises UnknownObject, AmbiguousRevision."""
+        return finding.find_object(self.repo, prefix)
+
+    def rev_parse(self, text: str) -> str:
+        """Return the run id, the record id of a call or wait, or the object id that a revision names."""
+        return finding.rev_parse(self.repo, text, self.find_run, self.state)
+
+    # -- reading ---------------------------------------------------------------------------------------------------
+
+    def log(
+        self,
+        *,
+        flow: str | None = None,
+        status: str | None = None,
+        tags: Iterable[str] = (),
+        since_us: int | None = None,
+        limit: int | None = None,
+    ) -> list[RunSummary]:
+        """Return summaries of runs, newest first, with their live status.
+
+        Args:
+            flow: only runs of this flow.
+            status: only runs that stand so now.
+            tags: only runs that have all of these.
+            since_us: only runs started at or after this, microseconds since 1970 UTC.
+            limit: at most so many.
+        """
+        wanted = frozenset(tags)
+        found: list[RunSummary] = []
+        for summary in self._summaries():
+            if limit is not None and len(found) >= limit:
+                break
+            if (flow and summary.flow != flow) or not wanted.issubset(summary.tags):
+                continue
+            if since_us is not None and summary.started < since_us:
+                continue
+            live = self._live(summary)
+            if status is None or live.status == status:
+                found.append(live)
+        return found
+
+    def _summaries(self) -> list[RunSummary]:
+        from kitaru.store.catalog import Catalog
+
+        catalog = Catalog(self.repo)
+        summaries = catalog.summaries()
+        self.damaged = dict(catalog.damaged)
+        return summaries
+
+    def _live(self, summary: RunSummary) -> RunSummary:
+        if summary.status != Status.RUNNING or self.repo.is_held(summary.run):
+            return summary
+        from dataclasses import replace
+
+        summary = summarize(summary.run, self.repo.records(summary.run))  # it may have come to its end meanwhile
+        return replace(summary, status=live_status(Status(summary.status), held=False))
+
+    def state(self, run: str) -> RunState:
+        """Return all that is recorded of a run, by its whole id; `status` is the live one.
+
+        Raises:
+            UnknownRun: there is no such run.
+            Damaged: what is stored is not what was written.
+        """
+        state, _ = run_state(self.repo, run)
+        while state.status is Status.RUNNING and not self.repo.is_held(run):
+            before = state.head  # it may have come to its end between the look at its records and that at its lock
+            state, _ = run_state(self.repo, run)
+            if state.head == before:
+                state.status = live_status(state.status, held=False)
+        return state
+
+    def waits(self) -> list[OpenWait]:
+        """Return the open waits of all runs, oldest first."""
+        states = [self.state(s.run) for s in self._summaries() if s.waits]
+        found = [OpenWait(state, view) for state in states for view in state.open_waits]
+        return sorted(found, key=lambda w: w.view.record.at)
+
+    def value(self, object_id: str, run: str | None = None) -> object:
+        """Return the value of an object, for showing: classes that are not loaded come as `Opaque` records.
+
+        Args:
+            run: where to look first.
+
+        Raises:
+            UnknownObject, Damaged
+        """
+        runs = run_state(self.repo, run)[1] if run else []
+        return self.values.decoder(runs, opaque=True).decode(object_id)
+
+    def raw(self, object_id: str) -> bytes:
+        """Return the bytes of an object, whose SHA-256 is its id; raises UnknownObject, Damaged."""
+        return self.repo.object(object_id)
+
+    def version(self, recorded: dict[str, Any]) -> dict[str, Any]:
+        """Return a flow version as a record names it: entry, files, inputs' schema, environment, git state."""
+        from kitaru.runtime.versions import describe
+
+        return describe(self.values, recorded)
+
+    def lineage(self, state: RunState, call: CallView) -> Lineage:
+        """Return where a call's arguments came from and where its output went."""
+        from kitaru.model.lineage import is_trivial, lineage
+
+        return lineage(state, call, lambda object_id: is_trivial(self.repo.object(object_id, [state.run])))
+
+    def holder(self, run: str) -> str:
+        """Return which process executes a run, as far as it can be told."""
+        return self.repo.holder(run)
