@@ -104,7 +104,7 @@ class _Walk:
                     self._hold(journal.strand, journal.data)
             start = content.records[0].record
             if isinstance(start, Start) and start.source is not None:
-                waiting.append(str(start.source["run"]))
+                waiting.append(_source(run, start.source))
 
     def _read(self, run: str) -> runs.RunContent | None:
         """Return what is recorded of a run; None where it was killed before anything of it was durable."""
@@ -172,6 +172,17 @@ class _Walk:
             self._used.update(references(content))
         except Malformed as error:
             raise Damaged(where, f"an object in it is no value: {error}") from error
+
+
+def _source(run: str, source: dict[str, object]) -> str:
+    named = source.get("run")
+    try:
+        layout.escape(str(named))
+    except ValueError:
+        named = None
+    if not isinstance(named, str):
+        raise Damaged(f"run {run}", "branches from something that is no run")
+    return named
 
 
 def _found(content: bytes) -> Iterator[str]:

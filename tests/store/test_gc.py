@@ -7,7 +7,7 @@ import pytest
 from kitaru.blobs import LocalBlobs, MemoryBlobs
 from kitaru.errors import Damaged, PrunedRun, StoreError
 from kitaru.model.records import Note, Start
-from kitaru.store import Repository, layout, loose
+from kitaru.store import Repository, layout, loose, names
 from kitaru.store.check import check
 from kitaru.store.gc import SCRATCH_AGE_US, collect
 from tests.store.samples import call, end, fill, nonces, obj, start, value, whole
@@ -254,6 +254,23 @@ def test_a_run_that_no_id_stands_for_keeps_everything(repo, part):
     repo.blobs.create(f"runs/{part}/000001", repo.blobs.get(name))
     with pytest.raises(Damaged, match="no run has such a name"):
         gc(repo, HOUR)
+
+
+@pytest.mark.parametrize("source", [{}, {"run": ""}, {"run": "x" * 2000}, {"run": 7}])
+def test_a_source_that_is_none_is_damage(repo, source):
+    run_with(repo, "two", [], LARGE, {"head": "h", "cut": 2, **source})
+    with pytest.raises(Damaged, match="no run"):
+        gc(repo, HOUR)
+
+
+@pytest.mark.parametrize("key", ["../outside", "/etc/passwd", "runs/one/000001", "config.toml"])
+def test_a_list_of_candidates_that_lies_removes_nothing(repo, key):
+    """What a visit noted is only compared with what nothing reaches now."""
+    fill(repo, "one")
+    stamp = repo.blobs.stamp("runs/one/000001")
+    repo.blobs.create("gc/000001", names.pack({"at": 1, "noted": {key: [1, stamp]}, "nonce": "n"}))
+    assert gc(repo, HOUR).removed == []
+    assert repo.records("one")
 
 
 def test_a_damaged_list_of_candidates_only_costs_time(repo):

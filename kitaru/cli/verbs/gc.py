@@ -6,7 +6,8 @@ in `lost/` stays.
 
 It takes two visits. The first notes what nothing reaches; one that comes at least the grace later looks again, and
 removes what is unreached still. So a process that is about to name something has time to do it, and gc is safe while
-runs execute. Where something that is needed cannot be read, nobody knows what it names, and nothing is removed.
+runs execute; with `--grace 0s` it is so only while none does. Where something that is needed cannot be read, nobody
+knows what it names, and nothing is removed.
 
 ## JSON
 
