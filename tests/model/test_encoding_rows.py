@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kitaru.model.encoding import Decoder, Encoder, rows
+from kitaru.model.encoding import Decoder, Encoder, rows, state
 
 ENCODER = Encoder()
 
@@ -111,3 +111,20 @@ def test_what_is_kept_is_bounded(monkeypatch):
     monkeypatch.setattr(rows, "_recent", [])
     ENCODER.digest([{"n": i, "text": "long " * 20_000} for i in range(200)])
     assert rows._recent == []
+
+
+def test_what_another_thread_changes_meanwhile_is_not_remembered(monkeypatch):
+    """The change is made where the parts are encoded, after the keys were read."""
+    history = [message(i) for i in range(300)]
+    wanted = plainly([message(i) for i in range(300)]).id
+    refer = state.State.refer
+
+    def meddling(self, data):
+        history[299]["content"] = "changed"
+        return refer(self, data)
+
+    monkeypatch.setattr(state.State, "refer", meddling)
+    ENCODER.digest(history)
+    monkeypatch.setattr(state.State, "refer", refer)
+    assert rows._recent == []
+    assert ENCODER.digest([message(i) for i in range(300)]) == wanted

@@ -198,7 +198,8 @@ def dict_(value: dict[Any, Any], state: State, depth: int) -> bytes:
         return found[0]
     item = _pairs(value, state, depth)
     size = memo.flat_size(flat) if found is None else None
-    if size is not None:
+    after = (*value, *value.values())
+    if size is not None and after == flat and tuple(map(type, after)) == types:  # no other thread has changed it
         _dicts.put(key, size, (item, _referred(item)))
     return item
 
@@ -218,7 +219,7 @@ def _nested(value: dict[Any, Any], state: State, depth: int) -> bytes:
         item = _pairs(value, state, depth)
     finally:
         state.looks = True
-    if found is None and memo.is_plain(value):
+    if found is None and memo.is_plain(value) and memo.nested_key(value) == key:  # no other thread has changed it
         _dicts.put(key, len(key), (item, _referred(item)))
     return item
 

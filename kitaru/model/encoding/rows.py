@@ -81,7 +81,8 @@ def sequence(tag: bytes, value: Any, state: State, elements: Callable[[Any], lis
         return state.sequence(tag, elements(value))
     known = _beginning(tag, *found, state)
     start = known.ends[-1] if known.ends else 0
-    items = elements(value[start:])
+    rest = value[start:]
+    items = elements(rest)
     ranges = list(cuts(items))
     if not known.ends and (len(ranges) == 1 or sum(map(len, items)) <= SPLIT_MIN):
         return state.sequence(tag, items)
@@ -93,17 +94,24 @@ def sequence(tag: bytes, value: Any, state: State, elements: Callable[[Any], lis
     item = state.item(state.concatenation(tag, known.entries))
     known.entries.pop()
     known.ends.pop()  # the end of a list is no cut
-    _remember(known)
+    if _flats(rest, (known.kinds,)) == (
+        known.kinds,
+        known.flats[start:],
+    ):  # else another thread has changed it meanwhile
+        _remember(known)
     return item
 
 
-def _flats(value: Any) -> tuple[frozenset[type], list[Flat]] | None:  # noqa: ANN401 - a list or tuple
+def _flats(
+    value: Any,  # noqa: ANN401 - a list or tuple
+    allowed: tuple[frozenset[type], ...] = _KINDS,
+) -> tuple[frozenset[type], list[Flat]] | None:
     """Return of which types the leaves of a list of flat dicts are, and the leaves of each dict; else None."""
-    if set(map(type, value)) != {dict}:
+    if not set(map(type, value)) <= {dict}:
         return None
     flats = [(*part, *part.values()) for part in value]
     types: set[type] = set(map(type, chain.from_iterable(flats)))
-    return next(((kinds, flats) for kinds in _KINDS if types <= kinds), None)
+    return next(((kinds, flats) for kinds in allowed if types <= kinds), None)
 
 
 def _beginning(tag: bytes, kinds: frozenset[type], flats: list[Flat], state: State) -> _Rows:
