@@ -113,6 +113,9 @@ class Workspace(Blobs, Protocol):
     def move(self, key: str, to: str) -> None:
         """Put a blob out of the way, under a name nobody has: how damage is kept without being in the way."""
 
+    def replace(self, key: str, data: bytes, kept: str) -> None:
+        """Put what is right in the place of a damaged blob, kept as `kept`: one of both is there at any time."""
+
     def settle(self, key: str, *, content: bool = False) -> None:
         """Make a name that was found durable, before it is relied on; with `content`, its bytes too."""
 

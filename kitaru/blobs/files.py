@@ -42,6 +42,9 @@ class Files(Protocol):
     def link(self, source: str, target: str) -> None:
         """As `os.link`."""
 
+    def replace(self, source: str, target: str) -> None:
+        """As `os.replace`."""
+
     def unlink(self, path: str) -> None:
         """As `os.unlink`."""
 
@@ -65,6 +68,7 @@ class OsFiles:
     ftruncate = staticmethod(os.ftruncate)
     fchmod = staticmethod(os.fchmod)
     link = staticmethod(os.link)
+    replace = staticmethod(os.replace)
     unlink = staticmethod(os.unlink)
     mkdir = staticmethod(os.mkdir)
     rmdir = staticmethod(os.rmdir)

@@ -118,6 +118,22 @@ class LocalBlobs:
         except OSError as error:
             raise store_error(error, "move", self._path(key)) from error
 
+    def replace(self, key: str, data: bytes, kept: str) -> None:
+        """Put what is right in the place of a damaged blob, kept as `kept`: one of both is there at any time."""
+        path, scratch = self._path(key), self._path(f"{TMP}/{self._random_bytes(12).hex()}")
+        try:
+            self._ensure(f"{TMP}/x")
+            fd = self._files.open(scratch, _MAKE, GROWING_MODE)
+            try:
+                self._fill(fd, [data])
+            finally:
+                os.close(fd)
+            self._publish(path, kept)
+            self._files.replace(scratch, path)
+            self._sync_directory(os.path.dirname(path))  # noqa: PTH120 - as above
+        except OSError as error:
+            raise store_error(error, "write", path) from error
+
     def settle(self, key: str, *, content: bool = False) -> None:
         """Make a name that was found durable, before it is relied on; with `content`, its bytes too."""
         if not self.durable:

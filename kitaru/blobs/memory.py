@@ -111,6 +111,12 @@ class MemoryBlobs:
             if self._put(to, self._content[key]):
                 del self._content[key]
 
+    def replace(self, key: str, data: bytes, kept: str) -> None:
+        """Put what is right in the place of a damaged blob, which is kept as `kept`."""
+        with self._guard:
+            self._put(kept, self._content.pop(check_key(key)))
+            self._put(key, data)
+
     def settle(self, key: str, *, content: bool = False) -> None:
         """Nothing is more durable than it is."""
 

@@ -65,8 +65,11 @@ class _Repair:
         return not self._dry_run
 
     def _put_aside(self, key: str) -> None:
+        self._blobs.move(key, self._aside(key))
+
+    def _aside(self, key: str) -> str:
         plain = "-".join(layout.escape(part)[:40].replace("/", "-") for part in key.split("/")[-3:])
-        self._blobs.move(key, f"{layout.LOST}/damaged-{plain}-{self._nonce()}")
+        return f"{layout.LOST}/damaged-{plain}-{self._nonce()}"
 
     def _runs(self, directory: str) -> Iterator[str]:
         for part in self._blobs.children(directory):
@@ -91,9 +94,8 @@ class _Repair:
         for run in self._runs(layout.PRUNED):
             key = layout.pruned_key(run)
             if self._is_damaged(key, names.PRUNED_SHAPE) and self._tell(key, "put aside, and put anew"):
-                self._put_aside(key)
                 fields = {"by": "kitaru fsck --repair", "at": self._now, "nonce": self._nonce()}
-                names.put_tombstone(self._blobs, run, fields)
+                self._blobs.replace(key, names.pack(fields), self._aside(key))
 
     def _is_damaged(self, key: str, shape: dict[str, type]) -> bool:
         try:
@@ -109,8 +111,7 @@ class _Repair:
         content = self._blobs.get(key)
         fitting = [data for data in self._unclaimed() if _is_nearly(data, content)]
         if len(fitting) == 1 and self._tell(key, "put aside, and made again from the segment that it named"):
-            self._put_aside(key)
-            self._blobs.create(key, fitting[0])
+            self._blobs.replace(key, fitting[0], self._aside(key))
 
     def _unclaimed(self) -> Iterator[bytes]:
         """Yield the name that each whole segment would have which no name that can be read names."""
@@ -156,7 +157,7 @@ class _Repair:
         whole = data[: strand.end] + strand.footer() if strand else b""
         if hashlib.sha256(whole).hexdigest() == segment:
             if self._tell(key, "its index was made again"):
-                recovery.put_segment(self._blobs, segment, whole, self._nonce)
+                self._blobs.replace(key, whole, self._aside(key))
             return
         for run, number in self._naming(segment):
             self._recover(run, number, strand, whole)

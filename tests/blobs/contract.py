@@ -126,6 +126,12 @@ class WorkspaceContract(BlobsContract):
         assert not blobs.exists("a/k")
         assert blobs.get("lost/k") == b"bad"
 
+    def test_replace(self, blobs):
+        blobs.create("a/k", b"bad")
+        blobs.replace("a/k", b"right", "lost/k")
+        assert (blobs.get("a/k"), blobs.get("lost/k")) == (b"right", b"bad")
+        assert blobs.children("tmp") == []
+
     def test_settle_is_harmless(self, blobs):
         blobs.create("a/k", b"x")
         blobs.settle("a/k")

@@ -11,7 +11,10 @@ import threading
 
 from kitaru.blobs import OsFiles
 
-WRITING = ("open", "pwrite", "fsync", "fdatasync", "ftruncate", "fchmod", "link", "unlink", "mkdir", "rmdir", "utime")
+WRITING = (
+    *("open", "pwrite", "fsync", "fdatasync", "ftruncate", "fchmod"),
+    *("link", "unlink", "mkdir", "rmdir", "utime", "replace"),
+)
 
 
 class Died(BaseException):

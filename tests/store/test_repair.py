@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import random
+import shutil
 
 import pytest
 
@@ -14,6 +15,7 @@ from kitaru.store import Repository, loose
 from kitaru.store.check import check
 from kitaru.store.gc import collect
 from kitaru.store.repair import repair
+from tests.store.faults import Died, FaultyFiles
 from tests.store.samples import call, end, fill, nonces, start, value, whole
 
 LARGE, LARGE_OBJECTS = whole(bytes(range(256)) * 3000)
@@ -234,3 +236,43 @@ def test_what_has_no_name_is_put_aside(repo, root, key):
     (done,) = mended(root)
     assert "put aside" in done.did
     assert only(root, "lost/*").read_bytes() == b"{}"
+
+
+def _damaged_everywhere(root, repo):
+    """Make a store of which an index, a segment's middle, a name and an object are damaged."""
+    for run in ("index", "middle", "name"):
+        fill(repo, run)
+    repo.put_objects(value("an object")[1])
+    segments = {run: json.loads((root / f"runs/{run}/000001").read_bytes())["segment"] for run in ("index", "middle")}
+    for run, segment in segments.items():
+        path = root / f"segments/{segment[:2]}/{segment[2:]}"
+        flip(path, -30 if run == "index" else path.read_bytes().rindex(b"\xabKE1") - 10)
+    flip(root / "runs/name/000001", 20)
+    flip(only(root, "objects/*/*"), 30)
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+def test_repair_cut_short_anywhere_is_done_by_the_next(tmp_path, after):
+    whole = tmp_path / "whole"
+    _damaged_everywhere(whole, Repository.create(LocalBlobs(whole, False), nonces()))
+    shutil.copytree(whole, tmp_path / "counted")
+    files = FaultyFiles()
+    counted = Repository.open(LocalBlobs(tmp_path / "counted", files=files), nonces(900))
+    done = repair(counted, nonce=lambda: next(NAMES), now=5)
+    assert len(done) == 5
+    runs = counted.run_ids()
+    assert len(runs) == 4
+    for at in range(len(files.calls)):
+        root = tmp_path / str(at)
+        shutil.copytree(whole, root)
+        dying = Repository.open(LocalBlobs(root, files=FaultyFiles(die_at=at, after=after)), nonces(900))
+        with pytest.raises(Died):
+            repair(dying, nonce=lambda: next(NAMES), now=5)
+        before = everything(whole)
+        mend(root)
+        assert mend(root) == []
+        assert before <= everything(root)
+        assert again(root).run_ids() == runs
+        assert [len(again(root).records(run)) for run in runs if run != "middle"] == [
+            len(counted.records(run)) for run in runs if run != "middle"
+        ]
