@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from kitaru.errors import Damaged, KitaruError, UnknownFormat, UnknownObject, UnknownRun
 from kitaru.model.encoding import Malformed, references
-from kitaru.model.records import Answer, Call, End, Resumed, Start, Wait
+from kitaru.model.records import Answer, Call, End, Note, Resumed, Start, Wait
 from kitaru.store import layout, loose, names, runs
 from kitaru.store.repository import Repository
 
@@ -83,7 +83,7 @@ def named_by(record: Record) -> Iterator[str]:
         case Resumed():
             yield record.version["id"]
         case Call():
-            yield from _given(record.key, record.output, record.logs, record.metadata, _error_value(record.error))
+            yield from _given(record.key, record.output, record.logs, record.metadata, _value_of(record.error))
             yield from record.args.values()
             yield from record.saved.values()
         case Wait():
@@ -92,15 +92,17 @@ def named_by(record: Record) -> Iterator[str]:
         case Answer():
             yield record.value
         case End():
-            yield from _given(record.output, _error_value(record.error))
+            yield from _given(record.output, _value_of(record.error))
+        case Note() if record.about == "metadata":
+            yield from _given(_value_of(record.data))
 
 
 def _given(*ids: str | None) -> Iterator[str]:
     yield from (object_id for object_id in ids if object_id)
 
 
-def _error_value(error: dict[str, object] | None) -> str | None:
-    value = (error or {}).get("value")
+def _value_of(described: dict[str, object] | None) -> str | None:
+    value = (described or {}).get("value")
     return value if isinstance(value, str) else None
 
 

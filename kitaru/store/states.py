@@ -41,7 +41,9 @@ def _state(repo: Repository, run: str, records: Sequence[Stored], depth: int) ->
         return fold(run, records), [run]
     if depth >= MAX_BRANCH_DEPTH:
         raise Damaged(f"run {run}", f"more than {MAX_BRANCH_DEPTH} branches of branches")
-    source, head = str(start.source["run"]), start.source["head"]
+    source, head = start.source.get("run"), start.source.get("head")
+    if not isinstance(source, str) or not isinstance(head, str):
+        raise Damaged(f"run {run}", "its first record does not say which record of which run it branches from")
     shared = _upto(repo.records(source), head, run)
     base, runs = _state(repo, source, shared, depth + 1)
     return fold(run, records, base), [run, *runs]
@@ -51,4 +53,4 @@ def _upto(records: Sequence[Stored], head: str, run: str) -> Sequence[Stored]:
     for index, stored in enumerate(records):
         if stored.id == head:
             return records[: index + 1]
-    raise Damaged(f"run {run}", f"branches from record {str(head)[:12]}, which its source does not have")
+    raise Damaged(f"run {run}", f"branches from record {head[:12]}, which its source does not have")

@@ -8,6 +8,7 @@ import pytest
 
 from kitaru.blobs import LocalBlobs
 from kitaru.errors import KitaruError
+from kitaru.model.records import Note
 from kitaru.store import Repository
 from kitaru.store.check import check, check_blobs
 from tests.store.samples import call, end, fill, nonces, start, value, whole
@@ -93,6 +94,17 @@ def test_arguments_and_keys_are_wanted_too(root):
         writer.seal()
     told = [f for f in looked(root).findings if f.affects == ("argued",)]
     assert sorted(f.where for f in told) == [f"object {'a' * 64}", f"object {'b' * 64}"]
+
+
+def test_what_a_flow_logged_is_wanted_too(root):
+    repo = Repository.open(LocalBlobs(root), nonces(500))
+    output, objects = value("out")
+    with repo.begin("logged") as writer:
+        writer.commit(start(output), objects)
+        writer.commit(Note(2, "metadata", {"value": "a" * 64}))
+        writer.seal()
+    (finding,) = looked(root).findings
+    assert (finding.where, finding.affects) == (f"object {'a' * 64}", ("logged",))
 
 
 def test_bytes_that_are_no_value_are_damage(root):
