@@ -48,6 +48,8 @@ class KitaruError(Exception):
         super().__init__(message)
         self.message = message
         self.hint = hint
+        if hint:
+            self.add_note(f"hint: {hint}")  # so that a traceback in a plain script shows it
 
 
 class UsageError(KitaruError):

@@ -82,13 +82,14 @@ class Project(Keeping):
     @classmethod
     def of_flow(cls, flow: Flow[Any, Any]) -> Project:
         """Open the project that a flow started from Python belongs to: of the current directory, or of its file."""
+        file = Path(flow.fn.__code__.co_filename)
         try:
-            return cls.open()
+            root = places.find_root(None)
         except NotAProject:
-            file = Path(flow.fn.__code__.co_filename)
             if not file.is_file():
                 raise
-            return cls.open(file.absolute().parent)
+            root = None
+        return cls.open(root or file.absolute().parent)
 
     @classmethod
     def start(cls, flow: Flow[Any, Any], inputs: Mapping[str, Any]) -> FlowHandle[Any]:

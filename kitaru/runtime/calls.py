@@ -248,6 +248,7 @@ class Calls:
         finally:
             active_call.reset(token)
             engine.in_flight.remove(active)
+            engine.flush_output(active)
         record.output = encoded.id
         self._finish(asked, record, active, encoded.objects)
         return value
@@ -275,6 +276,7 @@ class Calls:
         return active
 
     def _finish(self, asked: Asked, record: Call, active: ActiveCall, objects: list[tuple[str, bytes]]) -> Stored:
+        self._engine.flush_output(active)
         record.mutated = self._mutated(asked)
         gathered = asked.objects + objects
         for name, encoded in active.saved.items():

@@ -34,6 +34,12 @@ class _Stream:
             return self._real.write(text)
         return len(text)
 
+    def flush(self) -> None:
+        engine, call = current_engine.get(), active_call.get()
+        if engine is not None and call is not None:
+            engine.flush_output(call)
+        self._real.flush()
+
     def writelines(self, lines: Any) -> None:  # noqa: ANN401 - as IO.writelines
         for line in lines:
             self.write(line)

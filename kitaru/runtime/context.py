@@ -6,6 +6,7 @@ gathers while it executes. Knows nothing of stores or matching.
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -13,12 +14,15 @@ from typing import TYPE_CHECKING, Any
 from kitaru.errors import WaitOutsideFlow
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from kitaru.runtime.engine import Engine
 
 MAX_LOG_CHARS = 1 << 20
 """Output kept per call; what comes after is shown live and counted, not stored."""
+
+MAX_PARTIAL_CHARS = 8192
+"""A line that is longer is shown before it ends."""
 
 
 @dataclass(slots=True, eq=False)
@@ -44,6 +48,7 @@ class ActiveCall:
     output_chars: int = 0
     begun_recorded: bool = False
     logged: str = ""
+    partial: dict[str, str] = field(default_factory=dict)
 
     @property
     def key(self) -> str:
@@ -57,12 +62,64 @@ class ActiveCall:
             return
         room = MAX_LOG_CHARS - self.output_chars
         if room > 0:
-            self.output.append((at_us - self.began_us, stream, text[:room]))
+            self._add(at_us - self.began_us, stream, text[:room])
         self.output_chars += len(text)
+
+    def _add(self, at_us: int, stream: str, text: str) -> None:
+        """Add a piece of output: to the line that it goes on with, if that is the last one."""
+        if self.output:
+            began, last, line = self.output[-1]
+            if last == stream and not line.endswith("\n"):
+                self.output[-1] = (began, stream, line + text)
+                return
+        self.output.append((at_us, stream, text))
+
+    def whole_lines(self, stream: str, text: str) -> str:
+        """Return what can be shown of a stream once this piece has come: whole lines, and lines that are redrawn."""
+        text = self.partial.pop(stream, "") + text
+        end = max(text.rfind("\n"), text.rfind("\r")) + 1
+        if end == 0 and len(text) > MAX_PARTIAL_CHARS:
+            return text
+        if text[end:]:
+            self.partial[stream] = text[end:]
+        return text[:end]
 
 
 current_engine: ContextVar[Engine | None] = ContextVar("kitaru_engine", default=None)
 active_call: ContextVar[ActiveCall | None] = ContextVar("kitaru_call", default=None)
+
+
+executing_runs: list[Engine] = []
+"""The runs that execute in this process now."""
+
+
+@contextmanager
+def executing(engine: Engine) -> Iterator[None]:
+    """Make a run the one that executes here, in this thread or task and in what copies its context."""
+    token, call = current_engine.set(engine), active_call.set(None)  # a call of another run may have started this
+    executing_runs.append(engine)
+    try:
+        yield
+    finally:
+        executing_runs.remove(engine)
+        active_call.reset(call)
+        current_engine.reset(token)
+
+
+def warn_if_beside(name: str) -> None:
+    """Warn of a checkpoint called beside a run: in a thread that a flow's body started without its context.
+
+    A run that has a call in flight may have started the thread in there, where checkpoints are ordinary functions.
+    """
+    if any(not engine.in_flight.is_busy for engine in list(executing_runs)):
+        import warnings
+
+        warnings.warn(
+            f"checkpoint {name} is called in a thread that does not belong to the run which executes here, and is not "
+            "recorded; give the thread the run's context, by contextvars.copy_context().run(...) or asyncio.to_thread",
+            RuntimeWarning,
+            stacklevel=3,
+        )
 
 
 def current_call() -> ActiveCall:

@@ -18,7 +18,7 @@ from weakref import WeakValueDictionary
 from kitaru.errors import BadConfig, BadInput, CalledDirectly, NotCheckpointable
 from kitaru.model.ids import is_call_name
 from kitaru.runtime.binding import Binder
-from kitaru.runtime.context import active_call, current_engine
+from kitaru.runtime.context import active_call, current_engine, executing_runs, warn_if_beside
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -137,7 +137,11 @@ class Checkpoint(Generic[P, R]):
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call the function: recorded where a run executes, plain anywhere else."""
         engine = current_engine.get()
-        if engine is None or active_call.get() is not None:
+        if engine is None:
+            if executing_runs:
+                warn_if_beside(self.name)
+            return self.fn(*args, **kwargs)
+        if active_call.get() is not None:
             return self.fn(*args, **kwargs)
         return engine.call(self, args, kwargs)  # type: ignore[no-any-return]  # the recorded result of fn
 

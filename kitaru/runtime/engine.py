@@ -28,7 +28,7 @@ from kitaru.model.history import Status
 from kitaru.model.ids import display_call
 from kitaru.model.records import Begun, End, Note, Record, Resumed, Stored
 from kitaru.runtime.calls import Calls
-from kitaru.runtime.context import ActiveCall, active_call, current_engine
+from kitaru.runtime.context import ActiveCall, current_engine, executing
 from kitaru.runtime.events import Event, Observer, Services
 from kitaru.runtime.stopping import RunStopped
 from kitaru.runtime.waits import Waits
@@ -108,15 +108,12 @@ class Engine:
 
     def execute(self, body: Callable[[], Any]) -> Outcome:
         """Run the body to its end or to a stop, and say how it came out. The writer is sealed or closed."""
-        token, call = current_engine.set(self), active_call.set(None)  # a call of another run may have started this
         try:
-            with self.in_flight:
+            with executing(self), self.in_flight:
                 return self._execute(body)
         except (StoreError, RunStopped) as error:
             return self._interrupted(error if isinstance(error, StoreError) else self._latched)
         finally:
-            active_call.reset(call)
-            current_engine.reset(token)
             self.writer.close()
 
     def _execute(self, body: Callable[[], Any]) -> Outcome:
@@ -212,9 +209,20 @@ class Engine:
             call.keep_output(self.now(), stream, text)
         if self.observer is None:
             return False
-        label = display_call(call.name, call.occurrence) if call is not None else ""
-        self.emit("output", call=label, stream=stream, text=text)
+        if call is None:
+            self.emit("output", call="", stream=stream, text=text)
+        else:
+            self._show_output(call, stream, call.whole_lines(stream, text))
         return True
+
+    def flush_output(self, call: ActiveCall) -> None:
+        """Tell the observer what a call has written of lines that are not ended."""
+        for stream in list(call.partial):
+            self._show_output(call, stream, call.partial.pop(stream))
+
+    def _show_output(self, call: ActiveCall, stream: str, text: str) -> None:
+        if text:
+            self.emit("output", call=display_call(call.name, call.occurrence), stream=stream, text=text)
 
     # -- writing and telling -------------------------------------------------------------------------------------
 

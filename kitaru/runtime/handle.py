@@ -121,8 +121,9 @@ class FlowHandle(Generic[R]):
         """
         try:
             self.join(timeout)
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as interrupt:
             self.stop()
+            interrupt.add_note(f"run {self.exec_id} stops at its next call; carry it on: kitaru resume {self.exec_id}")
             raise
         if self._crash is not None:
             raise self._crash

@@ -45,6 +45,11 @@ class InFlight:
         if self._thread is not None:
             self._thread.join()
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether any call executes right now."""
+        return bool(self._calls)
+
     def add(self, call: ActiveCall) -> None:
         """A call begins."""
         self._calls[call.order] = call

@@ -35,23 +35,28 @@ def test_output_is_kept_with_its_call_and_told(bench):
         sys.stdout.writelines(["a", "b"])
 
     ended = bench.run(one_call(speak))
-    expected = [
-        ("stdout", "out"),
-        ("stdout", "\n"),
-        ("stderr", "err"),
-        ("stderr", "\n"),
-        ("stdout", "a"),
-        ("stdout", "b"),
-    ]
+    expected = [("stdout", "out\n"), ("stderr", "err\n"), ("stdout", "ab")]
     assert logs(bench, ended.state.calls[1]) == expected
     assert [(e["stream"], e["text"]) for e in ended.events("output")] == expected
     assert {e["call"] for e in ended.events("output")} == {"step"}
 
 
+def test_output_is_told_line_by_line_and_as_soon_as_it_is_asked_for(bench):
+    def speak():
+        print("a", 1)
+        print("10%", end="\r")
+        print("name? ", end="", flush=True)
+        print("long", end="")
+
+    ended = bench.run(one_call(speak))
+    assert [e["text"] for e in ended.events("output")] == ["a 1\n", "10%\r", "name? ", "long"]
+    assert logs(bench, ended.state.calls[1]) == [("stdout", "a 1\n"), ("stdout", "10%\rname? long")]
+
+
 def test_without_an_observer_it_goes_where_it_went(bench, capsys):
     handle = bench.project.run(one_call(lambda: print("hello")), {}, foreground=True)
     assert capsys.readouterr().out == "hello\n"
-    assert logs(bench, bench.project.state(handle.exec_id).calls[1]) == [("stdout", "hello"), ("stdout", "\n")]
+    assert logs(bench, bench.project.state(handle.exec_id).calls[1]) == [("stdout", "hello\n")]
 
 
 def test_the_streams_are_put_back(bench):
@@ -185,7 +190,8 @@ def test_failing_and_nested_calls_keep_their_output(bench):
         outer()
 
     ended = bench.run(body)
-    assert logs(bench, ended.state.calls[1]) == [("stdout", "outer"), ("stdout", "inner")]
+    assert logs(bench, ended.state.calls[1]) == [("stdout", "outerinner")]
+    assert [e["text"] for e in ended.events("output")] == ["outerinner"]
 
 
 def test_threads_that_copy_their_context_speak_for_the_call(bench):
@@ -198,7 +204,7 @@ def test_threads_that_copy_their_context_speak_for_the_call(bench):
         thread.join()
 
     ended = bench.run(one_call(speak))
-    assert ("stdout", "from a thread") in logs(bench, ended.state.calls[1])
+    assert ("stdout", "from a thread\n") in logs(bench, ended.state.calls[1])
 
 
 @pytest.mark.parametrize("what", ["isatty", "fileno", "encoding", "buffer"])

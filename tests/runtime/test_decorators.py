@@ -428,3 +428,39 @@ def test_the_fingerprint_of_code(bench):
     assert make(1) != make(2)
     assert make(1) == make(1)
     assert len(make(1)) == 16
+
+
+def test_a_thread_beside_the_run_is_warned_of(bench):
+    """A pool that the body starts does not carry the run's context, and nothing of it would be recorded."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    @checkpoint
+    def fetch(n):
+        return n
+
+    @flow
+    def body():
+        with ThreadPoolExecutor(1) as pool:
+            return list(pool.map(fetch, [1]))
+
+    with pytest.warns(RuntimeWarning, match="checkpoint fetch is called in a thread that does not belong to the run"):
+        assert bench.run(body).value == [1]
+
+
+def test_a_thread_that_a_checkpoint_starts_is_part_of_it(bench):
+    from concurrent.futures import ThreadPoolExecutor
+
+    @checkpoint
+    def fetch(n):
+        return n
+
+    @checkpoint
+    def all_of_them():
+        with ThreadPoolExecutor(1) as pool:
+            return list(pool.map(fetch, [1]))
+
+    @flow
+    def body():
+        return all_of_them()
+
+    assert bench.run(body).log == ["all_of_them"]
