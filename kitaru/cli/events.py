@@ -50,6 +50,8 @@ def _run(data: dict[str, Any], run: str) -> list[Span]:
 
 
 def _code(data: dict[str, Any], _run: str) -> list[Span]:
+    if data.get("executes") == "recorded":
+        return [("note: ", "yellow"), f"executes the recorded code, v{data.get('recorded')}"]
     changes = data.get("changes") or []
     if not changes:
         return []

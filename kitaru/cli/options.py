@@ -48,7 +48,8 @@ OnDriftOpt: TypeAlias = Annotated[
     ),
 ]
 AsRecordedOpt: TypeAlias = Annotated[
-    bool, typer.Option("--as-recorded", help="Execute the recorded code instead of the working tree's.")
+    bool | None,
+    typer.Option("--as-recorded/--working-tree", help="Execute the recorded code, or the working tree's."),
 ]
 TagOpt: TypeAlias = Annotated[list[str], typer.Option("--tag", metavar="TAG", help="Tag the run; may be repeated.")]
 QuietOpt: TypeAlias = Annotated[bool, typer.Option("-q", "--quiet", help="Show no progress.")]

@@ -110,6 +110,8 @@ class RunState:
             new call between recorded ones.
         head: id of the last record.
         cut: for a branch, the order of the source's first call or wait that it does not share, once that is decided.
+        executed: what began the last execution that recorded a call, a wait or an end, with the version and the kind of
+            code it executed; one that stopped before it came to anything does not count.
         doomed: ids of failed calls' records that ended the run: a resume executes these again.
         refused: digests of waits whose answer did not fit.
     """
@@ -127,6 +129,10 @@ class RunState:
     cut: int | None = None
     doomed: set[str] = field(default_factory=set)
     refused: set[str] = field(default_factory=set)
+    executed: Start | Resumed = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.executed = self.start
 
     @property
     def ordered_calls(self) -> list[CallView]:
@@ -145,8 +151,8 @@ class RunState:
 
     @property
     def version(self) -> dict[str, Any]:
-        """The flow version that executed last: `{"n", "id"}`."""
-        return self.resumed[-1].version if self.resumed else self.start.version
+        """The flow version that a call, a wait or an end was last recorded under: `{"n", "id"}`."""
+        return self.executed.version
 
     def add(self, stored: Stored) -> None:
         """Apply one more record.
@@ -163,6 +169,8 @@ class RunState:
         except (KeyError, TypeError, ValueError) as error:  # what a note's or end's free-form fields may hold
             raise Damaged(f"run {self.run}", f"record {stored.id[:12]}: a malformed {record.kind}: {error}") from error
         self.head = stored.id
+        if self.resumed and isinstance(record, Call | Wait | End):
+            self.executed = self.resumed[-1]
         if self.end is None:
             asks = bool(self.waits) and any(w.is_open for w in self.waits.values())
             self.status = Status.WAITING if asks else Status.RUNNING

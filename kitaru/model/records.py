@@ -203,7 +203,10 @@ class Note(Record):
 
 @dataclass(slots=True, eq=False)
 class Resumed(Record):
-    """The run was taken up again, by whom, where, and with which version of the code."""
+    """The run was taken up again, by whom, where, and with which version of the code.
+
+    `on_drift` is the policy given for this time only, `code` as of a start.
+    """
 
     kind: ClassVar[str] = "resumed"
     version: dict[str, Any]

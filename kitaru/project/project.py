@@ -142,7 +142,7 @@ class Project(Keeping):
         run: str,
         *,
         on_drift: str = "",
-        as_recorded: bool = False,
+        as_recorded: bool | None = None,
         observer: Observer | None = None,
         foreground: bool = False,
     ) -> FlowHandle[Any]:
@@ -150,7 +150,9 @@ class Project(Keeping):
 
         Args:
             run: any revision that names it.
-            as_recorded: run the code that the run recorded, not the working tree.
+            on_drift: policy for this time only; empty for what the run was started with.
+            as_recorded: execute the code that the run recorded (True), or the working tree's (False); None goes on with
+                the recorded code where the run's last call was made by it on purpose.
 
         Raises:
             RunHeld: another process executes it.
@@ -171,7 +173,7 @@ class Project(Keeping):
         text: bool = False,
         tags: Iterable[str] = (),
         on_drift: str = "",
-        as_recorded: bool = False,
+        as_recorded: bool | None = None,
         observer: Observer | None = None,
         foreground: bool = False,
     ) -> FlowHandle[Any]:
@@ -253,7 +255,7 @@ class Project(Keeping):
         return state.end is not None or not any(w.id == view.id and w.is_open for w in state.waits.values())
 
     def _options(
-        self, on_drift: str, observer: Observer | None, *, as_recorded: bool = False, tags: Iterable[str] = ()
+        self, on_drift: str, observer: Observer | None, *, as_recorded: bool | None = None, tags: Iterable[str] = ()
     ) -> Options:
         from kitaru.runtime.decorators import check_policy
         from kitaru.runtime.runner import Options

@@ -50,10 +50,19 @@ def decide(engine: Engine, asked: Asked, nth: int) -> CallView | str | None:
     raise engine.stop(
         Drift(
             f"run {engine.run} drifted at {label}, which was not executed: {difference}",
-            hint=f"undo the change, or kitaru resume {engine.run} --on-drift new (execute it) "
-            "| reuse (take the recorded result)",
+            hint="\n".join(_ways_on(engine.run)),
         )
     )
+
+
+def _ways_on(run: str) -> list[str]:
+    """Return what to do after a stop, one way a line, each ending in the command to type."""
+    return [
+        f"undo the change: kitaru resume {run}",
+        f"execute the call: kitaru resume {run} --on-drift new",
+        f"take the recorded result: kitaru resume {run} --on-drift reuse",
+        f"execute the recorded code: kitaru resume {run} --as-recorded",
+    ]
 
 
 def _renamed(near: CallView) -> str:

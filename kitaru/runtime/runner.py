@@ -50,14 +50,15 @@ class Options:
     """How a run is to be executed, this time.
 
     Attributes:
-        on_drift: policy for the whole run, or empty.
-        as_recorded: run the recorded code instead of the working tree.
+        on_drift: policy for this execution, and where it starts a run, for the run; or empty.
+        as_recorded: run the recorded code (True) or the working tree's (False); None goes on with the kind of code that
+            the run recorded with last.
         tags: names to find the run by.
         observer: told what happens, or None.
     """
 
     on_drift: str = ""
-    as_recorded: bool = False
+    as_recorded: bool | None = None
     tags: tuple[str, ...] = ()
     observer: Observer | None = None
 
@@ -74,6 +75,27 @@ class Prepared:
         """Run the body to its end or to a stop."""
         with capturing():
             return self.engine.execute(lambda: self.flow.fn(**self.inputs))
+
+
+@dataclass(frozen=True, slots=True)
+class _Code:
+    """The flow to execute, and how its code stands to what was recorded.
+
+    Attributes:
+        before: number of the version that was recorded with last.
+        changes: path and kind of change since that version, for each file.
+        recorded: the recorded code is executed, not the working tree's.
+    """
+
+    flow: Flow[Any, Any]
+    version: Version
+    before: int
+    changes: list[tuple[str, str]]
+    recorded: bool = False
+
+    @property
+    def kind(self) -> str:
+        return RECORDED if self.recorded else WORKING_TREE
 
 
 class Runner:
@@ -183,26 +205,23 @@ class Runner:
         state, runs = run_state(self._repo, writer.run, writer.records)
         if state.status in (Status.COMPLETED, Status.CANCELLED):
             raise RunOver(writer.run, state.status)
-        code = state.resumed[-1].code if state.resumed else state.start.code
-        options.as_recorded = options.as_recorded or code == RECORDED
-        flow, version, changes = self._code(state, options)
-        on_drift = options.on_drift or (state.resumed[-1].on_drift if state.resumed else state.start.on_drift)
-        options.on_drift = on_drift
+        sticks = options.as_recorded is None and state.executed.code == RECORDED
+        code = self._code(state, as_recorded=sticks or bool(options.as_recorded))
         resumed = Resumed(
             self._services.clock_us(),
-            version=version.to_json(),
+            version=code.version.to_json(),
             origin=self._services.origin,
-            on_drift=on_drift,
-            code=RECORDED if options.as_recorded else WORKING_TREE,
+            on_drift=options.on_drift,
+            code=code.kind,
         )
-        inputs = parse_inputs(flow.fn, self._decode_all(state.start.inputs, runs), text=False)
+        inputs = parse_inputs(code.flow.fn, self._decode_all(state.start.inputs, runs), text=False)
         plan = recorded_plan(state, runs)
-        engine = self._engine(writer, state, plan, flow, options=options, resumed=resumed)
+        engine = self._engine(writer, state, plan, code.flow, options=options, resumed=resumed)
         if writer.tail:
             engine.emit("torn", text=writer.tail)
         writer.announce()
-        self._tell(engine, state, version, changes, resumed=True)
-        return Prepared(engine, flow, inputs)
+        self._tell(engine, state, code, resumed=True)
+        return Prepared(engine, code.flow, inputs)
 
     # -- replay ------------------------------------------------------------------------------------------------
 
@@ -216,9 +235,9 @@ class Runner:
         _check_may_start()
         source, runs = run_state(self._repo, run)
         changes.check(source)
-        flow, version, files = self._code(source, options)
+        code = self._code(source, as_recorded=bool(options.as_recorded))
         changes.check_code(source)
-        inputs = changes.inputs(flow, self._decode_all(source.start.inputs, runs))
+        inputs = changes.inputs(code.flow, self._decode_all(source.start.inputs, runs))
         self._repo.settle_run(run)
         writer = self._repo.begin(new_run_id(self._services.random_bytes))
         try:
@@ -228,23 +247,23 @@ class Runner:
             record = Start(
                 self._services.clock_us(),
                 flow=source.start.flow,
-                version=version.to_json(),
+                version=code.version.to_json(),
                 inputs=ids,
                 source=changes.source(source),
                 overrides={"set": set_ids, "args": {n: ids[n] for n in changes.args}, "answers": answer_ids},
                 origin=self._services.origin,
-                tags=_tags(flow, options),
+                tags=_tags(code.flow, options),
                 on_drift=options.on_drift,
-                code=RECORDED if options.as_recorded else WORKING_TREE,
+                code=code.kind,
             )
             stored = writer.commit(record, objects + more + also)
             state, runs = run_state(self._repo, writer.run, [stored])
-            engine = self._engine(writer, state, recorded_plan(state, runs), flow, options=options)
+            engine = self._engine(writer, state, recorded_plan(state, runs), code.flow, options=options)
         except BaseException:
             writer.close()
             raise
-        self._tell(engine, state, version, files, resumed=False)
-        return Prepared(engine, flow, inputs)
+        self._tell(engine, state, code, resumed=False)
+        return Prepared(engine, code.flow, inputs)
 
     # -- shared ------------------------------------------------------------------------------------------------
 
@@ -265,47 +284,48 @@ class Runner:
             plan,
             services=self._services,
             find_answer=lambda digest: self._repo.answer(writer.run, digest, settle=True),
-            on_drift=options.on_drift,
+            on_drift=options.on_drift or state.start.on_drift,
             flow_on_drift=flow.options.on_drift or self._default_on_drift,
             observer=options.observer,
             resumed=resumed,
         )
 
-    def _code(self, state: RunState, options: Options) -> tuple[Flow[Any, Any], Version, list[tuple[str, str]]]:
-        """Return the flow to execute, its version, and what changed since the version the run recorded last."""
+    def _code(self, state: RunState, *, as_recorded: bool) -> _Code:
+        """Return the code to execute.
+
+        Raises:
+            CodeUnloadable: it cannot be imported. That the flow's file is not here is no reason to go over to the
+                recorded code: it may have been moved, and what else the flow needs may be here and have changed.
+        """
         recorded = self.versions.read(state.version)
         live = find_live_flow(recorded.entry.module, recorded.entry.qualname)
         if live is not None and (recorded.entry.file is None or "<locals>" in recorded.entry.qualname):
-            return live, recorded, []
+            return _Code(live, recorded, recorded.n, [])
         if recorded.entry.file is None:
             raise CodeUnloadable(
                 f"flow {state.start.flow} was defined in an interactive session, which is gone",
                 hint="move it to a file, or resume it where it was defined",
             )
-        here = any((self._root / file).is_file() for file in recorded.files)
-        if options.as_recorded or not here:
-            options.as_recorded = True
+        if as_recorded:
             loaded = load_entry(recorded.entry, self._root, recorded.files, _scratch())
-            return loaded.flow, recorded, []
+            return _Code(loaded.flow, recorded, recorded.n, [], recorded=True)
         loaded = load_entry(recorded.entry, self._root)
         entry = Entry(recorded.entry.module, recorded.entry.qualname, recorded.entry.file, recorded.entry.path)
         version, _ = self.versions.record(loaded.flow, entry, loaded.loaded_files)
-        return loaded.flow, version, changed_files(recorded.files, version.files)
+        return _Code(loaded.flow, version, recorded.n, changed_files(recorded.files, version.files))
 
-    def _tell(
-        self, engine: Engine, state: RunState, version: Version, changes: list[tuple[str, str]], *, resumed: bool
-    ) -> None:
+    def _tell(self, engine: Engine, state: RunState, code: _Code, *, resumed: bool) -> None:
         source = (state.start.source or {}).get("run")
         engine.emit(
             "run",
             flow=state.start.flow,
-            version=version.n,
+            version=code.version.n,
             inputs=state.start.inputs,
             source=source,
             resumed=resumed,
         )
-        if changes:
-            engine.emit("code", changes=[list(c) for c in changes], recorded=state.start.version["n"])
+        if code.changes or code.recorded:
+            engine.emit("code", changes=[list(c) for c in code.changes], recorded=code.before, executes=code.kind)
 
     def _encode_all(
         self, values: Mapping[str, Any], writer: RunWriter

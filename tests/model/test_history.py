@@ -6,6 +6,7 @@ import pytest
 
 from kitaru.errors import Damaged
 from kitaru.model.history import LEGAL, Status, fold, live_status
+from kitaru.model.records import Resumed
 from kitaru.model.summary import RunSummary, summarize
 from tests.model.samples import answer, begun, branch_of, call, end, failed_call, note, resumed, start, stored, wait
 
@@ -151,8 +152,13 @@ def test_the_failures_that_ended_a_run_are_known():
     assert state.doomed == {first[2].id}
 
 
-def test_the_version_is_the_one_that_executed_last():
-    assert fold("r", stored([start(), resumed()])).version == {"n": 1, "id": "f" * 64}
+@pytest.mark.parametrize("what", [call(1), wait(1), end(), note("drift"), begun(1), None], ids=lambda r: r and r.kind)
+def test_the_version_is_the_one_that_something_was_last_recorded_under(what):
+    later = Resumed(70, version={"n": 2, "id": "e" * 64}, code="recorded")
+    state = fold("r", stored([start(), later, *([what] if what else [])]))
+    counts = what is not None and what.kind in ("call", "wait", "end")
+    assert state.version["n"] == (2 if counts else 1)
+    assert state.executed.code == ("recorded" if counts else "")
 
 
 # -- waits --------------------------------------------------------------------------------

@@ -50,7 +50,12 @@ def test_drift_stops_before_the_call_is_executed_and_shows_the_difference(bench,
     assert (ended.status, type(ended.error)) == ("interrupted", Drift)
     assert "fetch#2" in ended.error.message
     assert "item was 'b', is now 'X'" in ended.error.message
-    assert "--on-drift" in ended.error.hint
+    assert [line.partition(": ")[2] for line in ended.error.hint.splitlines()] == [
+        f"kitaru resume {run}",
+        f"kitaru resume {run} --on-drift new",
+        f"kitaru resume {run} --on-drift reuse",
+        f"kitaru resume {run} --as-recorded",
+    ]
     assert ended.error.exit_code == 5
     assert ran == []
     (told,) = ended.events("drift")
@@ -164,6 +169,20 @@ def test_the_policy_of_a_run_holds_when_it_is_resumed(bench, ran):
         return handle.exec_id
 
     run = start(fetching("abc", ran, crash_at="c"))
+    assert bench.resume(run, fetching("aXbc", ran)).status == "completed"
+
+
+def test_what_one_resume_said_does_not_hold_for_the_next(bench, ran):
+    run = crashed(bench, ran)
+    assert bench.resume(run, fetching("aXbc", ran, crash_at="c"), on_drift="new").status == "interrupted"
+    ended = bench.resume(run, fetching("aXYbc", ran))
+    assert (type(ended.error), ran) == (Drift, ["X"])
+    assert [r.on_drift for r in ended.state.resumed] == ["new", ""]
+
+
+def test_a_resume_overrides_the_policy_of_its_run_once(bench, ran):
+    run = bench.project.run(fetching("abc", ran, crash_at="c"), {}, on_drift="new", foreground=True).exec_id
+    assert isinstance(bench.resume(run, fetching("aXbc", ran), on_drift="stop").error, Drift)
     assert bench.resume(run, fetching("aXbc", ran)).status == "completed"
 
 

@@ -43,7 +43,7 @@ def test_a_process_that_lives_on_sees_edited_files(scripts):
     assert said == [
         "failed",
         "completed 101",
-        "[{'changes': [['helper.py', 'changed']], 'recorded': 1}]",
+        "[{'changes': [['helper.py', 'changed']], 'recorded': 1, 'executes': 'working-tree'}]",
         "8",
         "101",
         "8",
@@ -62,7 +62,81 @@ def test_the_recorded_code_is_used_where_it_is_asked_for(scripts):
     said = scripts.do("project.replay('@', from_='one', as_recorded=True, foreground=True)")
     assert said.startswith("completed | 6 ")
     (scripts.root / "flows.py").unlink()
-    assert scripts.do("project.replay('@', from_='one', foreground=True)").startswith("completed | 6 ")
+    said = scripts.do("project.replay('@', from_='one', foreground=True)", code=1)
+    assert "CodeUnloadable: flows.py is not in the project any more" in said
+    said = scripts.do("project.replay('@', from_='one', as_recorded=True, foreground=True)")
+    assert said.startswith("completed | 6 ")
+
+
+def test_a_flow_file_moved_away_is_no_reason_to_execute_old_code(scripts):
+    scripts.write("flows.py", FLOWS + "EXTRA = 1\n")
+    scripts.write("helper.py", "def helped(x): return x / 0\n")
+    scripts.do("project.run('flows.py:body', {}, foreground=True)")
+    (scripts.root / "flows.py").rename(scripts.root / "moved.py")
+    scripts.write("helper.py", "def helped(x): return x\n")
+    said = scripts.do("project.resume('@', foreground=True)", code=1)
+    assert "CodeUnloadable: flows.py is not in the project any more" in said
+    assert str(scripts.project.state(scripts.project.find_run("@")).status) == "failed"
+
+
+def test_a_branch_of_recorded_code_goes_on_with_it_until_told_otherwise(scripts):
+    text = FLOWS.replace("+ EXTRA", "+ more()") + "@checkpoint\ndef more() -> int:\n    return 1 // {}\n"
+    scripts.write("flows.py", text.format("0"))
+    scripts.write("helper.py", "def helped(x): return x\n")
+    assert scripts.do("project.run('flows.py:body', {}, foreground=True)").startswith("failed")
+    assert scripts.do("project.replay('@', as_recorded=True, foreground=True)").startswith("failed")
+    scripts.write("flows.py", text.format("1"))
+    assert scripts.do("project.resume('@', foreground=True)").startswith("failed")
+    assert scripts.do("project.resume('@', as_recorded=False, foreground=True)").startswith("completed | 2 ")
+
+
+def test_that_recorded_code_is_executed_is_told_each_time(scripts):
+    scripts.write("flows.py", FLOWS.replace("+ EXTRA", "+ 1 // 0"))
+    scripts.write("helper.py", "def helped(x): return x\n")
+    scripts.do("project.run('flows.py:body', {}, foreground=True)")
+    scripts.write("watched.py", WATCHED)
+    for as_recorded in ("True", "None"):
+        said = scripts.python("watched.py", as_recorded)
+        assert "[{'changes': [], 'recorded': 1, 'executes': 'recorded'}]" in said
+
+
+WATCHED = """
+import sys
+from kitaru import Project
+
+told = []
+watch = lambda event: told.append((event.kind, event.data))
+Project.open().resume("@", as_recorded=eval(sys.argv[1]), foreground=True, observer=watch)
+print([data for kind, data in told if kind == "code"])
+"""
+
+DRIFTING = """
+import os
+from kitaru import checkpoint, flow
+
+@checkpoint
+def ask(prompt: str) -> str:
+    return prompt.upper()
+
+@checkpoint
+def send(text: str) -> str:
+    if os.environ.get("CRASH"):
+        os._exit(9)
+    return text
+
+@flow
+def body() -> str:
+    return send(ask("{}"))
+"""
+
+
+def test_code_that_only_drifted_is_not_what_was_recorded(scripts):
+    scripts.write("flows.py", DRIFTING.format("old"))
+    scripts.do("project.run('flows.py:body', {}, foreground=True)", code=9, CRASH="1")
+    scripts.write("flows.py", DRIFTING.format("new"))
+    assert "Drift" in scripts.do("project.resume('@', foreground=True)")
+    assert "Drift" in scripts.do("project.resume('@', foreground=True)")
+    assert scripts.do("project.resume('@', as_recorded=True, foreground=True)").startswith("completed | 'OLD'")
 
 
 def test_a_run_of_recorded_code_goes_on_with_it(scripts):

@@ -55,7 +55,7 @@ def replay(
     answer: Annotated[list[str], typer.Option("--answer", metavar="WAIT=VALUE", help="Answer a wait ahead.")] = [],  # noqa: B006 - as above
     tag: TagOpt = [],  # noqa: B006 - as above
     on_drift: OnDriftOpt = None,
-    as_recorded: AsRecordedOpt = False,
+    as_recorded: AsRecordedOpt = None,
     output: OutputOpt = Output.TEXT,
     quiet: QuietOpt = False,
     events: EventsOpt = False,

@@ -1,8 +1,10 @@
 """`kitaru resume`.
 
 The flow's body runs again from the top; each recorded call gives its recorded result. The working tree's code is used,
-and what changed in it since is shown; `--as-recorded` takes the code that the run recorded. Code that cannot be
-imported leaves the run as it was. Progress, JSON and events are those of [run](run.md).
+and what changed in it since is shown; `--as-recorded` takes the code that the run recorded. A run whose last call was
+made by recorded code goes on with it, which is shown, until `--working-tree`. Code that cannot be imported leaves the
+run as it was. `--on-drift` holds for this command only; that of `run` and `replay` for their run.
+Progress, JSON and events are those of [run](run.md).
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ def resume(
     run: RunArg,
     *,
     on_drift: OnDriftOpt = None,
-    as_recorded: AsRecordedOpt = False,
+    as_recorded: AsRecordedOpt = None,
     output: OutputOpt = Output.TEXT,
     quiet: QuietOpt = False,
     events: EventsOpt = False,

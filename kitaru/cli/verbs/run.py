@@ -23,7 +23,8 @@ What the flow's own code prints is shown there too, line by line, with the call 
 
 - `run`: `flow`, `version`, `inputs` (name to id), `source`, `resumed`
 - `version`: `flow`, `n`, `new`
-- `code`: `changes` (pairs of path and `changed`, `added` or `removed`), `recorded` (version)
+- `code`: `changes` (pairs of path and `changed`, `added` or `removed`), `recorded` (version), `executes`
+  (`working-tree` or `recorded`)
 - `torn`: `text`, what a crash left half-written, and where it was kept
 - `begin`: `call`, `name`, `order`
 - `call`: `call`, `name`, `order`, `how` (`ran`, `recorded`, `shared` or `pinned`), `duration_us`, `output`, `error`,
