@@ -1,22 +1,26 @@
 """Asking a person for the answer to a wait, on a terminal.
 
-Owns: how a question and its choices look, and what may be typed for them. Whether an answer is valid, `Project` says.
+Owns: how a question, its choices and fields look, here and in listings, and what may be typed for them. Whether an
+answer is recorded, `Project` says.
 """
 
 from __future__ import annotations
 
-import json
-import shlex
 import sys
 from typing import TYPE_CHECKING, Any
 
 from kitaru.cli.page import Page
 from kitaru.cli.text import clean
 from kitaru.cli.value import pretty
+from kitaru.errors import InvalidAnswer
+from kitaru.runtime.answers import described, resolve, validate_answer_json
+from kitaru.runtime.examples import beside, choices, example_json, fields
+from kitaru.runtime.waits import answer_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from kitaru.cli.page import Span
     from kitaru.model.history import WaitView
     from kitaru.project import Project
 
@@ -33,64 +37,82 @@ def can_ask() -> bool:
 def ask(project: Project, wait: WaitView) -> str | None:
     """Show a wait on stderr and return what the person answers, as `kitaru answer` takes it; None for no answer now."""
     _show(project, wait)
-    choices = choices_of(wait.record.schema)
+    schema = wait.record.schema
     while True:
-        typed = _read(prompt_for(wait.record.schema, choices))
+        typed = _read(prompt_for(schema))
         if not typed:
             return None
-        text = understand(typed, wait.record.schema, choices)
-        if text is not None:
+        text = understand(typed, schema)
+        if text is None:
+            many = len(_numbered(schema))
+            sys.stderr.write(f"answer 1 to {many}, or in full\n" if many else "answer y or n\n")
+        elif wrong := _misfit(text, schema):
+            sys.stderr.write(f"{clean(wrong, lines=True)}\n")
+        else:
             return text
-        sys.stderr.write("answer y or n\n" if not choices else f"answer 1 to {len(choices)}, or in full\n")
 
 
-def choices_of(schema: Mapping[str, Any]) -> list[str]:
-    """Return the texts that a schema of a choice allows, in order; none where it is no choice."""
-    resolved = _resolve(schema)
-    members = resolved.get("enum") or ([resolved["const"]] if "const" in resolved else [])
-    return [m if isinstance(m, str) else json.dumps(m) for m in members]
-
-
-def prompt_for(schema: Mapping[str, Any], choices: list[str]) -> str:
+def prompt_for(schema: Mapping[str, Any]) -> str:
     """Return what stands before the cursor."""
-    kind = _resolve(schema).get("type")
-    if choices:
-        return f"1-{len(choices)}: "
+    numbered = _numbered(schema)
+    if numbered:
+        return f"1-{len(numbered)}: "
+    kind = resolve(schema).get("type")
     return {"boolean": "y/n: ", "string": "> ", "integer": "number: ", "number": "number: "}.get(str(kind), "JSON: ")
 
 
-def understand(typed: str, schema: Mapping[str, Any], choices: list[str]) -> str | None:
+def understand(typed: str, schema: Mapping[str, Any]) -> str | None:
     """Return the answer that was meant, or None where it cannot be told."""
-    if choices:
-        if typed in choices:
+    numbered = _numbered(schema)
+    if numbered:
+        if typed in numbered:
             return typed
-        return choices[int(typed) - 1] if typed.isdecimal() and 1 <= int(typed) <= len(choices) else None
-    if _resolve(schema).get("type") == "boolean":
+        return numbered[int(typed) - 1] if typed.isdecimal() and 1 <= int(typed) <= len(numbered) else None
+    if resolve(schema).get("type") == "boolean":
         return _YES_NO.get(typed.lower())
     return typed
 
 
-def answer_line(run: str, view: WaitView) -> str:
-    """Return the line that answers a wait, its value still to be chosen."""
-    label = clean(view.label)
-    quoted = label if label == shlex.quote(label) or ("#" in label and " " not in label) else shlex.quote(label)
-    return f"kitaru answer {run} {quoted} {_placeholder(view)}"
+def _numbered(schema: Mapping[str, Any]) -> list[str]:
+    """Return the choices that are offered by number: true and false are asked for as y and n."""
+    found = choices(schema)
+    return [] if found == ["true", "false"] else found
 
 
-def _placeholder(view: WaitView) -> str:
-    choices = choices_of(view.record.schema)
-    if choices:
-        return "|".join(clean(choice) for choice in choices[:6])
-    kind = str(view.record.schema.get("type", ""))
-    return {"boolean": "true|false", "string": "TEXT", "integer": "NUMBER", "number": "NUMBER"}.get(kind, "JSON")
+def _misfit(typed: str, schema: Mapping[str, Any]) -> str:
+    """Return why an answer does not fit, and what would; empty where it does."""
+    try:
+        validate_answer_json(dict(schema), typed, text=True)
+    except InvalidAnswer as error:
+        return f"{error.message}\n{error.hint}"
+    return ""
 
 
-def _resolve(schema: Mapping[str, Any]) -> Mapping[str, Any]:
-    target = schema.get("$ref")
-    if isinstance(target, str) and target.startswith("#/$defs/"):
-        found = schema.get("$defs", {}).get(target.removeprefix("#/$defs/"))
-        return found if isinstance(found, dict) else schema
-    return schema
+def field_rows(page: Page, schema: Mapping[str, Any], indent: str = "  ") -> None:
+    """Add the fields of an answer that is an object, each with its type; nothing where it is none."""
+    rows: list[list[Span]] = [[f"{indent}{field.name}", (field.told, "dim")] for field in fields(schema)]
+    if rows:
+        page.table(rows, whole=True)
+
+
+def how_to_answer(page: Page, run: str, wait: WaitView, lead: Span = "hint: ", indent: str = "") -> None:
+    """Add the line that answers a wait, and below it what else the answer may be."""
+    schema, told = wait.record.schema, lead if isinstance(lead, str) else lead[0]
+    page.line(indent, lead, answer_line(run, wait), whole=True)
+    under = indent + " " * len(told)
+    if also := beside(schema):
+        page.line(under, (also, "dim"), whole=True)
+    field_rows(page, schema, under)
+
+
+def _wanted(page: Page, wait: WaitView) -> None:
+    """Add what a JSON answer is made of, and an example."""
+    schema = wait.record.schema
+    if fields(schema):
+        field_rows(page, schema)
+    else:
+        page.line(f"  {described(schema)}")
+    page.line(("  for example ", "dim"), example_json(schema), whole=True)
 
 
 def _show(project: Project, wait: WaitView) -> None:
@@ -101,8 +123,10 @@ def _show(project: Project, wait: WaitView) -> None:
     for name, object_id in wait.record.shown.items():
         page.line(f"  {name}:")
         page.block(pretty(project.value(object_id, wait.run), MAX_SHOWN_LINES), "    ")
-    for n, choice in enumerate(choices_of(wait.record.schema), 1):
+    for n, choice in enumerate(_numbered(wait.record.schema), 1):
         page.line(f"  {n}  {choice}")
+    if prompt_for(wait.record.schema) == "JSON: ":
+        _wanted(page, wait)
     page.line(("  empty, or Ctrl-C, leaves it waiting", "dim"))
     page.write()
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 
-from kitaru.cli.ask import answer_line, ask, can_ask
+from kitaru.cli.ask import ask, can_ask, how_to_answer
 from kitaru.cli.events import write_json_line
 from kitaru.cli.options import Output
 from kitaru.cli.page import Page, write_json
@@ -130,7 +130,7 @@ def _tell_waiting(project: Project, run: str) -> NoReturn:
     page = Page(sys.stderr)
     for wait in project.state(run).open_waits:
         page.line(("waiting: ", "yellow"), f"run {run} stopped at {wait.label}", whole=True)
-        page.line(f"hint: {answer_line(run, wait)}", whole=True)
+        how_to_answer(page, run, wait)
     page.write()
     raise typer.Exit(RunWaiting.exit_code)
 

@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import json
 import operator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kitaru.errors import InvalidAnswer
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 MAX_PROBLEMS = 10
 _MAX_DEPTH = 100
+_MAX_TOLD = 2
 _MAX_STEPS = 100_000
 _TYPES: dict[str, tuple[type, ...]] = {
     "null": (type(None),),
@@ -69,23 +73,61 @@ def _readings(schema: dict[str, Any], text: str) -> list[object]:
 
 
 def describe(schema: dict[str, Any]) -> str:
-    """Return a schema in a few words: `true or false`, `one of "fast", "slow"`, `an object with url, limit`."""
+    """Return a schema in a few words: `true or false`, `one of "fast", "slow"`, `an object with url (text), …`."""
+    return described(schema)
+
+
+def described(root: Mapping[str, Any], part: Any = None) -> str:  # noqa: ANN401 - recorded JSON, of any shape
+    """Return a schema, or a part of it, in a few words; what is recorded may be malformed.
+
+    Args:
+        root: the whole schema, which holds the definitions.
+        part: a schema inside it; all of it by default.
+    """
     try:
-        return _described(_Check(schema).resolve(schema))
-    except (TypeError, AttributeError, ValueError):
+        return _described(_Check(dict(root)), root if part is None else part, 0)
+    except (TypeError, AttributeError, ValueError, RecursionError):
         return "as the schema says"
 
 
-def _described(schema: dict[str, Any]) -> str:
+def resolve(root: Mapping[str, Any], part: Any = None) -> dict[str, Any]:  # noqa: ANN401 - as above
+    """Return a schema, or a part of it, with a reference at its top followed; empty where it leads nowhere."""
+    return _Check(dict(root)).resolve(dict(root) if part is None else part)
+
+
+def _described(check: _Check, schema: Any, depth: int) -> str:  # noqa: ANN401 - as above
+    schema = check.resolve(schema)
     if "enum" in schema:
-        return "one of " + ", ".join(json.dumps(item) for item in schema["enum"])
+        return "one of " + ", ".join(json.dumps(item, ensure_ascii=False) for item in schema["enum"])
     if "const" in schema:
-        return json.dumps(schema["const"])
+        return json.dumps(schema["const"], ensure_ascii=False)
+    options = schema.get("anyOf") or schema.get("oneOf")
+    if options and depth < _MAX_TOLD:
+        return " or ".join(dict.fromkeys(_described(check, option, depth + 1) for option in options))
     kind = schema.get("type")
     if kind == "object" and isinstance(schema.get("properties"), dict):
-        return f"an object with {', '.join(map(str, schema['properties']))}"
+        return f"an object with {_fields(check, schema, depth)}"
+    if kind == "array" and isinstance(schema.get("items"), dict) and depth < _MAX_TOLD:
+        return f"a list, each {_described(check, schema['items'], depth + 1)}"
     words = {"boolean": "true or false", "integer": "an integer", "number": "a number", "string": "text"}
-    return words.get(str(kind), {"array": "a list", "object": "an object"}.get(str(kind), "as the schema says"))
+    words |= {"array": "a list", "object": "an object", "null": "null"}
+    return words.get(str(kind), "as the schema says") + _bounds(schema)
+
+
+def _fields(check: _Check, schema: dict[str, Any], depth: int) -> str:
+    """Return the names of an object's fields, each with its type and whether it may be left out while that is short."""
+    if depth >= _MAX_TOLD:
+        return ", ".join(map(str, schema["properties"]))
+    told = []
+    for name, part in schema["properties"].items():
+        optional = "" if name in schema.get("required", []) else ", optional"
+        told.append(f"{name} ({_described(check, part, depth + 1)}{optional})")
+    return ", ".join(told)
+
+
+def _bounds(schema: dict[str, Any]) -> str:
+    told = [f"{words} {schema[key]}" for key, _, words in _BOUNDS if key in schema]
+    return f" ({', '.join(told)})" if told else f" ({schema['format']})" if "format" in schema else ""
 
 
 class _Check:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
 from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from kitaru.errors import InvalidAnswer, KitaruError, RunWaiting, SchemaChanged,
 from kitaru.model.ids import display_call, is_call_name
 from kitaru.model.records import Answer, Note, Wait
 from kitaru.runtime.context import active_call
+from kitaru.runtime.examples import example_text
 from kitaru.runtime.plan import Place
 from kitaru.runtime.schema import validate_answer, wait_schema
 
@@ -198,12 +200,11 @@ def _digest(text: str, count: object) -> str:
 
 
 def answer_line(run: str, view: WaitView) -> str:
-    """Return the very line that answers a wait, with a value that fits its schema."""
-    return f"kitaru answer {run} {view.label} {_example(view.record.schema)}"
+    """Return the very line that answers a wait, an example of what fits its schema for the answer.
 
-
-def _example(schema: Mapping[str, Any]) -> str:
-    if schema.get("enum"):
-        return json.dumps(schema["enum"][0])
-    kinds = {"boolean": "true", "integer": "1", "number": "1.5", "string": "TEXT", "array": "'[…]'"}
-    return kinds.get(str(schema.get("type")), "'{…}'")
+    It is quoted for a shell; `kitaru.runtime.examples` tells what else the answer may be.
+    """
+    label = view.label
+    plain = label.replace("#", "")  # a # inside a word means nothing to a shell
+    quoted = label if plain == shlex.quote(plain) and not label.startswith("#") else shlex.quote(label)
+    return f"kitaru answer {run} {quoted} {example_text(view.record.schema)}"

@@ -11,13 +11,14 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
-from kitaru.cli.ask import answer_line
+from kitaru.cli.ask import how_to_answer
 from kitaru.cli.damage import tell_damaged
 from kitaru.cli.documents import values_json, wait_json
 from kitaru.cli.options import Output, OutputOpt
 from kitaru.cli.page import Page, write_json
 from kitaru.cli.text import age, short
 from kitaru.cli.value import pretty
+from kitaru.runtime.waits import answer_line
 
 if TYPE_CHECKING:
     from kitaru.project import OpenWait, Project
@@ -72,4 +73,4 @@ def _question(page: Page, project: Project, wait: OpenWait, now: int) -> None:
     for name, object_id in view.record.shown.items():
         page.line(f"  {name} ", (short(object_id), "dim"), ":")
         page.block(pretty(project.value(object_id, view.run), MAX_SHOWN_LINES), "    ")
-    page.line(("  answer with: ", "dim"), answer_line(state.run, view), whole=True)
+    how_to_answer(page, state.run, view, ("answer with: ", "dim"), "  ")
