@@ -75,19 +75,25 @@ def answer_shell(run: Callable[[], int]) -> int:
 
 
 def _join_colons() -> str:
-    words, at = os.environ.get("COMP_WORDS", "").split(" "), int(os.environ.get("COMP_CWORD", "0"))
-    head = words[: at + 1]
+    typed = os.environ.get("COMP_WORDS", "")
+    between = "\n" if "\n" in typed else " "  # the installed script joins them by line ends
+    head = typed.split(between)[: int(os.environ.get("COMP_CWORD", "0")) + 1]
     joined: list[str] = []
     for word in head:
-        if joined and (word == ":" or joined[-1].endswith(":")):
+        if joined and _continues(joined[-1], word):
             joined[-1] += word
         else:
             joined.append(word)
-    os.environ["COMP_WORDS"], os.environ["COMP_CWORD"] = " ".join(joined), str(len(joined) - 1)
+    os.environ["COMP_WORDS"], os.environ["COMP_CWORD"] = between.join(joined), str(len(joined) - 1)
     last = joined[-1]
     if ":" not in last:
-        return ""
-    return last[: last.rindex(":")] if head[-1] == ":" else last[: last.rindex(":") + 1]
+        return last.removesuffix(head[-1])
+    return last[: last.rindex(":") + 1]
+
+
+def _continues(before: str, word: str) -> bool:
+    """Tell whether bash made two words of one: it splits `abc:pl` and `@~1:pl` at `:` and `@`, but keeps `@:` whole."""
+    return word == ":" or before.endswith(":") or (before == "@" and word.startswith("~"))
 
 
 def _runs(incomplete: str) -> Iterator[tuple[str, str]]:

@@ -3,6 +3,8 @@
 import hashlib
 import json
 import os
+import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -81,11 +83,36 @@ def test_a_reader_that_goes_away(there):
     assert ended.stderr == b""
 
 
+BROKEN_AT = re.compile(r"[@:=]+|[^@:=\s]+")
+"""How bash splits a line into the words of COMP_WORDS, given its default COMP_WORDBREAKS."""
+
+
+def bash(directory):
+    """Return PATH with a `kitaru` on it, and the completion script that it prints."""
+    program = directory / "bin" / "kitaru"
+    program.parent.mkdir(exist_ok=True)
+    program.write_text(f'#!/bin/sh\nexec {shlex.join(PROGRAM)} "$@"\n')
+    program.chmod(0o755)
+    shown = run(directory, "--show-completion", "bash", _TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION="1")
+    return f"{program.parent}{os.pathsep}{os.environ['PATH']}", shown.stdout.decode()
+
+
 def complete(directory, *words):
-    line = " ".join(["kitaru", *words])
-    typed = line.replace(":", " : ").replace("  ", " ") if ":" in line else line
-    at = str(len(typed.split(" ")) - 1)
-    return run(directory, _KITARU_COMPLETE="complete_bash", COMP_WORDS=typed, COMP_CWORD=at).stdout.decode().split()
+    """Return what the installed script's function completes in a real bash."""
+    path, script = bash(directory)
+    typed = ["kitaru", *(part for word in words for part in BROKEN_AT.findall(word) or [""])]
+    typed += [""] * (words[-1] == "")
+    call = f"COMP_WORDS=({shlex.join(typed)}); COMP_CWORD={len(typed) - 1}; _kitaru_completion kitaru"
+    ended = subprocess.run(
+        ["bash", "--norc", "--noprofile", "-c", f'{script}\n{call}\nprintf "%s\\n" "${{COMPREPLY[@]}}"'],
+        cwd=directory,
+        env=environment(PATH=path),
+        capture_output=True,
+        timeout=TIMEOUT_S,
+        check=True,
+    )
+    assert ended.stderr == b""
+    return ended.stdout.decode().split()
 
 
 def test_completion(there):
@@ -94,10 +121,34 @@ def test_completion(there):
     run_id = json.loads(run(there, "log", "-o", "json").stdout)["runs"][0]["run"]
     assert complete(there, "show", run_id[:3]) == [run_id]
     assert complete(there, "show", f"{run_id}:sq") == ["square", "square#2"]
+    assert complete(there, "show", "@:sq") == complete(there, "show", "@~0:sq") == ["square", "square#2"]
     assert complete(there, "replay", "--from", "sq") == ["square", "square#2"]
     assert "flows.py:numbers" in complete(there, "run", "flo")
     assert "--on-drift" in complete(there, "run", "--on")
     assert complete(there.parent, "show", "x") == []
+
+
+def test_a_tab_in_an_interactive_bash(there):
+    run(there, "run", "flows.py:numbers", "n=1")
+    path, script = bash(there)
+    (there / "script").write_text(f"{script}\nPS1='ready''> '\nbind 'set enable-bracketed-paste off'\n")
+    child = pexpect.spawn(
+        "bash",
+        ["--norc", "--noprofile", "-i"],
+        cwd=str(there),
+        env=environment(PATH=path),
+        encoding="utf-8",
+        timeout=TIMEOUT_S,
+        dimensions=(30, 100),
+    )
+    child.sendline(". ./script")
+    typed_on = {"sho": "w ", "show @:": "square ", "show @:sq": "uare ", "show @~0:": "square "}
+    for typed, more in typed_on.items():
+        child.expect("ready> ")
+        child.send(f"kitaru {typed}\t")
+        child.expect_exact(f"kitaru {typed}{more}")
+        child.send("\x15\r")
+    child.close()
 
 
 def test_the_completion_script(there):
