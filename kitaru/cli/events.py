@@ -43,6 +43,12 @@ def spans(event: Event) -> list[Span]:
     return tell(event.data, event.run) if tell else []
 
 
+def lines(event: Event) -> list[list[Span]]:
+    """Return what to tell about an event, line by line; one line but for a difference that takes more."""
+    rest = str(event.data.get("difference", "")).split("\n") if event.kind == "drift" else []
+    return [spans(event), *([f"  {line}"] for line in rest if len(rest) > 1)]
+
+
 def _run(data: dict[str, Any], run: str) -> list[Span]:
     verb = "resumes" if data.get("resumed") else f"replays {data['source']}" if data.get("source") else "runs"
     version = f" v{data['version']}" if data.get("version") else ""

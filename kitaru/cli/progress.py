@@ -11,7 +11,7 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TextIO
 
-from kitaru.cli.events import REUSED, Lines, call_spans, spans, write_event
+from kitaru.cli.events import REUSED, Lines, call_spans, lines, write_event
 from kitaru.cli.page import Page, Span, has_colour
 from kitaru.cli.text import clean
 
@@ -64,7 +64,7 @@ class _Plain:
 
     def __call__(self, event: Event) -> None:
         with self._lock:
-            for line in self._printed.add(event.data) if event.kind == "output" else [spans(event)]:
+            for line in self._printed.add(event.data) if event.kind == "output" else lines(event):
                 self._write(line)
 
     def finish(self) -> None:
@@ -122,7 +122,7 @@ class _Live:
                 self._call(event.data)
             else:
                 self._flush_reused()
-                for line in self._printed.add(event.data) if event.kind == "output" else [spans(event)]:
+                for line in self._printed.add(event.data) if event.kind == "output" else lines(event):
                     self._say(line)
 
     def _begin(self, data: dict[str, Any]) -> None:

@@ -13,13 +13,12 @@ from kitaru.model.ids import display_call
 from kitaru.model.matching import changed_arguments
 from kitaru.model.records import Note
 from kitaru.runtime.decorators import checkpoint_named
+from kitaru.runtime.difference import Difference, difference, shown
 
 if TYPE_CHECKING:
     from kitaru.model.history import CallView
     from kitaru.runtime.calls import Asked
     from kitaru.runtime.engine import Engine
-
-SHOWN_CHARS = 120
 
 
 def decide(engine: Engine, asked: Asked, nth: int) -> CallView | str | None:
@@ -38,18 +37,17 @@ def decide(engine: Engine, asked: Asked, nth: int) -> CallView | str | None:
         return None
     policy = engine.on_drift or checkpoint.on_drift or engine.flow_on_drift or "stop"
     label = display_call(checkpoint.name, nth)
-    difference = describe(engine, near, asked) if left else _renamed(near)
-    engine.commit(
-        Note(engine.now(), "drift", {"call": label, "policy": policy, "difference": difference, "near": near.label})
-    )
-    engine.emit("drift", call=label, policy=policy, text=difference)
+    told = describe(engine, near, asked) if left else _renamed(near)
+    noted = {"call": label, "policy": policy, "difference": told.full, "near": near.label}
+    engine.commit(Note(engine.now(), "drift", noted))
+    engine.emit("drift", call=label, policy=policy, text=told.short, difference=told.full)
     if policy == "reuse":
         return plan.claims.take(near)
     if policy == "new":
         return "new"
     raise engine.stop(
         Drift(
-            f"run {engine.run} drifted at {label}, which was not executed: {difference}",
+            f"run {engine.run} drifted at {label}, which was not executed: {told.short}",
             hint="\n".join(_ways_on(engine.run)),
         )
     )
@@ -65,34 +63,44 @@ def _ways_on(run: str) -> list[str]:
     ]
 
 
-def _renamed(near: CallView) -> str:
-    return f"{near.label} is recorded with the same arguments, and the code has no checkpoint {near.name} any more"
+def _renamed(near: CallView) -> Difference:
+    text = f"{near.label} is recorded with the same arguments, and the code has no checkpoint {near.name} any more"
+    return _both(text)
 
 
 def _is_gone(name: str) -> bool:
     return checkpoint_named(name) is None
 
 
-def describe(engine: Engine, view: CallView, asked: Asked) -> str:
+def describe(engine: Engine, view: CallView, asked: Asked) -> Difference:
     """Return what differs between a recorded call's arguments and a live call's, in words."""
     parts = []
     for name, (was, now) in changed_arguments(view.record.args if view.record else {}, asked.args).items():
         if was is None:
-            parts.append(f"{name} is a new argument, {_short(asked.bound[name])}")
+            parts.append(_both(f"{name} is a new argument, {shown(asked.bound[name])}"))
         elif now is None:
-            parts.append(f"{name} is no longer an argument")
+            parts.append(_both(f"{name} is no longer an argument"))
         else:
-            parts.append(f"{name} was {_recorded(engine, was)}, is now {_short(asked.bound[name])}")
-    return f"{'; '.join(parts) or 'its key changed'}, compared with the recorded {view.label}"
+            parts.append(_changed(engine, name, was, asked.bound[name]))
+    parts = parts or [_both("its key changed")]
+    after = f", compared with the recorded {view.label}"
+    return Difference("; ".join(p.short for p in parts) + after, _joined([p.full for p in parts], after))
 
 
-def _recorded(engine: Engine, object_id: str) -> str:
+def _joined(parts: list[str], after: str) -> str:
+    """Return parts on one line as one sentence, others one after the other."""
+    if any("\n" in part for part in parts):
+        return "\n".join([*parts, after.removeprefix(", ")])
+    return "; ".join(parts) + after
+
+
+def _both(text: str) -> Difference:
+    return Difference(text, text)
+
+
+def _changed(engine: Engine, name: str, was: str, now: object) -> Difference:
     try:
-        return _short(engine.values.decoder(engine.plan.runs, opaque=True).decode(object_id))
+        recorded = engine.values.decoder(engine.plan.runs, opaque=True).decode(was)
     except KitaruError:
-        return object_id[:12]
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= SHOWN_CHARS else f"{text[: SHOWN_CHARS - 3]}..."
+        return _both(f"{name} was {was[:12]}, is now {shown(now)}")
+    return difference(name, recorded, now)

@@ -43,7 +43,7 @@ class _Renderer:
             return "…"
         if isinstance(value, Enum):
             return self.render(value.value, depth + 1)
-        fields = value if isinstance(value, Mapping) else _fields(value)
+        fields = value if isinstance(value, Mapping) else fields_of(value)
         if fields is not None:
             return self._mapping(fields, depth)
         if isinstance(value, (list, tuple, set, frozenset)):
@@ -87,7 +87,7 @@ class _Renderer:
         return key if isinstance(key, str) else _text_of(key)
 
 
-def _fields(value: Any) -> dict[str, Any] | None:  # noqa: ANN401 - any value
+def fields_of(value: Any) -> dict[str, Any] | None:  # noqa: ANN401 - any value
     """Return the parts of a dataclass, model, named tuple or exception by name."""
     found: dict[str, Any] | None = None
     if isinstance(value, type):

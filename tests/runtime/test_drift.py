@@ -217,6 +217,36 @@ def test_a_prompt_edited(bench, ran):
     assert ended.events("unclaimed") == [{"calls": ["ask"]}]
 
 
+def test_a_long_prompt_is_shown_where_it_differs(bench):
+    head = "Be kind and helpful.\n" * 50
+
+    @checkpoint
+    def ask(prompt):
+        return prompt
+
+    def body_of(prompt, *, crash):
+        @checkpoint
+        def send():
+            if crash:
+                raise KeyboardInterrupt
+
+        @flow
+        def body():
+            ask(prompt)
+            send()
+
+        return body
+
+    run = bench.run(body_of(head + "Answer in English.", crash=True)).run
+    ended = bench.resume(run, body_of(head + "Answer in German.", crash=False))
+    assert "\n" not in ended.error.message
+    assert "Answer in English." in ended.error.message
+    (told,) = ended.events("drift")
+    assert told["text"] in ended.error.message
+    assert told["difference"] == ended.state.notes[-1].data["difference"]
+    assert "-Answer in English.\n+Answer in German." in told["difference"]
+
+
 def test_a_timestamp_among_the_arguments(bench, ran):
     clock = iter(range(100))
 

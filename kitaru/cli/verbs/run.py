@@ -33,7 +33,7 @@ What the flow's own code prints is shown there too, line by line, with the call 
 - `wait`: `wait`, `question`, `schema`, `shown`
 - `answer`: `wait`, `by`, `source`
 - `branched`: `cut`, the call order at which a replay left its source
-- `drift`: `call`, `policy`, `text`
+- `drift`: `call`, `policy`, `text` (one line), `difference` (as many as it takes, 20 or so)
 - `unclaimed`: `calls`, recorded calls that the code no longer makes
 - `end`: `status`
 - `result`: as `-o json`; always the last line
