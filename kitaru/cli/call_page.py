@@ -7,10 +7,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from kitaru.cli.documents import call_json, how_of, value_json, values_json, wait_json
+from kitaru.cli.answered import left_off, standing
+from kitaru.cli.ask import field_rows, how_to_answer
+from kitaru.cli.documents import call_json, how_of, no_longer_made, value_json, values_json, wait_json
 from kitaru.cli.page import Page, Span
 from kitaru.cli.text import duration, error_name, local_time, one_line, short, users_frames
 from kitaru.cli.value import MAX_LINES, plain, pretty
+from kitaru.runtime.answers import described
+from kitaru.runtime.examples import fields
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -56,7 +60,7 @@ def call_document(project: Project, state: RunState, call: CallView) -> dict[str
     """Return a call as JSON, with its values."""
     record, lineage = call.record, project.lineage(state, call)
     return {
-        **call_json(call, state.run),
+        **call_json(call, state.run, gone=call.label in no_longer_made(state)),
         "inputs": values_json(project, record.args, call.run) if record else {},
         "result": value_json(project, record.output, call.run) if record and record.output else None,
         "traceback": (record.error or {}).get("traceback") if record else None,
@@ -106,6 +110,8 @@ def _facts(page: Page, state: RunState, call: CallView) -> None:
     record, how = call.record, how_of(call, state.run)
     origin = f" from run {call.run}" if how == "reused" else ""
     took = f" in {duration(record.at - record.began)}" if record else ""
+    if record is None and call.begun:
+        took = f" since {local_time(call.begun.began)}"
     field(page, "how", f"{how}{origin}{took}, call order {call.order}")
     if record is None:
         return
@@ -152,10 +158,10 @@ def _lineage(page: Page, project: Project, state: RunState, call: CallView) -> N
             page.line(f"  {edge.label}  {edge.name}  ", (short(edge.object_id), "cyan"), whole=True)
 
 
-def wait_document(project: Project, wait: WaitView) -> dict[str, Any]:
+def wait_document(project: Project, state: RunState, wait: WaitView) -> dict[str, Any]:
     """Return a wait as JSON, with its values."""
     return {
-        **wait_json(wait),
+        **wait_json(wait, project.given(state, wait)),
         "shown": values_json(project, wait.record.shown, wait.run),
         "reply": plain(project.value(wait.answer.value, wait.run)) if wait.answer else None,
     }
@@ -168,11 +174,24 @@ def wait_page(page: Page, project: Project, state: RunState, wait: WaitView) -> 
     if wait.answer:
         field(page, "answered", f"{local_time(wait.answer.answered)} by {wait.answer.by or 'somebody'}")
     else:
-        field(page, "state", ("no longer asked" if wait.closed else "open", "yellow"))
+        field(page, "state", (left_off(project, state, wait) or standing(wait), "yellow"))
     if wait.answer and wait.answer.note:
         field(page, "note", wait.answer.note)
     page.gap()
     page.block(wait.record.question)
+    page.gap()
+    page.line(("wants", "bold"))
+    _wanted(page, state, wait)
     values(page, project, "shown", wait.record.shown, wait.run)
     if wait.answer:
         values(page, project, "answer", {"": wait.answer.value}, wait.run)
+
+
+def _wanted(page: Page, state: RunState, wait: WaitView) -> None:
+    """Add what an answer is made of, and how to give one while it is asked for."""
+    if wait in state.open_waits:
+        how_to_answer(page, state.run, wait, ("answer with: ", "dim"), "  ")
+    elif fields(wait.record.schema):
+        field_rows(page, wait.record.schema)
+    else:
+        page.line(f"  {described(wait.record.schema)}", whole=True)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 
+from kitaru.cli.answered import recorded_first, tell_recorded
 from kitaru.cli.ask import ask, can_ask, how_to_answer
 from kitaru.cli.events import write_json_line
 from kitaru.cli.options import Output
@@ -18,8 +19,9 @@ from kitaru.cli.page import Page, write_json
 from kitaru.cli.progress import watching
 from kitaru.cli.text import clean, users_frames
 from kitaru.cli.value import plain, pretty
-from kitaru.errors import AlreadyAnswered, InvalidAnswer, RunFailed, RunInterrupted, RunWaiting
+from kitaru.errors import AlreadyAnswered, Drift, InvalidAnswer, RunFailed, RunInterrupted, RunWaiting
 from kitaru.model.history import Status
+from kitaru.runtime.waits import answer_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -81,12 +83,17 @@ def _ask_and_go_on(project: Project, run: str, manner: Manner) -> Outcome | None
     wait = project.state(run).open_waits[0]
     while (text := ask(project, wait)) is not None:
         try:
-            return _execute(_answering(project, run, wait.label, text), manner)
+            with recorded_first(project, run, wait):
+                outcome = _execute(_answering(project, run, wait.label, text), manner)
         except InvalidAnswer as error:
             sys.stderr.write(f"{clean(error.message, lines=True)}\n")
         except AlreadyAnswered as error:
             sys.stderr.write(f"{clean(error.message, lines=True)}\n")
             return _execute(lambda observer: project.resume(run, observer=observer, foreground=True), manner)
+        else:
+            if isinstance(outcome.error, Drift):
+                tell_recorded(project, run, wait)
+            return outcome
     return None
 
 
@@ -138,14 +145,18 @@ def _tell_waiting(project: Project, run: str) -> NoReturn:
 def outcome_json(project: Project, outcome: Outcome) -> dict[str, Any]:
     """Return how a run ended, as JSON."""
     state = project.state(outcome.run)
-    error = outcome.error
+    error = None if isinstance(outcome.error, RunWaiting) else outcome.error  # to wait is no error
     return {
         "run": outcome.run,
         "flow": state.start.flow,
-        "status": str(outcome.status),
+        "status": str(state.status),
         "result": plain(outcome.value),
         "output": state.end.output if state.end else None,
         "waits": [wait.label for wait in state.open_waits],
+        "questions": [
+            {"wait": w.label, "question": w.record.question, "answer_with": answer_line(state.run, w)}
+            for w in state.open_waits
+        ],
         "error": {"type": type(error).__name__, "message": error.message, "hint": error.hint} if error else None,
     }
 

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from kitaru.cli.answered import standing
 from kitaru.cli.text import iso
 from kitaru.cli.value import plain
+from kitaru.runtime.examples import choices
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from kitaru.model.history import CallView, RunState, WaitView
     from kitaru.model.summary import RunSummary
     from kitaru.project import Project
+    from kitaru.store.repository import AnswerName
 
 
 def summary_json(summary: RunSummary) -> dict[str, Any]:
@@ -48,8 +51,15 @@ def how_of(call: CallView, run: str) -> str:
     return "failed" if record.error else "ran"
 
 
-def call_json(call: CallView, run: str) -> dict[str, Any]:
-    """Return one call of a run."""
+def no_longer_made(state: RunState) -> frozenset[str]:
+    """Return the labels of recorded calls that the code which executed last did not make any more."""
+    since = state.resumed[-1].at if state.resumed else state.start.at
+    notes = [note for note in state.notes if note.about == "unclaimed" and note.at >= since]
+    return frozenset(str(label) for note in notes for label in note.data.get("calls", []))
+
+
+def call_json(call: CallView, run: str, *, gone: bool) -> dict[str, Any]:
+    """Return one call of a run; `gone` says that the code which executed last did not make it."""
     record = call.record
     began = record.began if record else call.begun.began if call.begun else 0
     error = record.error if record else None
@@ -68,6 +78,7 @@ def call_json(call: CallView, run: str) -> dict[str, Any]:
         "output": record.output if record else None,
         "error": {"type": error.get("type"), "message": error.get("message")} if error else None,
         "attempts": len(call.attempts),
+        "no_longer_made": gone,
         "stale": list(call.stale),
         "mutated": list(record.mutated) if record else [],
         "drift": record.drift if record else "",
@@ -75,8 +86,8 @@ def call_json(call: CallView, run: str) -> dict[str, Any]:
     }
 
 
-def wait_json(wait: WaitView) -> dict[str, Any]:
-    """Return one wait of a run, with its answer where it has one."""
+def wait_json(wait: WaitView, given: AnswerName | None) -> dict[str, Any]:
+    """Return one wait of a run, with its answer where it has one, or the one that the run has not taken yet."""
     record, answer = wait.record, wait.answer
     return {
         "wait": wait.label,
@@ -85,8 +96,10 @@ def wait_json(wait: WaitView) -> dict[str, Any]:
         "record": wait.id,
         "asked": iso(record.at),
         "open": wait.is_open,
+        "state": standing(wait),
         "question": record.question,
         "schema": record.schema,
+        "choices": choices(record.schema),
         "shown": dict(record.shown),
         "answer": answer
         and {
@@ -96,6 +109,7 @@ def wait_json(wait: WaitView) -> dict[str, Any]:
             "source": answer.source,
             "note": answer.note,
         },
+        "given": given and {"value": given.value, "by": given.by, "answered": iso(given.at), "note": given.note},
     }
 
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from kitaru.model.lineage import Lineage
     from kitaru.runtime.events import Services
     from kitaru.runtime.values import Values
-    from kitaru.store.repository import Repository
+    from kitaru.store.repository import AnswerName, Repository
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +197,12 @@ class Reading:
         states = [self.state(s.run) for s in self._summaries() if s.waits]
         found = [OpenWait(state, view) for state in states for view in state.open_waits]
         return sorted(found, key=lambda w: w.view.record.at)
+
+    def given(self, state: RunState, view: WaitView) -> AnswerName | None:
+        """Return the answer that was given to an open wait and that its run has not taken yet, or None."""
+        if not view.is_open or state.end is not None:
+            return None
+        return self.repo.answer(state.run, view.record.digest)
 
     def value(self, object_id: str, run: str | None = None) -> object:
         """Return the value of an object, for showing: classes that are not loaded come as `Opaque` records.

@@ -2,6 +2,7 @@
 
 import enum
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -12,6 +13,13 @@ from kitaru import checkpoint, flow, wait
 class Verdict(enum.Enum):
     YES = "yes"
     NO = "no"
+
+
+@dataclass
+class Order:
+    amount: int
+    colour: Literal["red", "blue"]
+    note: str = ""
 
 
 @checkpoint
@@ -102,3 +110,8 @@ def until_told() -> str:
 @flow
 def slow() -> str:
     return until_told()
+
+
+@flow
+def order() -> int:
+    return wait(name="order", question="How much?", schema=Order).amount

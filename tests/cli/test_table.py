@@ -66,8 +66,8 @@ def documents():
     return {
         "Summary": summary_json(RunSummary("r", "f", 1, "running", 0)),
         "Run": run_json(state),
-        "Call": call_json(call, "r"),
-        "Wait": wait_json(wait),
+        "Call": call_json(call, "r", gone=False),
+        "Wait": wait_json(wait, None),
     }
 
 

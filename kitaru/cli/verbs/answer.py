@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kitaru.cli import complete
+from kitaru.cli.answered import left_off, recorded_first
 from kitaru.cli.ask import ask, can_ask
 from kitaru.cli.carry import Manner, carry
 from kitaru.cli.options import EventsOpt, NoInputOpt, Output, OutputOpt, QuietOpt, RunArg
 from kitaru.cli.page import Page, write_json
-from kitaru.errors import UnknownWait, UsageError
+from kitaru.errors import AlreadyAnswered, UnknownWait, UsageError
+from kitaru.runtime.waits import answer_line
 
 if TYPE_CHECKING:
     from kitaru.model.history import RunState, WaitView
@@ -57,42 +59,53 @@ def answer(
     project = Project.open()
     state = project.state(project.find_run(run))
     name, text = _which(state, wait, value)
+    view = _one(state, name)
     if text is None:
         text = _ask(project, state, name, no_input)
     if not resume:
         project.answer(state.run, name, text, text=True, by=by, note=note, resume=False)
         _recorded(state.run, name, output)
         return
-    carry(
-        project,
-        lambda observer: project.answer(
-            state.run, name, text, text=True, by=by, note=note, observer=observer, foreground=True
-        ),
-        Manner(output, quiet, events, no_input),
-    )
+    with recorded_first(project, state.run, view):
+        carry(
+            project,
+            lambda observer: project.answer(
+                state.run, name, text, text=True, by=by, note=note, observer=observer, foreground=True
+            ),
+            Manner(output, quiet, events, no_input),
+        )
 
 
 def _which(state: RunState, wait: str | None, value: str | None) -> tuple[str | None, str | None]:
     """Tell name and value apart: a lone word that names no wait is the value, where only one question is open."""
     names = [view.label for view in state.waits.values()]
-    if value is None and wait is not None and wait not in names and len(state.open_waits) == 1:
-        return state.open_waits[0].label, wait
+    if value is None and wait is not None and wait not in names:
+        if len(state.open_waits) == 1:
+            return state.open_waits[0].label, wait
+        answered = [view.label for view in state.ordered_waits if view.answer is not None]
+        if answered and not state.open_waits:
+            return answered[-1], wait  # which is refused, saying who answered it
     return wait, value
 
 
+def _one(state: RunState, name: str | None) -> WaitView | None:
+    """Return the open wait that is meant, or None where that is not clear."""
+    found = [view for view in state.open_waits if name in (None, view.label)]
+    return found[0] if len(found) == 1 else None
+
+
 def _ask(project: Project, state: RunState, name: str | None, no_input: bool) -> str:
-    view = _open_wait(state, name)
+    view = _one(state, name)
+    if view is None:
+        raise UnknownWait(state.run, name, [view.label for view in state.open_waits])
+    if project.given(state, view):
+        raise AlreadyAnswered(
+            f"{view.label} of run {state.run} is {left_off(project, state, view)}", hint=f"kitaru resume {state.run}"
+        )
     text = ask(project, view) if can_ask() and not no_input else None
     if text is None:
-        raise UsageError(f"no answer to {view.label} was given", hint=f"kitaru answer {state.run} {view.label} VALUE")
+        raise UsageError(f"no answer to {view.label} was given", hint=answer_line(state.run, view))
     return text
-
-
-def _open_wait(state: RunState, name: str | None) -> WaitView:
-    waits = [view for view in state.open_waits if name in (None, view.label)]
-    if len(waits) != 1:
-        raise UnknownWait(state.run, name, [view.label for view in state.open_waits])
-    return waits[0]
 
 
 def _recorded(run: str, name: str | None, output: Output) -> None:

@@ -3,7 +3,7 @@
 `kitaru log RUN` lists calls and waits in call order: how each call came by its result (`ran`, `reused`, `pinned`,
 `failed`, `in flight`), how long it took, its arguments and its output by id. In brackets stands what deserves a look:
 `stale` (kept by a replay although these arguments changed), `mutated` (the call changed its argument in place), `drift`
-(a policy let it go on), and attempts.
+(a policy let it go on), `no longer made` (the code that executed last did not make it), and attempts.
 
 ## JSON
 
@@ -20,12 +20,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kitaru.cli import complete
+from kitaru.cli.answered import left_off
 from kitaru.cli.damage import tell_damaged
-from kitaru.cli.documents import call_json, how_of, run_json, summary_json, wait_json
+from kitaru.cli.documents import call_json, how_of, no_longer_made, run_json, summary_json, wait_json
 from kitaru.cli.graph import Graph
 from kitaru.cli.options import Output, OutputOpt
 from kitaru.cli.page import Page, Span, status_span, write_json
-from kitaru.cli.text import age, duration, error_name, one_line, short, since
+from kitaru.cli.text import age, duration, error_name, local_time, one_line, short, since
 
 if TYPE_CHECKING:
     from kitaru.model.history import CallView, RunState, WaitView
@@ -63,7 +64,7 @@ def log(
 
     project = Project.open()
     if run is not None:
-        return _calls(project.state(project.find_run(run)), output)
+        return _calls(project, project.state(project.find_run(run)), output)
     after = since(since_, project.services.clock_us()) if since_ else None
     runs = project.log(flow=flow, status=check_status(status), tags=tag, since_us=after)
     shown = runs[:limit] if limit else runs
@@ -133,9 +134,9 @@ def run_spans(summary: RunSummary, flow_width: int, now: int) -> list[Span]:
     return line
 
 
-def _calls(state: RunState, output: Output) -> None:
+def _calls(project: Project, state: RunState, output: Output) -> None:
     if output is Output.JSON:
-        return write_json(_document(state))
+        return write_json(_document(project, state))
     page = Page()
     page.line(
         ("run ", ""),
@@ -144,43 +145,49 @@ def _calls(state: RunState, output: Output) -> None:
         status_span(str(state.status)),
         f"  {state.start.flow} v{state.version.get('n', '?')}",
     )
-    entries: dict[int, list[Span]] = {order: _call_row(c, state.run) for order, c in state.calls.items()}
-    entries |= {order: _wait_row(w) for order, w in state.waits.items()}
+    gone = no_longer_made(state)
+    entries: dict[int, list[Span]] = {
+        order: _call_row(c, state.run, gone=c.label in gone) for order, c in state.calls.items()
+    }
+    entries |= {order: _wait_row(project, state, w) for order, w in state.waits.items()}
     page.table((entries[order] for order in state.sequence), whole=True)  # its last column is ids: never hidden
     return page.write()
 
 
-def _document(state: RunState) -> dict[str, Any]:
+def _document(project: Project, state: RunState) -> dict[str, Any]:
+    gone = no_longer_made(state)
     return {
         **run_json(state),
-        "calls": [call_json(call, state.run) for call in state.ordered_calls],
-        "waits": [wait_json(wait) for wait in state.ordered_waits],
+        "calls": [call_json(call, state.run, gone=call.label in gone) for call in state.ordered_calls],
+        "waits": [wait_json(wait, project.given(state, wait)) for wait in state.ordered_waits],
     }
 
 
-def _call_row(call: CallView, run: str) -> list[Span]:
+def _call_row(call: CallView, run: str, *, gone: bool) -> list[Span]:
     record, how = call.record, how_of(call, run)
     took = duration(record.at - record.began) if record else ""
     style = _HOW_STYLES.get(how, "green")
-    return [(f"{call.order:>4}", "dim"), call.label, (how, style), (took, "dim"), _details(call)]
+    return [(f"{call.order:>4}", "dim"), call.label, (how, style), (took, "dim"), _details(call, gone=gone)]
 
 
-def _details(call: CallView) -> Span:
+def _details(call: CallView, *, gone: bool) -> Span:
     record = call.record
     if record is None:
-        return ""
+        return f"since {local_time(call.begun.began)}" if call.begun else ""
     args = ", ".join(f"{name}={short(value)}" for name, value in record.args.items())
     text = f"({args})"
     if record.error:
         text += f" ! {error_name(record.error)}: {one_line(str(record.error.get('message', '')), 100)}"
     else:
         text += f" -> {short(record.output)}"
-    return text + _marks(call)
+    return text + _marks(call, gone=gone)
 
 
-def _marks(call: CallView) -> str:
+def _marks(call: CallView, *, gone: bool) -> str:
     record = call.record
-    marks = [f"stale: {', '.join(call.stale)}"] if call.stale else []
+    marks = ["no longer made"] if gone else []
+    if call.stale:
+        marks.append(f"stale: {', '.join(call.stale)}")
     if record and record.mutated:
         marks.append(f"mutated: {', '.join(record.mutated)}")
     if record and record.drift:
@@ -190,9 +197,10 @@ def _marks(call: CallView) -> str:
     return "".join(f"  [{mark}]" for mark in marks)
 
 
-def _wait_row(wait: WaitView) -> list[Span]:
+def _wait_row(project: Project, state: RunState, wait: WaitView) -> list[Span]:
     if wait.answer:
-        state, said = "answered", f"-> {short(wait.answer.value)}" + (f" by {wait.answer.by}" if wait.answer.by else "")
+        how, said = "answered", f"-> {short(wait.answer.value)}" + (f" by {wait.answer.by}" if wait.answer.by else "")
     else:
-        state, said = ("unasked" if wait.closed else "waiting"), one_line(wait.record.question, 100)
-    return [(f"{wait.record.order:>4}", "dim"), wait.label, (state, "yellow" if wait.is_open else "dim"), "", said]
+        how = "unasked" if wait.closed else "waiting"
+        said = left_off(project, state, wait) or one_line(wait.record.question, 100)
+    return [(f"{wait.record.order:>4}", "dim"), wait.label, (how, "yellow" if wait.is_open else "dim"), "", said]

@@ -15,7 +15,8 @@ What the flow's own code prints is shown there too, line by line, with the call 
 ## JSON
 
 `-o json` prints, also where the run failed or waits: `run`, `flow`, `status`, `result` (the value as JSON), `output`
-(its id), `waits` (open ones), `error` (`type`, `message`, `hint`, or null).
+(its id), `waits` (open ones), `questions` (each `wait`, `question`, and `answer_with`, a line to type as it
+stands), `error` (`type`, `message`, `hint`; null where the run completed or waits).
 
 ## Events
 

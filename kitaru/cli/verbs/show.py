@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kitaru.cli import complete
+from kitaru.cli.answered import left_off, standing
 from kitaru.cli.call_page import call_document, call_page, error, field, values, wait_document, wait_page
 from kitaru.cli.documents import run_json, value_json, values_json
 from kitaru.cli.options import Output, OutputOpt
@@ -72,7 +73,7 @@ def _find(project: Project, revision: str) -> tuple[RunState, CallView | WaitVie
 def _document(project: Project, state: RunState, found: CallView | WaitView) -> dict[str, Any]:
     from kitaru.model.history import WaitView
 
-    return wait_document(project, found) if isinstance(found, WaitView) else call_document(project, state, found)
+    return wait_document(project, state, found) if isinstance(found, WaitView) else call_document(project, state, found)
 
 
 def _fill(page: Page, project: Project, state: RunState, found: CallView | WaitView) -> None:
@@ -89,7 +90,7 @@ def _show_run(project: Project, state: RunState, output: Output) -> None:
         return write_json(_run_document(project, state))
     page, start, end = Page(), state.start, state.end
     page.line("run ", (state.run, "bold"), "  ", status_span(str(state.status)), whole=True)
-    _facts(page, state)
+    _facts(page, project, state)
     values(page, project, "inputs", start.inputs, state.run)
     if end and end.output:
         values(page, project, "result", {"": end.output}, state.run)
@@ -110,7 +111,7 @@ def _run_document(project: Project, state: RunState) -> dict[str, Any]:
     }
 
 
-def _facts(page: Page, state: RunState) -> None:
+def _facts(page: Page, project: Project, state: RunState) -> None:
     start, end, origin = state.start, state.end, state.start.origin
     field(page, "flow", f"{start.flow} v{state.version.get('n', '?')}")
     field(page, "started", f"{local_time(start.at)} by {origin.get('user', '?')} on {origin.get('host', '?')}")
@@ -122,9 +123,10 @@ def _facts(page: Page, state: RunState) -> None:
     reused = sum(call.run != state.run for call in state.calls.values())
     field(page, "calls", f"{len(state.calls)}" + (f", {reused} of them reused" if reused else ""))
     if state.waits:
-        field(
-            page, "waits", ", ".join(f"{w.label} ({'open' if w.is_open else 'answered'})" for w in state.waits.values())
-        )
+        field(page, "waits", ", ".join(f"{w.label} ({standing(w)})" for w in state.ordered_waits))
+    for wait in state.open_waits:
+        if told := left_off(project, state, wait):
+            field(page, "", (f"{wait.label} {told}", "yellow"))
 
 
 def _optional(state: RunState) -> list[tuple[str, str]]:

@@ -5,13 +5,15 @@ of the last seven days are shown, five at most.
 
 ## JSON
 
-`running`, `waiting`, `interrupted` and `failed`, each a list of [summaries](json.md#summary).
+`running`, `waiting`, `interrupted` and `failed`, each a list of [summaries](json.md#summary); those that wait
+also have `answered`, the names of open waits whose answer is recorded and was not carried on yet.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from kitaru.cli.answered import left_off
 from kitaru.cli.damage import tell_damaged
 from kitaru.cli.documents import summary_json
 from kitaru.cli.options import Output, OutputOpt
@@ -48,7 +50,7 @@ def status(*, output: OutputOpt = Output.TEXT) -> None:
     found = {name: [s for s in runs if s.status == name] for name in _SECTIONS}
     found["failed"] = [s for s in found["failed"] if (s.ended or s.started) >= now - RECENT_US][:MAX_FAILED]
     if output is Output.JSON:
-        write_json({name: [summary_json(s) for s in section] for name, section in found.items()})
+        write_json({name: [_document(project, s) for s in section] for name, section in found.items()})
     else:
         _print(project, found, len(runs))
     tell_damaged(project)
@@ -59,19 +61,37 @@ def _print(project: Project, found: dict[str, list[RunSummary]], total: int) -> 
     page.line(f"project {project.root}", whole=True)
     for name, section in found.items():
         if section:
-            _section(page, name, section, now)
+            _section(page, project, name, section, now)
     if not any(found.values()):
         page.line(f"nothing runs, waits or was interrupted; {total} run{'s' * (total != 1)} in all")
     page.write()
 
 
-def _section(page: Page, name: str, runs: list[RunSummary], now: int) -> None:
+def _document(project: Project, run: RunSummary) -> dict[str, Any]:
+    if not run.waits:
+        return summary_json(run)
+    state = project.state(run.run)
+    return {**summary_json(run), "answered": [w.label for w in state.open_waits if project.given(state, w)]}
+
+
+def _section(page: Page, project: Project, name: str, runs: list[RunSummary], now: int) -> None:
     title, hint = _SECTIONS[name]
     page.gap()
     page.line(title)
     page.line((f"  ({hint})", "dim"), whole=True)
     for run in runs:
         page.line("    ", (run.run, "bold"), f"  {run.flow} v{run.version}", *_told(run, now))
+        for told in _left_off(project, run):
+            page.line((f"      {told}", "yellow"), whole=True)
+
+
+def _left_off(project: Project, run: RunSummary) -> list[str]:
+    """Return a line for each wait whose answer the run has not taken yet."""
+    if not run.waits:
+        return []
+    state = project.state(run.run)
+    told = [(wait.label, left_off(project, state, wait)) for wait in state.open_waits]
+    return [f"{label} {text}" for label, text in told if text]
 
 
 def _told(run: RunSummary, now: int) -> list[Span]:

@@ -2,8 +2,8 @@
 
 ## JSON
 
-`waits`, each a [wait](json.md#wait) with its `flow`, the values in `shown`, and `answer_with`, the line that answers
-it.
+`waits`, each a [wait](json.md#wait) with its `flow`, the values in `shown`, and `answer_with`, a line that answers it
+as it stands (null where an answer is recorded and the run was not carried on).
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
+from kitaru.cli.answered import left_off
 from kitaru.cli.ask import how_to_answer
 from kitaru.cli.damage import tell_damaged
 from kitaru.cli.documents import values_json, wait_json
@@ -50,12 +51,13 @@ def _print(project: Project, found: list[OpenWait]) -> None:
 
 
 def _document(project: Project, wait: OpenWait) -> dict[str, Any]:
+    given = project.given(wait.state, wait.view)
     return {
-        **wait_json(wait.view),
+        **wait_json(wait.view, given),
         "run": wait.state.run,
         "flow": wait.state.start.flow,
         "shown": values_json(project, wait.view.record.shown, wait.view.run),
-        "answer_with": answer_line(wait.state.run, wait.view),
+        "answer_with": answer_line(wait.state.run, wait.view) if given is None else None,
     }
 
 
@@ -73,4 +75,7 @@ def _question(page: Page, project: Project, wait: OpenWait, now: int) -> None:
     for name, object_id in view.record.shown.items():
         page.line(f"  {name} ", (short(object_id), "dim"), ":")
         page.block(pretty(project.value(object_id, view.run), MAX_SHOWN_LINES), "    ")
+    if told := left_off(project, state, view):
+        page.line((f"  {told}", "yellow"), whole=True)
+        return
     how_to_answer(page, state.run, view, ("answer with: ", "dim"), "  ")
