@@ -121,7 +121,7 @@ def _facts(page: Page, state: RunState, call: CallView) -> None:
         ("scope", call.scope),
         ("stale", f"kept although {', '.join(call.stale)} changed" if call.stale else ""),
         ("mutated", f"it changed its argument {', '.join(record.mutated)} in place" if record.mutated else ""),
-        ("drift", f"its arguments drifted; policy {record.drift}" if record.drift else ""),
+        ("drift", f"its arguments drifted; policy {call.drift}" if call.drift else ""),
     ):
         if told:
             field(page, name, (told, "" if name == "scope" else "yellow"))

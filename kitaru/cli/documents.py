@@ -81,7 +81,7 @@ def call_json(call: CallView, run: str, *, gone: bool) -> dict[str, Any]:
         "no_longer_made": gone,
         "stale": list(call.stale),
         "mutated": list(record.mutated) if record else [],
-        "drift": record.drift if record else "",
+        "drift": call.drift,
         "saved": dict(record.saved) if record else {},
     }
 

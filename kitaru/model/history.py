@@ -6,6 +6,7 @@ and says what they add up to; it knows no disk, and whether a process is alive i
 
 from __future__ import annotations
 
+from bisect import insort
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -54,6 +55,7 @@ class CallView:
         begun: the note that it is in flight, or None.
         run: the run whose record it is: another one's where a branch shares it.
         stale: arguments that differed when a replay kept the call on purpose.
+        drift: policy by which it was executed (`new`) or its record taken (`reuse`) although it had drifted, or empty.
     """
 
     name: str
@@ -66,6 +68,7 @@ class CallView:
     attempts: list[Stored] = field(default_factory=list)
     begun: Begun | None = None
     stale: list[str] = field(default_factory=list)
+    drift: str = ""
 
     @property
     def label(self) -> str:
@@ -107,7 +110,8 @@ class RunState:
     Attributes:
         calls, waits: keyed by order, those shared with the source included.
         sequence: the orders of calls and waits, in call order. It differs from their numbers where changed code put a
-            new call between recorded ones.
+            new call between recorded ones, and never depends on which of several calls at once finished first.
+        after: by order, which one a call or wait was put behind by changed code.
         head: id of the last record.
         cut: for a branch, the order of the source's first call or wait that it does not share, once that is decided.
         executed: what began the last execution that recorded a call, a wait or an end, with the version and the kind of
@@ -122,6 +126,7 @@ class RunState:
     calls: dict[int, CallView] = field(default_factory=dict)
     waits: dict[int, WaitView] = field(default_factory=dict)
     sequence: list[int] = field(default_factory=list)
+    after: dict[int, int] = field(default_factory=dict)
     notes: list[Note] = field(default_factory=list)
     resumed: list[Resumed] = field(default_factory=list)
     end: End | None = None
@@ -193,6 +198,7 @@ def _apply_call(state: RunState, stored: Stored) -> None:
     assert isinstance(record, Call)  # noqa: S101 - told apart by _APPLY
     view = _call_view(state, record)
     view.record, view.id, view.run, view.begun = record, stored.id, state.run, None
+    view.drift = record.drift
     view.attempts.append(stored)
 
 
@@ -210,12 +216,27 @@ def _enter(state: RunState, order: int, after: int | None) -> None:
     """Put a call or wait where it belongs in the call order, unless it has its place."""
     if order in state.calls or order in state.waits:
         return
+    if after is not None:
+        state.after[order] = after
+    if not state.after:  # nearly always, and a run may have thousands of calls
+        insort(state.sequence, order)
+        return
+    if order > max(state.sequence, default=0):
+        _put(state.sequence, order, after)
+        return
+    made = sorted([*state.sequence, order])  # as the numbers were given, whatever finished first
+    state.sequence = []
+    for number in made:
+        _put(state.sequence, number, state.after.get(number))
+
+
+def _put(sequence: list[int], order: int, after: int | None) -> None:
     if after == 0:
-        state.sequence.insert(0, order)
-    elif after is not None and after in state.sequence:  # nearly always None, and a run may have thousands of calls
-        state.sequence.insert(state.sequence.index(after) + 1, order)
+        sequence.insert(0, order)
+    elif after is not None and after in sequence:
+        sequence.insert(sequence.index(after) + 1, order)
     else:
-        state.sequence.append(order)
+        sequence.append(order)
 
 
 def _forget(state: RunState, calls: Iterable[int], waits: Iterable[int] = ()) -> None:
@@ -225,6 +246,7 @@ def _forget(state: RunState, calls: Iterable[int], waits: Iterable[int] = ()) ->
     for order in list(waits):
         del state.waits[order]
     state.sequence = [o for o in state.sequence if o in state.calls or o in state.waits]
+    state.after = {o: a for o, a in state.after.items() if o in state.calls or o in state.waits}
 
 
 def _unfinished(state: RunState) -> Iterator[int]:
@@ -256,6 +278,8 @@ def _apply_note(state: RunState, stored: Stored) -> None:
     data = record.data
     if record.about == "branched":
         _cut(state, data["cut"])
+    elif record.about == "drift":
+        _mark_drift(state, data.get("order"), str(data.get("policy", "")))
     elif record.about == "stale":
         _mark_stale(state, data["order"], [str(name) for name in data["args"]])
     elif record.about == "unasked":
@@ -264,6 +288,11 @@ def _apply_note(state: RunState, stored: Stored) -> None:
                 state.waits[order].closed = True
     elif record.about == "refused":
         _refuse(state, data["digest"])
+
+
+def _mark_drift(state: RunState, order: int | None, policy: str) -> None:
+    if order is not None and order in state.calls:
+        state.calls[order].drift = policy
 
 
 def _mark_stale(state: RunState, order: int, args: list[str]) -> None:
@@ -358,7 +387,7 @@ def _share(state: RunState, base: RunState, cut: object) -> None:
     """Take over from the source what a branch shares: finished calls, answered waits, up to the cut if it is known."""
     state.calls = {o: _shared_call(c) for o, c in base.calls.items()}
     state.waits = {o: _shared_wait(w) for o, w in base.waits.items()}
-    state.sequence = list(base.sequence)
+    state.sequence, state.after = list(base.sequence), dict(base.after)
     state.doomed, state.refused = set(base.doomed), set(base.refused)
     if cut is not None:
         _cut(state, cut)
@@ -366,8 +395,10 @@ def _share(state: RunState, base: RunState, cut: object) -> None:
 
 
 def _shared_call(view: CallView) -> CallView:
+    drift = view.record.drift if view.record is not None else ""
+    attempts = list(view.attempts)
     return CallView(
-        view.name, view.order, view.occurrence, view.scope, view.run, view.record, view.id, list(view.attempts)
+        view.name, view.order, view.occurrence, view.scope, view.run, view.record, view.id, attempts, drift=drift
     )
 
 

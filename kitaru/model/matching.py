@@ -74,6 +74,23 @@ class Claims:
                 return self.take(view)
         return None
 
+    def read_anew(self, wanted: Identity, defaults: Mapping[str, str], today: Callable[[str], str]) -> CallView | None:
+        """Take the next record whose arguments, read by today's classes, are those of the live call.
+
+        Args:
+            wanted: the live call's identity.
+            defaults: as of `defaulted`.
+            today: returns the id that a recorded value has once it is read and encoded again.
+        """
+        live = dict(wanted[2])
+        for view in self.unclaimed(wanted[0], wanted[1]):
+            record = view.record
+            if record is None or record.key or not record.args.keys() <= live.keys():
+                continue
+            if all(_fits(record.args.get(name), defaults.get(name), digest, today) for name, digest in live.items()):
+                return self.take(view)
+        return None
+
     def next_of(self, scope: str, name: str) -> CallView | None:
         """Take the next record of this name, whatever its arguments were."""
         for view in self.unclaimed(scope, name):
@@ -118,6 +135,12 @@ class Claims:
         for view in self.rest():
             if unwanted(view):
                 self.take(view)
+
+
+def _fits(recorded: str | None, default: str | None, live: str, today: Callable[[str], str]) -> bool:
+    if recorded is None:
+        return default == live
+    return recorded == live or today(recorded) == live
 
 
 def changed_arguments(recorded: Mapping[str, str], live: Mapping[str, str]) -> dict[str, tuple[str | None, str | None]]:

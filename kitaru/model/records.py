@@ -190,7 +190,8 @@ class Answer(Record):
 class Note(Record):
     """Something worth telling that changes no state.
 
-    `about` is `branched` (data: `cut`), `drift` (`call`, `policy`, `difference`), `stale` (`order`, `args`),
+    `about` is `branched` (data: `cut`), `drift` (`call`, `policy`, `difference`, `near`: label of the
+    record it was compared with, and for `reuse` its `order`), `stale` (`order`, `args`),
     `unclaimed` (`calls`: labels of records the code no longer asks for), `unasked` (`orders` of open waits it no longer
     asks), `refused` (`digest` of a wait whose answer the code's own type refused; `by`, `why`) or `metadata` (`value`:
     id of a dict given to `kitaru.log` in the flow's body).

@@ -72,6 +72,7 @@ class Calls:
         self._decoder = engine.values.decoder(engine.plan.runs)
         self._failures: dict[int, tuple[BaseException, str]] = {}
         self._defaults: dict[Checkpoint[..., Any], dict[str, str]] = {}
+        self._todays: dict[str, str] = {}
         self._deciding = threading.RLock()
         self.saved: dict[str, str] = {}
         """Artifact name to value id, as far as this execution has come: what `kitaru.load` finds."""
@@ -105,7 +106,9 @@ class Calls:
         plan, name = self._engine.plan, asked.checkpoint.name
         view = plan.claims.exact(asked.identity)
         if view is None and not asked.key and plan.claims.unclaimed(MAIN_SCOPE, name):
-            view = plan.claims.defaulted(asked.identity, self._default_ids(asked.checkpoint))
+            defaults = self._default_ids(asked.checkpoint)
+            view = plan.claims.defaulted(asked.identity, defaults)
+            view = view or plan.claims.read_anew(asked.identity, defaults, self._today)
         pinned = self._pinned(name, view.occurrence if view is not None else nth)
         if pinned is not None and (view is None or view.run != self._engine.run):
             return self._pin(asked, view, pinned)
@@ -183,6 +186,18 @@ class Calls:
             drift=drift,
         )
 
+    def _today(self, recorded: str) -> str:
+        """Return the id of a recorded argument as it reads today: a field added since has its default.
+
+        Its own id where it cannot be read by today's classes.
+        """
+        if recorded not in self._todays:
+            try:
+                self._todays[recorded] = self._engine.values.encoder.digest(self._decoder.decode(recorded))
+            except KitaruError:
+                self._todays[recorded] = recorded
+        return self._todays[recorded]
+
     def _default_ids(self, checkpoint: Checkpoint[..., Any]) -> dict[str, str]:
         found = self._defaults.get(checkpoint)
         if found is None:
@@ -201,7 +216,7 @@ class Calls:
         assert record is not None  # noqa: S101 - only finished calls are claimed
         if self._engine.observer is not None:
             shared = "recorded" if view.run == self._engine.run else "shared"
-            self._tell(view.label, record, "pinned" if record.how == "pinned" else shared, view.stale)
+            self._tell(view.label, record, "pinned" if record.how == "pinned" else shared, view.stale, view.drift)
         self.saved.update(record.saved)
         value = self._rebuilt(view, record)
         if record.error is not None and isinstance(value, BaseException):
@@ -294,7 +309,7 @@ class Calls:
         if record.output is not None:
             self.last_output = (label, record.output)
         if self._engine.observer is not None:
-            self._tell(label, record, "ran", [])
+            self._tell(label, record, "ran", [], record.drift)
         return stored
 
     def _also(self, value: object, path: str, objects: list[tuple[str, bytes]]) -> str:
@@ -344,7 +359,7 @@ class Calls:
         found = self._failures.get(id(error))
         return found is not None and found[0] is error
 
-    def _tell(self, label: str, record: Call, how: str, stale: list[str]) -> None:
+    def _tell(self, label: str, record: Call, how: str, stale: list[str], drift: str) -> None:
         error = record.error and {"type": record.error["type"], "message": record.error["message"]}
         self._engine.emit(
             "call",
@@ -357,5 +372,5 @@ class Calls:
             error=error,
             stale=stale,
             mutated=record.mutated,
-            drift=record.drift,
+            drift=drift,
         )

@@ -6,7 +6,7 @@ Owns: which policy applies, what is recorded about it, and the words that show t
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kitaru.errors import Drift, KitaruError
 from kitaru.model.ids import display_call
@@ -32,16 +32,19 @@ def decide(engine: Engine, asked: Asked, nth: int) -> CallView | str | None:
     """
     checkpoint, plan = asked.checkpoint, engine.plan
     left = plan.claims.unclaimed(asked.identity[0], checkpoint.name)
-    near = left[0] if left else plan.claims.renamed(asked.identity, checkpoint.code, _is_gone)
+    near = plan.nearest(left, nth) if left else plan.claims.renamed(asked.identity, checkpoint.code, _is_gone)
     if near is None:
         return None
     policy = engine.on_drift or checkpoint.on_drift or engine.flow_on_drift or "stop"
     label = display_call(checkpoint.name, nth)
     told = describe(engine, near, asked) if left else _renamed(near)
-    noted = {"call": label, "policy": policy, "difference": told.full, "near": near.label}
+    noted: dict[str, Any] = {"call": label, "policy": policy, "difference": told.full, "near": near.label}
+    if policy == "reuse":
+        noted["order"] = near.order
     engine.commit(Note(engine.now(), "drift", noted))
     engine.emit("drift", call=label, policy=policy, text=told.short, difference=told.full)
     if policy == "reuse":
+        plan.claimed(near, near.order)
         return plan.claims.take(near)
     if policy == "new":
         return "new"

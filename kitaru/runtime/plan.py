@@ -156,6 +156,18 @@ class Plan:
         self._passed(order)
         return Place(order, occurrence, after)
 
+    def nearest(self, views: Sequence[CallView], nth: int) -> CallView:
+        """Return which of these records of one name stands nearest to the place that the execution has come to.
+
+        Args:
+            views: in call order; one at least.
+            nth: the how-manieth call of the name the live one is.
+        """
+        same = [view for view in views if view.occurrence == nth]
+        here = self._positions.get(self._latest, -1)
+        later = [view for view in views if self._positions.get(view.order, -1) > here]
+        return [*same, *later, views[-1]][0]
+
     # -- what is shared with the source --------------------------------------------------------------------------
 
     def claimed(self, view: CallView | WaitView, order: int) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import permutations
+
 import pytest
 
 from kitaru.errors import Damaged
@@ -127,6 +129,26 @@ def test_an_inserted_call_stands_where_it_was_made():
     records = [start(), call(1, "a"), call(2, "b"), resumed(), call(3, "x", after=1), call(4, "y", after=3)]
     assert [c.name for c in fold("r", stored(records)).ordered_calls] == ["a", "x", "y", "b"]
     assert [c.name for c in fold("r", stored([*records, call(5, "z", after=0)])).ordered_calls] == [*"zaxyb"]
+
+
+def test_calls_made_at_once_stand_in_the_order_they_were_made_in():
+    records = [start(), *(call(order, name) for order, name in [(1, "a"), (3, "c"), (4, "d"), (2, "b")])]
+    assert fold("r", stored(records)).sequence == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("finished", list(permutations(range(4))))
+def test_inserted_calls_made_at_once_stand_where_they_were_made(finished):
+    made = [call(3, "x", after=1), call(4, "end"), call(5, "y", after=3), call(6, "z", after=4)]
+    records = [start(), call(1, "a"), call(2, "b"), resumed(), *(made[i] for i in finished)]
+    assert fold("r", stored(records)).sequence == [1, 3, 5, 2, 4, 6]
+
+
+def test_a_record_taken_though_it_drifted_says_so():
+    records = [start(), call(1), call(2, occurrence=2, drift="new"), note("drift", policy="reuse", order=1, call="x")]
+    state = fold("r", stored([*records, note("drift", policy="stop", call="fetch#3")]))
+    assert [c.drift for c in state.ordered_calls] == ["reuse", "new"]
+    branch = fold("b", stored([branch_of(stored(records), 3)]), state)
+    assert [c.drift for c in branch.ordered_calls] == ["", "new"]
 
 
 def test_attempts_of_one_call_share_its_place():

@@ -134,6 +134,26 @@ def test_reuse_takes_the_next_record(bench, ran):
     assert ran == ["c"]
     assert ended.notes == ["drift"]
     assert ended.events("drift")[0]["policy"] == "reuse"
+    assert [c.drift for c in ended.state.ordered_calls] == ["", "reuse", ""]
+    assert [c["drift"] for c in ended.events("call")] == ["", "reuse", ""]
+
+
+def test_the_record_shown_is_the_one_at_that_place(bench, ran):
+    run = crashed(bench, ran, "abcd", "d")
+    ended = bench.resume(run, fetching("XYcd", ran), on_drift="new")
+    assert [told["text"] for told in ended.events("drift")][:2] == [
+        "item was 'a', is now 'X', compared with the recorded fetch",
+        "item was 'b', is now 'Y', compared with the recorded fetch#2",
+    ]
+    run = crashed(bench, ran, "abcd", "d")
+    ended = bench.resume(run, fetching("bXcd", ran))
+    assert "item was 'c', is now 'X'" in ended.error.message
+
+
+def test_reuse_takes_the_record_at_that_place(bench, ran):
+    run = crashed(bench, ran, "abcd", "d")
+    ended = bench.resume(run, fetching("abXd", ran), on_drift="reuse")
+    assert (ended.value, ran) == (["<a>", "<b>", "<c>", "<d>"], ["d"])
 
 
 @pytest.mark.parametrize("level", ["command", "checkpoint", "flow", "project"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 FLOWS = """
 from helper import helped
 from kitaru import checkpoint, flow
@@ -98,6 +100,42 @@ def test_that_recorded_code_is_executed_is_told_each_time(scripts):
     for as_recorded in ("True", "None"):
         said = scripts.python("watched.py", as_recorded)
         assert "[{'changes': [], 'recorded': 1, 'executes': 'recorded'}]" in said
+
+
+FIELDS = """
+import os
+from dataclasses import dataclass
+from pydantic import BaseModel
+from kitaru import checkpoint, flow
+
+{}
+
+@checkpoint
+def make() -> D:
+    return D(a=1)
+
+@checkpoint
+def use(d: D, n: int) -> int:
+    with open("ran", "a") as out:
+        print(n, file=out)
+    if os.environ.get("CRASH") == str(n):
+        os._exit(9)
+    return d.a + n
+
+@flow
+def body() -> int:
+    d = make()
+    return sum(use(d, n) for n in range(3))
+"""
+
+
+@pytest.mark.parametrize("head", ["@dataclass\nclass D:\n", "class D(BaseModel):\n"], ids=["dataclass", "model"])
+def test_a_field_with_a_default_added_to_an_argument_is_no_drift(scripts, head):
+    scripts.write("flows.py", FIELDS.format(head + "    a: int"))
+    scripts.do("project.run('flows.py:body', {}, foreground=True)", code=9, CRASH="2")
+    scripts.write("flows.py", FIELDS.format(head + "    a: int\n    b: str = 'dflt'"))
+    assert scripts.do("project.resume('@', foreground=True)").startswith("completed | 6 ")
+    assert scripts.lines("ran") == ["0", "1", "2", "2"]
 
 
 WATCHED = """

@@ -190,8 +190,8 @@ def _marks(call: CallView, *, gone: bool) -> str:
         marks.append(f"stale: {', '.join(call.stale)}")
     if record and record.mutated:
         marks.append(f"mutated: {', '.join(record.mutated)}")
-    if record and record.drift:
-        marks.append(f"drift: {record.drift}")
+    if call.drift:
+        marks.append(f"drift: {call.drift}")
     if len(call.attempts) > 1:
         marks.append(f"{len(call.attempts)} attempts")
     return "".join(f"  [{mark}]" for mark in marks)
