@@ -64,12 +64,15 @@ def _command(words: list[str]) -> int:
 
 
 def _tell(message: str, hint: str = "") -> None:
-    from kitaru.cli.text import clean
+    from kitaru.cli.page import Page
 
     sys.stdout.flush()
-    sys.stderr.write(f"error: {clean(message, lines=True)}\n")
+    page = Page(sys.stderr)
+    for n, line in enumerate(message.replace("\t", "    ").split("\n")):
+        page.line("" if n else "error: ", line, wrap=True)
     for line in hint.splitlines():
-        sys.stderr.write(f"hint: {clean(line)}\n")
+        page.line("hint: ", line, whole=line.startswith("kitaru "), wrap=not line.startswith("kitaru "))
+    page.write()
 
 
 def _bug() -> int:

@@ -21,6 +21,7 @@ from kitaru.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+_SAID_OTHERWISE = {"help": "kitaru --help", "version": "kitaru --version"}
 _NAMES = {"help_option_names": ["-h", "--help"]}
 
 
@@ -73,6 +74,11 @@ class LazyGroup(TyperGroup):
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:  # noqa: ANN401 - as above
         """Find the verb, or say which ones are spelled like it."""
         if args[0] not in VERBS and not args[0].startswith("-"):
+            meant = _SAID_OTHERWISE.get(args[0], "")
+            if meant:
+                if args[0] == "help" and args[1:2] and args[1] in VERBS:
+                    meant = f"kitaru {args[1]} --help"
+                raise UsageError(f"there is no verb {args[0]!r}", hint=meant)
             close = difflib.get_close_matches(args[0], VERBS, n=3)
             meant = f"did you mean {' or '.join(f'`kitaru {c}`' for c in close)}?" if close else "kitaru --help"
             raise UsageError(f"there is no verb {args[0]!r}", hint=meant)

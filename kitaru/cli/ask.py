@@ -101,7 +101,7 @@ def how_to_answer(page: Page, run: str, wait: WaitView, lead: Span = "hint: ", i
     page.line(indent, lead, answer_line(run, wait), whole=True)
     under = indent + " " * len(told)
     if also := beside(schema):
-        page.line(under, (also, "dim"), whole=True)
+        page.line(under, (also, "dim"), wrap=True)
     field_rows(page, schema, under)
 
 
@@ -127,7 +127,7 @@ def _show(project: Project, wait: WaitView) -> None:
         page.line(f"  {n}  {choice}")
     if prompt_for(wait.record.schema) == "JSON: ":
         _wanted(page, wait)
-    page.line(("  empty, or Ctrl-C, leaves it waiting", "dim"))
+    page.line(("  empty, or Ctrl-C, leaves it waiting", "dim"), wrap=True)
     page.write()
 
 

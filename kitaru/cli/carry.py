@@ -124,7 +124,7 @@ def _tell_carried_elsewhere(outcome: Outcome) -> None:
     """Say how a run stands that another process took up with our answer; nothing to say where it is done."""
     if outcome.status is Status.RUNNING:
         page = Page(sys.stderr)
-        page.line(f"run {outcome.run} goes on in the process that holds it", whole=True)
+        page.line(f"run {outcome.run} goes on in the process that holds it", wrap=True)
         page.write()
     elif outcome.status is Status.INTERRUPTED:
         raise RunInterrupted(f"run {outcome.run} was interrupted", hint=f"kitaru resume {outcome.run}")
@@ -136,7 +136,7 @@ def _tell_waiting(project: Project, run: str) -> NoReturn:
     """Say which questions the run stopped at and what to type, and end with the status of a run that waits."""
     page = Page(sys.stderr)
     for wait in project.state(run).open_waits:
-        page.line(("waiting: ", "yellow"), f"run {run} stopped at {wait.label}", whole=True)
+        page.line(("waiting: ", "yellow"), f"run {run} stopped at {wait.label}", wrap=True)
         how_to_answer(page, run, wait)
     page.write()
     raise typer.Exit(RunWaiting.exit_code)

@@ -46,7 +46,8 @@ def spans(event: Event) -> list[Span]:
 def lines(event: Event) -> list[list[Span]]:
     """Return what to tell about an event, line by line; one line but for a difference that takes more."""
     rest = str(event.data.get("difference", "")).split("\n") if event.kind == "drift" else []
-    return [spans(event), *([f"  {line}"] for line in rest if len(rest) > 1)]
+    more: list[list[Span]] = [[f"  {line}"] for line in rest] if len(rest) > 1 else []
+    return [spans(event), *more]
 
 
 def _run(data: dict[str, Any], run: str) -> list[Span]:

@@ -7,6 +7,7 @@ terminal a long line is clipped, so callers put ids first; in a pipe nothing is 
 from __future__ import annotations
 
 import os
+import re
 import sys
 from typing import TYPE_CHECKING, Any, TextIO, TypeAlias
 
@@ -48,9 +49,19 @@ class Page:
         self._width = _width() if self._stream.isatty() else None
         self._lines: list[str] = []
 
-    def line(self, *spans: Span, whole: bool = False) -> None:
-        """Add a line; on a terminal it is clipped to the width unless it must stay `whole`."""
-        left = None if whole else self._width
+    def line(self, *spans: Span, whole: bool = False, wrap: bool = False) -> None:
+        """Add a line; on a terminal it is clipped to the width.
+
+        Args:
+            spans: its parts.
+            whole: neither clipped nor broken, as what is to be copied must be; the terminal itself folds it.
+            wrap: broken between words, what follows indented.
+        """
+        if wrap and self._width is not None:
+            for part in _wrapped(spans, self._width):
+                self.line(*part, whole=True)
+            return
+        left = None if whole or wrap else self._width
         parts = []
         for span in spans:
             text, style = (span, "") if isinstance(span, str) else span
@@ -105,6 +116,23 @@ def _width() -> int:
     import shutil
 
     return shutil.get_terminal_size().columns
+
+
+def _wrapped(spans: Iterable[Span], width: int) -> list[list[Span]]:
+    """Break a line between words; a word that is longer than a line stays whole."""
+    styled = [(span, "") if isinstance(span, str) else span for span in spans]
+    words = [(word, style) for text, style in styled for word in re.findall(" +|[^ ]+", clean(text))]
+    indent = (len(words[0][0]) if words and words[0][0].isspace() else 0) + 2
+    lines: list[list[Span]] = [[]]
+    used = 0
+    for word, style in words:
+        if used + cells(word) > width and used > indent:
+            lines.append([" " * indent])
+            used = indent
+        if len(lines) == 1 or used > indent or not word.isspace():
+            lines[-1].append((word, style))
+            used += cells(word)
+    return lines
 
 
 def _cells(span: Span) -> int:

@@ -75,7 +75,7 @@ class _Plain:
     def _write(self, line: list[Span]) -> None:
         if line:
             page = Page(self._stream)
-            page.line(*line, whole=True)
+            page.line(*line, wrap=True)
             page.write()
             self._stream.flush()
 
@@ -88,8 +88,8 @@ class _Live:
         from rich.live import Live
 
         self._lock = threading.RLock()
-        self._flying: dict[int, tuple[str, Any]] = {}
-        self._drawn: list[tuple[str, Any]] = []
+        self._flying: dict[int, tuple[str, Any, float]] = {}
+        self._drawn: list[tuple[str, Any, float]] = []
         self._reused: list[str] = []
         self._printed = Lines()
         self._console = Console(file=stream, highlight=False, markup=False, emoji=False)
@@ -128,7 +128,8 @@ class _Live:
     def _begin(self, data: dict[str, Any]) -> None:
         from rich.spinner import Spinner
 
-        self._flying[data["order"]] = (clean(str(data["call"])), Spinner("dots", style="cyan"))
+        began = self._console.get_time()  # not the spinner's own start: measuring a column resets that
+        self._flying[data["order"]] = (clean(str(data["call"])), Spinner("dots", style="cyan"), began)
         self._drawn = list(self._flying.values())
 
     def _call(self, data: dict[str, Any]) -> None:
@@ -159,17 +160,13 @@ class _Live:
         # no lock here: rich draws holding its own, and a thread that prints takes ours first, then rich's
         flying = self._drawn
         grid = Table.grid(padding=(0, 1))
-        for label, spinner in flying[:MAX_SHOWN]:
-            elapsed = spinner_seconds(spinner, self._console.get_time())
+        now = self._console.get_time()
+        for label, spinner, began in flying[:MAX_SHOWN]:
+            elapsed = f"{max(now - began, 0):.1f} s"
             grid.add_row(" ", spinner, Text(label, overflow="ellipsis", no_wrap=True), Text(elapsed, style="dim"))
         if len(flying) > MAX_SHOWN:
             grid.add_row(" ", "", Text(f"and {len(flying) - MAX_SHOWN} more in flight", style="dim"), "")
         return grid
-
-
-def spinner_seconds(spinner: Any, now: float) -> str:  # noqa: ANN401 - a rich Spinner, which is not imported here
-    """Return how long a spinner has turned: it starts when first drawn, a tenth of a second after its call at most."""
-    return f"{max(now - (spinner.start_time or now), 0):.1f} s"
 
 
 def _text(line: list[Span]) -> Text:

@@ -222,6 +222,7 @@ def test_answer_asks_for_a_value_that_is_left_out(there):
 def test_a_call_in_flight_is_drawn_with_its_time(there):
     child = at_terminal(there, "run", "flows.py:slow")
     child.expect(r"until_told.*\d\.\d s")
+    child.expect(r"until_told[^\r\n]*(0\.[1-9]|[1-9]\d*\.\d) s")  # it ticks
     (there / "go").touch()
     child.expect("told\r\n")
     child.expect(pexpect.EOF)

@@ -1,5 +1,7 @@
 """Bad input gets one clear line and something to type, never a traceback."""
 
+import sys
+
 import pytest
 
 MISTAKES = [
@@ -93,3 +95,31 @@ def test_ctrl_c_in_a_reading_verb(project, monkeypatch):
 
     monkeypatch.setattr("kitaru.project.Project.log", interrupt)
     assert project("log").code == 130
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (["help"], "kitaru --help"),
+        (["help", "run"], "kitaru run --help"),
+        (["help", "odd"], "kitaru --help"),
+        (["version"], "kitaru --version"),
+        (["config", "-o", "json", "get", "durability"], "kitaru config get -o json"),
+    ],
+    ids=str,
+)
+def test_words_that_other_tools_have(project, words, hint):
+    ended = project(*words)
+    assert (ended.code, ended.err.split("\n")[1]) == (2, f"hint: {hint}")
+
+
+def test_config_lists_as_json_without_a_word_after_it(project):
+    assert project("config", "-o", "json").out == project("config", "list", "-o", "json").out != ""
+
+
+def test_a_hint_of_words_wraps_between_them(project, monkeypatch):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "40")
+    told = project("show", ":nope").err + project("config", "set", "odd", "x").err + project("log", "--since", "x").err
+    assert [line for line in told.split("\n") if len(line) > 40 and "kitaru" not in line] == []
+    assert "2026-03-01T12:00" in told

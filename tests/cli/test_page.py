@@ -56,3 +56,13 @@ def test_columns_are_aligned_by_what_is_seen():
     page.table([["日本", ("x", "red"), "1"], ["abc\n", "yy", "22"]])
     page.write()
     assert stream.getvalue() == "日本   x   1\nabc\\n  yy  22\n"
+
+
+@pytest.mark.usefixtures("narrow")
+def test_words_are_kept_whole_where_a_line_wraps(monkeypatch):
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert (
+        written(Terminal(), " one ", ("two three", "dim"), " incredible", wrap=True)
+        == " one two\n   three\n   incredible\n"
+    )
+    assert written(io.StringIO(), "one two three four", wrap=True) == "one two three four\n"

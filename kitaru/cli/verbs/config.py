@@ -11,7 +11,8 @@ value that a key may not have is an error that names the line.
 
 ## JSON
 
-`kitaru config list -o json` prints `settings`, key to value, and `given`, the keys that the file itself sets.
+`kitaru config -o json` and `kitaru config list -o json` print `settings`, key to value, and `given`, the keys that the
+file itself sets.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import typer
 from kitaru.cli.options import Output, OutputOpt
 from kitaru.cli.page import Page, write_json
 from kitaru.config import KEYS, assign, load, read
+from kitaru.errors import UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,10 +47,12 @@ def _file() -> Path:
 
 
 @app.callback(invoke_without_command=True)
-def config(context: typer.Context) -> None:
+def config(context: typer.Context, *, output: OutputOpt = Output.TEXT) -> None:
     """Read and change the project's settings; without a word after it, list them."""
     if context.invoked_subcommand is None:
-        list_()
+        list_(output=output)
+    elif output is not Output.TEXT:
+        raise UsageError("-o belongs after the word", hint=f"kitaru config {context.invoked_subcommand} -o {output}")
 
 
 @app.command("get")

@@ -78,7 +78,7 @@ def _section(page: Page, project: Project, name: str, runs: list[RunSummary], no
     title, hint = _SECTIONS[name]
     page.gap()
     page.line(title)
-    page.line((f"  ({hint})", "dim"), whole=True)
+    page.line((f"  ({hint})", "dim"), wrap=True)
     for run in runs:
         page.line("    ", (run.run, "bold"), f"  {run.flow} v{run.version}", *_told(run, now))
         for told in _left_off(project, run):
