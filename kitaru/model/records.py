@@ -27,15 +27,18 @@ def _all_text(values: Iterable[object]) -> bool:
     return all(type(value) is str for value in values)
 
 
-_TYPE_CHECKS: dict[str, Callable[[Any], bool]] = {
-    "str": lambda value: type(value) is str,
-    "int": lambda value: type(value) is int,
-    "str | None": lambda value: value is None or type(value) is str,
-    "int | None": lambda value: value is None or type(value) is int,
-    "dict[str, str]": lambda value: type(value) is dict and _all_text(value.values()),
-    "dict[str, Any]": lambda value: type(value) is dict,
-    "dict[str, Any] | None": lambda value: value is None or type(value) is dict,
-    "list[str]": lambda value: type(value) is list and _all_text(value),
+_Check = tuple[tuple[type, ...], "Callable[[Any], bool] | None"]
+"""The exact types that a field may have, and what must hold of a value that has one of them, if anything."""
+
+_TYPE_CHECKS: dict[str, _Check] = {
+    "str": ((str,), None),
+    "int": ((int,), None),
+    "str | None": ((str, type(None)), None),
+    "int | None": ((int, type(None)), None),
+    "dict[str, str]": ((dict,), lambda value: _all_text(value.values())),
+    "dict[str, Any]": ((dict,), None),
+    "dict[str, Any] | None": ((dict, type(None)), None),
+    "list[str]": ((list,), _all_text),
 }
 
 
@@ -245,7 +248,7 @@ class Stored:
 @dataclass(frozen=True, slots=True)
 class _Shape:
     defaults: tuple[tuple[str, Any], ...]
-    checks: dict[str, Callable[[Any], bool]]
+    checks: dict[str, _Check]
     required: frozenset[str]
 
 
@@ -316,11 +319,14 @@ def decode(data: bytes, where: str = "record") -> Stored:
     return Stored(KINDS[kind](**fields), record_id(data), parent)
 
 
+_NO_FIELD: _Check = ((), None)
+
+
 def _check(fields: dict[str, Any], shape: _Shape, where: str) -> None:
     checks = shape.checks
     for name, value in fields.items():
-        expected = checks.get(name)
-        if expected is None or not expected(value):
+        types, holds = checks.get(name, _NO_FIELD)
+        if type(value) not in types or (holds is not None and not holds(value)):
             raise Damaged(where, f"field {name!r} does not belong in this record, or has the wrong type")
     if not shape.required <= fields.keys():
         raise Damaged(where, f"a record without {', '.join(sorted(shape.required - fields.keys()))}")
