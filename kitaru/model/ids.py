@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from kitaru.errors import BadRevision
+from kitaru.errors import BadRevision, UnknownRun
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,6 +23,7 @@ RUN_ID_LENGTH = 10
 MIN_OBJECT_PREFIX = 4
 
 _RUN = re.compile(f"[{RUN_ALPHABET}]{{1,{RUN_ID_LENGTH}}}")
+_WORD = re.compile(r"[\w-]+")
 _REVISION = re.compile(r"(?P<run>@(?:~(?P<back>\d{1,9}))?|[^:#@~]+)?(?::(?P<call>.+))?", re.DOTALL)
 _CALL = re.compile(r"(?P<name>.+?)(?:#(?P<nth>[1-9]\d{0,8}|\*))?", re.DOTALL)
 
@@ -86,7 +87,10 @@ def parse_call(text: str) -> CallName:
 def parse_revision(text: str) -> Revision:
     """Parse `@`, `@~2`, `RUN`, and each of these with `:call` or `:call#2`; `:call` alone is of the latest run.
 
+    Run ids are written in lower case and read in either.
+
     Raises:
+        UnknownRun: a word that no run id begins with.
         BadRevision: anything else.
     """
     match = _REVISION.fullmatch(text)
@@ -96,9 +100,12 @@ def parse_revision(text: str) -> Revision:
     run = match["run"]
     if run is None or run.startswith("@"):
         return Revision(int(match["back"] or 0), None, call)
-    if not is_run_prefix(run):
-        raise BadRevision(text, f"run ids are up to {RUN_ID_LENGTH} of the letters {RUN_ALPHABET}")
-    return Revision(None, run, call)
+    prefix = run.lower()
+    if is_run_prefix(prefix):
+        return Revision(None, prefix, call)
+    if _WORD.fullmatch(run):
+        raise UnknownRun(run)
+    raise BadRevision(text, f"a run's id is {RUN_ID_LENGTH} letters and digits")
 
 
 def is_call_name(name: str) -> bool:

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from kitaru.model.history import CallView, RunState, WaitView
     from kitaru.store.repository import Repository
 
+MAX_LISTED = 20
+"""Calls that are named where none of them was meant."""
+
 _HEX = frozenset("0123456789abcdef")
 
 
@@ -65,7 +68,13 @@ def find_call(state: RunState, wanted: CallName) -> CallView:
     for view in state.ordered_calls:
         if view.name == wanted.name and view.occurrence == nth:
             return view
-    raise UnknownCall(state.run, str(wanted), [c.label for c in state.ordered_calls])
+    raise UnknownCall(state.run, str(wanted), _some([c.label for c in state.ordered_calls]))
+
+
+def _some(labels: list[str]) -> list[str]:
+    """Return as many labels as can be read at a glance, and how many more there are."""
+    more = len(labels) - MAX_LISTED
+    return [*labels[:MAX_LISTED], f"and {more} more"] if more > 0 else labels
 
 
 def find_wait(state: RunState, wanted: CallName) -> WaitView | None:
@@ -76,11 +85,12 @@ def find_wait(state: RunState, wanted: CallName) -> WaitView | None:
 
 
 def find_object(repo: Repository, prefix: str) -> str:
-    """Return the whole id of an object from a unique prefix of at least four digits.
+    """Return the whole id of an object from a unique prefix of at least four digits, in either case.
 
     Raises:
         UnknownObject, AmbiguousRevision
     """
+    prefix = prefix.lower()
     if is_object_id(prefix):
         return prefix
     if len(prefix) < MIN_OBJECT_PREFIX or not _HEX.issuperset(prefix):
@@ -103,7 +113,7 @@ def rev_parse(repo: Repository, text: str, run_of: Callable[[str], str], state_o
         revision = parse_revision(text)
         run = run_of(text)
     except (BadRevision, UnknownRun):
-        if len(text) >= MIN_OBJECT_PREFIX and _HEX.issuperset(text):
+        if len(text) >= MIN_OBJECT_PREFIX and _HEX.issuperset(text.lower()):
             return find_object(repo, text)
         raise
     if revision.call is None:

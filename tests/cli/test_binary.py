@@ -219,6 +219,27 @@ def test_answer_asks_for_a_value_that_is_left_out(there):
     assert child.exitstatus == 0
 
 
+@pytest.mark.parametrize("words", [["run", "flows.py:order"], ["answer", "@"]], ids=str)
+def test_a_person_is_told_what_a_json_answer_is_made_of_and_asked_again(there, words):
+    if words[0] == "answer":
+        run(there, "run", "flows.py:order")
+    child = at_terminal(there, *words)
+    child.expect("How much")
+    child.expect("amount +an integer, required")
+    child.expect('colour +one of "red", "blue", required')
+    child.expect("for example {")
+    child.expect("JSON: ")
+    child.sendline('{"amount": 7}')
+    child.expect("colour: Field required")
+    child.expect("an object with amount")
+    child.expect("JSON: ")
+    child.sendline('{"amount": 7, "colour": "red"}')
+    child.expect("7\r\n")
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 0
+
+
 def test_a_call_in_flight_is_drawn_with_its_time(there):
     child = at_terminal(there, "run", "flows.py:slow")
     child.expect(r"until_told.*\d\.\d s")

@@ -19,7 +19,7 @@ MISTAKES = [
     (["run", "flows.py:numbers", "--on-drift", "maybe"], 2, "--on-drift"),
     (["show", "zzzzzz"], 2, "no run matches 'zzzzzz'"),
     (["show", "@~99"], 2, "no run matches '@~99'"),
-    (["show", "o0l1"], 2, "'o0l1' is not a revision"),
+    (["show", "o0l1"], 2, "no run matches 'o0l1'"),
     (["show", "@:nope"], 2, "has no call named 'nope'"),
     (["replay", "--from", "nope"], 2, "has no call named 'nope'"),
     (["replay", "@"], 2, ""),

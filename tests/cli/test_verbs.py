@@ -138,6 +138,31 @@ def test_cat_object(project):
     assert json.loads(project("cat-object", object_id, "-o", "json").out)["value"] == [0, 1, 4]
 
 
+def test_cat_object_of_a_call_or_a_wait(project):
+    run = waiting(project)
+    assert project("cat-object", "@:approve").code == 2
+    project("answer", "@", "true", "-q")
+    assert project("cat-object", f"{run.upper()}:synthesize").out == "2 documents\n"
+    assert project("cat-object", "@:approve").out == "true\n"
+    assert "has no call named 'nope'" in project("cat-object", ":nope").err
+    project("run", "flows.py:bad", "-q")
+    assert "boom of run" in project("cat-object", "@:boom").err
+
+
+def test_upper_case_ids(project):
+    project("run", "flows.py:numbers", "-q")
+    shown = json.loads(project("show", "-o", "json").out)
+    assert project("cat-object", shown["result"]["id"].upper()[:9], "-t").out == "list\n"
+    assert project("rev-parse", shown["run"].upper()).out.strip() == shown["run"]
+
+
+def test_of_many_calls_some_are_listed(project):
+    project("run", "flows.py:numbers", "n=30", "-q")
+    hint = project("show", "@:nope").err.split("\n")[1]
+    assert "square#20, and 10 more" in hint
+    assert "square#21" not in hint
+
+
 def test_rev_parse(project):
     project("run", "flows.py:numbers", "-q")
     run = latest(project)

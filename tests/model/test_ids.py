@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from kitaru.errors import BadRevision
+from kitaru.errors import BadRevision, UnknownRun
 from kitaru.model.ids import (
     RUN_ALPHABET,
     RUN_ID_LENGTH,
@@ -76,6 +76,7 @@ def test_an_empty_call_name_is_refused():
         ("@~0", Revision(0, None)),
         ("@~12", Revision(12, None)),
         ("abc", Revision(None, "abc")),
+        ("ABC", Revision(None, "abc")),
         (":plan", Revision(0, None, CallName("plan"))),
         ("@:plan", Revision(0, None, CallName("plan"))),
         ("@~2:plan#3", Revision(2, None, CallName("plan", 3))),
@@ -87,11 +88,15 @@ def test_revisions(text, revision):
     assert parse_revision(text) == revision
 
 
-@pytest.mark.parametrize(
-    "text", ["", "@@", "@~", "@~-1", "~1", "abc~1", "ABC", "abc:", "@~9999999999", "l0", "a b", "x" * 11]
-)
+@pytest.mark.parametrize("text", ["", "@@", "@~", "@~-1", "~1", "abc~1", "abc:", "@~9999999999", "a b", "f.py"])
 def test_what_is_no_revision(text):
     with pytest.raises(BadRevision):
+        parse_revision(text)
+
+
+@pytest.mark.parametrize("text", ["l0", "nope", "x" * 11, "nope:plan"])
+def test_a_word_that_no_run_id_begins_with(text):
+    with pytest.raises(UnknownRun, match=f"no run matches '{text.partition(':')[0]}'"):
         parse_revision(text)
 
 

@@ -11,18 +11,29 @@ which names the others; the format is told in docs/format.md.
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from kitaru.cli import complete
 from kitaru.cli.options import Output, OutputOpt
 from kitaru.cli.page import Page, write_json
 from kitaru.cli.value import plain, pretty
-from kitaru.errors import UsageError
+from kitaru.errors import UnknownCall, UsageError
+
+if TYPE_CHECKING:
+    from kitaru.project import Project
 
 
 def cat_object(
-    object_id: Annotated[str, typer.Argument(metavar="ID", help="An object's id, or a unique prefix of it.")],
+    object_id: Annotated[
+        str,
+        typer.Argument(
+            metavar="ID|RUN:CALL",
+            help="An object's id, or a unique prefix of it; or a call, for its output, or a wait, for its answer.",
+            autocompletion=complete.revisions,
+        ),
+    ],
     *,
     raw: Annotated[bool, typer.Option("--raw", help="The stored bytes themselves, whose SHA-256 is the id.")] = False,
     type_: Annotated[bool, typer.Option("-t", "--type", help="Only the type of the value.")] = False,
@@ -34,7 +45,7 @@ def cat_object(
     if raw and (type_ or output is Output.JSON):
         raise UsageError("--raw prints bytes, and goes with neither -t nor -o json", hint="kitaru cat-object --raw ID")
     project = Project.open()
-    found = project.find_object(object_id)
+    found = _output(project, object_id) if ":" in object_id else project.find_object(object_id)
     if raw:
         sys.stdout.buffer.write(project.raw(found))
         sys.stdout.buffer.flush()
@@ -46,6 +57,27 @@ def cat_object(
     page = Page()
     page.block(type_name(value) if type_ else pretty(value), "")
     page.write()
+
+
+def _output(project: Project, revision: str) -> str:
+    """Return the id of a call's output, or of a wait's answer.
+
+    Raises:
+        UsageError: there is none.
+    """
+    try:
+        state, call = project.find_call(revision)
+    except UnknownCall:
+        found = project.find_wait(revision)
+        if found is None:
+            raise
+        state, wait = found
+        output, label = wait.answer.value if wait.answer else None, wait.label
+    else:
+        output, label = call.record.output if call.record else None, call.label
+    if output is None:
+        raise UsageError(f"{label} of run {state.run} has no value", hint=f"kitaru show {state.run}:{label}")
+    return output
 
 
 def type_name(value: object) -> str:
