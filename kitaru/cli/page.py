@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+from itertools import groupby
 from typing import TYPE_CHECKING, Any, TextIO, TypeAlias
 
 from kitaru.cli.text import cells, clean, clip
@@ -132,7 +133,13 @@ def _wrapped(spans: Iterable[Span], width: int) -> list[list[Span]]:
         if len(lines) == 1 or used > indent or not word.isspace():
             lines[-1].append((word, style))
             used += cells(word)
-    return lines
+    return [_joined(line) for line in lines]
+
+
+def _joined(line: list[Span]) -> list[Span]:
+    """Join neighbours of one style."""
+    styled = [(span, "") if isinstance(span, str) else span for span in line]
+    return [("".join(text for text, _ in same), style) for style, same in groupby(styled, key=lambda span: span[1])]
 
 
 def _cells(span: Span) -> int:
