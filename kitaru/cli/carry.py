@@ -19,7 +19,7 @@ from kitaru.cli.page import Page, write_json
 from kitaru.cli.progress import watching
 from kitaru.cli.text import clean, users_frames
 from kitaru.cli.value import plain, pretty
-from kitaru.errors import AlreadyAnswered, Drift, InvalidAnswer, RunFailed, RunInterrupted, RunWaiting
+from kitaru.errors import AlreadyAnswered, Drift, InvalidAnswer, KitaruError, RunFailed, RunInterrupted, RunWaiting
 from kitaru.model.history import Status
 from kitaru.runtime.waits import answer_line
 
@@ -108,7 +108,9 @@ def _tell(project: Project, outcome: Outcome, manner: Manner) -> None:
         write_json(outcome_json(project, outcome))
     elif outcome.status is Status.COMPLETED:
         write_result(outcome.value)
-    if isinstance(outcome.error, RunFailed) and not manner.quiet:
+    # a KitaruError in the flow: its message and hint say it all
+    told = isinstance(outcome.error.__cause__, KitaruError) if outcome.error else True
+    if isinstance(outcome.error, RunFailed) and not told and not manner.quiet:
         _why(project, outcome.run)
 
 

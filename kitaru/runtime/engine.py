@@ -149,10 +149,13 @@ class Engine:
         self.commit(End(self.now(), "failed", error=described, failed=doomed), objects)
         self._seal()
         self.emit("end", status="failed")
-        if isinstance(error, UsageError):
-            return Outcome(self.run, Status.FAILED, error=error)
+        if isinstance(error, OverrideNotReached) or (isinstance(error, UsageError) and error is self._latched):
+            return Outcome(self.run, Status.FAILED, error=error)  # the command is at fault, not what the flow did
         message = f"run {self.run} failed: {type(error).__name__}: {described['message']}"
-        failure = RunFailed(message, hint=f"fix the cause, then kitaru resume {self.run}")
+        hint = f"fix the cause, then kitaru resume {self.run}"
+        if isinstance(error, KitaruError) and error.hint:
+            hint = f"{error.hint}\n{hint}"
+        failure = RunFailed(message, hint=hint)
         failure.__cause__ = error
         return Outcome(self.run, Status.FAILED, error=failure)
 

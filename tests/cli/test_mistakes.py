@@ -15,7 +15,7 @@ MISTAKES = [
     (["run", "flows.py:numbers", "n=many"], 2, "n"),
     (["run", "flows.py:numbers", "--input", "missing.json"], 2, "missing.json cannot be read"),
     (["run", "flows.py:numbers", "--input", "flows.py"], 2, "flows.py is not JSON"),
-    (["run", "flows.py:unstorable"], 2, "things"),
+    (["run", "flows.py:unstorable"], 1, "things"),
     (["run", "flows.py:numbers", "--on-drift", "maybe"], 2, "--on-drift"),
     (["show", "zzzzzz"], 2, "no run matches 'zzzzzz'"),
     (["show", "@~99"], 2, "no run matches '@~99'"),

@@ -123,7 +123,7 @@ def test_load_of_what_nobody_saved(bench):
         return kitaru.load("darft")
 
     ended = bench.run(body)
-    assert isinstance(ended.error, UnknownCall)
+    assert isinstance(ended.error.__cause__, UnknownCall)
     assert "draft" in ended.error.hint
 
 

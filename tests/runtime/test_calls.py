@@ -9,7 +9,7 @@ import pytest
 
 import kitaru
 from kitaru import checkpoint, flow
-from kitaru.errors import UsageError, WaitInsideCheckpoint
+from kitaru.errors import RunFailed, UsageError, WaitInsideCheckpoint
 from kitaru.runtime.context import current_engine
 
 
@@ -42,8 +42,12 @@ def test_a_wait_inside_a_checkpoint_says_how_to_split_it(bench):
 
     ended = bench.run(body)
     assert ended.status == "failed"
-    assert isinstance(ended.error, WaitInsideCheckpoint)
-    assert "split ask" in ended.error.hint
+    assert isinstance(ended.error.__cause__, WaitInsideCheckpoint)
+    assert (type(ended.error), ended.error.exit_code) == (RunFailed, 1)
+    assert ended.error.message.startswith(f"run {ended.run} failed: WaitInsideCheckpoint: kitaru.wait('approve')")
+    first, then = ended.error.hint.splitlines()
+    assert first.startswith("split ask")
+    assert then == f"fix the cause, then kitaru resume {ended.run}"
 
 
 def test_the_key_of_a_call_is_the_same_on_every_attempt(bench):

@@ -144,7 +144,7 @@ def test_a_flow_started_in_a_body_is_refused(bench):
         bench.project.run(inner, {}, foreground=True)
 
     ended = bench.run(body)
-    assert isinstance(ended.error, UsageError)
+    assert isinstance(ended.error.__cause__, UsageError)
     assert "body of another flow" in str(ended.error)
     assert len(bench.project.repo.run_ids()) == 1
 

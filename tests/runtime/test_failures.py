@@ -265,9 +265,9 @@ def test_an_argument_that_cannot_be_stored_names_the_place(bench):
 
     first = bench.run(make([{"client": threading.Lock()}]))
     assert first.status == "failed"
-    assert isinstance(first.error, Unencodable)
-    assert first.error.path.startswith("docs[0]")
-    assert "client" in first.error.path
+    assert isinstance(first.error.__cause__, Unencodable)
+    assert first.error.__cause__.path.startswith("docs[0]")
+    assert "client" in first.error.__cause__.path
     assert ran == []
     assert bench.resume(first.run, make([{"client": "c"}])).value == 1
 
@@ -285,8 +285,8 @@ def test_a_result_that_cannot_be_stored_fails_its_call(bench):
         return body
 
     first = bench.run(make(threading.Lock()))
-    assert isinstance(first.error, Unencodable)
-    assert "result of ask" in first.error.path
+    assert isinstance(first.error.__cause__, Unencodable)
+    assert "result of ask" in first.error.__cause__.path
     assert bench.resume(first.run, make("fine")).value == "fine"
 
 
@@ -306,7 +306,7 @@ def test_a_flow_result_that_cannot_be_stored_fails_the_run_and_no_call(bench):
         return body
 
     first = bench.run(make(threading.Lock()))
-    assert isinstance(first.error, Unencodable)
+    assert isinstance(first.error.__cause__, Unencodable)
     assert "the flow's result" in str(first.error)
     assert bench.resume(first.run, make(5)).value == 5
     assert ran == [1]

@@ -131,7 +131,7 @@ def test_the_stop_says_what_to_type(bench):
     ended = bench.run(asking(Literal["a", "b"]))
     assert isinstance(ended.error, RunWaiting)
     assert ended.error.exit_code == 3
-    assert str(ended.error) == f'kitaru answer {ended.run} approve "a"'
+    assert str(ended.error) == f"kitaru answer {ended.run} approve a"
     assert ended.error.hint == "Looks right?"
     (event,) = ended.events("wait")
     assert (event["wait"], event["question"]) == ("approve", "Looks right?")
@@ -490,7 +490,7 @@ def test_a_name_that_cannot_be_typed(bench, name):
         return kitaru.wait(name)
 
     ended = bench.run(body)
-    assert isinstance(ended.error, UsageError)
+    assert isinstance(ended.error.__cause__, UsageError)
     assert "no name for a wait" in str(ended.error)
 
 
@@ -499,5 +499,5 @@ def test_a_schema_that_cannot_be_asked_for(bench):
         pass
 
     ended = bench.run(asking(Plain))
-    assert isinstance(ended.error, UsageError)
+    assert isinstance(ended.error.__cause__, UsageError)
     assert "cannot ask for Plain" in str(ended.error)
