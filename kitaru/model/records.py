@@ -13,7 +13,7 @@ import dataclasses
 import hashlib
 import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, NoReturn
 
 from kitaru.errors import Damaged
 
@@ -236,8 +236,7 @@ class End(Record):
 KINDS: dict[str, type[Record]] = {c.kind: c for c in (Start, Begun, Call, Wait, Answer, Note, Resumed, End)}
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
+class Stored(NamedTuple):
     """A record with its id and its parent's (both hex; a run's first record has no parent)."""
 
     record: Record

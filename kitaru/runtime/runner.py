@@ -33,6 +33,7 @@ from kitaru.runtime.replaying import Changes, recorded_plan
 from kitaru.runtime.schema import parse_inputs
 from kitaru.runtime.sources import Entry, changed_files, entry_of
 from kitaru.runtime.versions import Version, Versions
+from kitaru.store.runs import collector_paused
 from kitaru.store.states import run_state
 
 if TYPE_CHECKING:
@@ -194,12 +195,13 @@ class Runner:
             RunOver: it has completed.
         """
         _check_may_start()
-        writer = self._repo.reopen(run)
-        try:
-            return self._resume(writer, options)
-        except BaseException:
-            writer.close()
-            raise
+        with collector_paused():
+            writer = self._repo.reopen(run)
+            try:
+                return self._resume(writer, options)
+            except BaseException:
+                writer.close()
+                raise
 
     def _resume(self, writer: RunWriter, options: Options) -> Prepared:
         state, runs = run_state(self._repo, writer.run, writer.records)

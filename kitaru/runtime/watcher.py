@@ -19,7 +19,7 @@ LOOK_EVERY_S = 0.05
 
 
 class InFlight:
-    """The calls that execute right now; a context manager that runs the watching thread.
+    """The calls that execute right now; a context manager that ends the watching thread.
 
     Args:
         clock_us: microseconds since 1970 UTC.
@@ -36,9 +36,14 @@ class InFlight:
         self._thread: threading.Thread | None = None
 
     def __enter__(self) -> InFlight:
-        self._thread = threading.Thread(target=self._watch, name="kitaru-in-flight", daemon=True)
-        self._thread.start()
         return self
+
+    def _start(self) -> None:
+        """Begin to watch, at the first call: a resume that executes none needs no thread."""
+        with self._lock:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._watch, name="kitaru-in-flight", daemon=True)
+                self._thread.start()
 
     def __exit__(self, *_: object) -> None:
         self._done.set()
@@ -53,6 +58,8 @@ class InFlight:
     def add(self, call: ActiveCall) -> None:
         """A call begins."""
         self._calls[call.order] = call
+        if self._thread is None:
+            self._start()
 
     def remove(self, call: ActiveCall) -> None:
         """A call is over; after this its note is no longer written."""

@@ -95,7 +95,7 @@ def read_run(blobs: Workspace, run: str, cache: FrameCache | None = None) -> Run
 
 
 @contextmanager
-def _collector_paused() -> Iterator[None]:
+def collector_paused() -> Iterator[None]:
     """Let the garbage collector rest: reading makes many objects and no cycles, and it would look at them all often."""
     was_enabled = gc.isenabled()
     gc.disable()
@@ -106,7 +106,7 @@ def _collector_paused() -> Iterator[None]:
             gc.enable()
 
 
-@_collector_paused()
+@collector_paused()
 def _read_once(blobs: Workspace, run: str, cache: FrameCache | None) -> RunContent:
     journals = [open_journal(blobs, key, cache) for key in open_keys(blobs, run)]
     content = RunContent()

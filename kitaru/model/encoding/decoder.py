@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 from kitaru.errors import Damaged, SchemaChanged
 from kitaru.model.encoding import registry, wire
 from kitaru.model.encoding.classes import Opaque, loaded_class
-from kitaru.model.encoding.session import READERS, Locating, ReadFn, Session, enter, read_as, take
+from kitaru.model.encoding.session import READ_ERRORS, READERS, Locating, ReadFn, Session, enter, misread, read_as, take
 from kitaru.model.encoding.wire import MAX_CONCAT_DEPTH, Malformed, read_length, read_varint
 
 if TYPE_CHECKING:
@@ -53,8 +53,9 @@ class Decoder:
         session = Session(self._fetch, self._class_of, opaque=self._opaque)
         data = self._fetch(object_id)
         try:
-            with Locating(object_id):
-                return session.whole(data, 0)
+            return session.whole(data, 0)
+        except READ_ERRORS as error:
+            raise misread(object_id, error) from error
         except RecursionError:
             what = "it is nested deeper than this thread's call stack has room for"
             raise Damaged(f"object {object_id[:16]}", what, hint="read it from a shallower call") from None

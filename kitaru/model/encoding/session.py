@@ -18,7 +18,7 @@ REPEAT_BUDGET = 256 << 20
 ReadFn = Callable[[bytes, int, "Session", int], tuple[Any, int]]
 
 _SHAREABLE = (STR[0], BYTES[0])
-_READ_ERRORS = (Malformed, IndexError, UnicodeDecodeError, OverflowError)
+READ_ERRORS = (Malformed, IndexError, UnicodeDecodeError, OverflowError)
 
 
 def _unknown(data: bytes, pos: int, session: Session, depth: int) -> NoReturn:
@@ -81,6 +81,12 @@ class Session:
         return value
 
 
+def misread(object_id: str, error: BaseException) -> Damaged:
+    """Return the damage that malformed bytes of an object are."""
+    what = "it ends too early" if isinstance(error, IndexError) else str(error)
+    return Damaged(f"object {object_id[:16]}", f"not a value: {what}")
+
+
 class Locating:
     """Turns malformed bytes met inside into `Damaged`, naming the object; the innermost object wins."""
 
@@ -93,9 +99,8 @@ class Locating:
         return None
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, _READ_ERRORS):
-            what = "it ends too early" if isinstance(error, IndexError) else str(error)
-            raise Damaged(f"object {self._object_id[:16]}", f"not a value: {what}") from error
+        if isinstance(error, READ_ERRORS):
+            raise misread(self._object_id, error) from error
 
 
 def read(data: bytes, pos: int, session: Session, depth: int) -> tuple[Any, int]:
