@@ -109,7 +109,7 @@ class Calls:
             defaults = self._default_ids(asked.checkpoint)
             view = plan.claims.defaulted(asked.identity, defaults)
             view = view or plan.claims.read_anew(asked.identity, defaults, self._today)
-        pinned = self._pinned(name, view.occurrence if view is not None else nth)
+        pinned = self._pinned(name, view.occurrence if view else nth) if plan.overrides.sets else None
         if pinned is not None and (view is None or view.run != self._engine.run):
             return self._pin(asked, view, pinned)
         if view is None:

@@ -173,7 +173,7 @@ class Plan:
     def claimed(self, view: CallView | WaitView, order: int) -> None:
         """Note that a recorded call or wait was taken."""
         self._passed(order)
-        if view.run == self._run:
+        if self._kept_until and view.run == self._run:
             self.reached_branch(view.record.name if view.record is not None else "")
 
     def next_kept(self, name: str) -> CallView | None:
