@@ -116,7 +116,7 @@ class _Check:
         self.broken: dict[str, Damaged] = {}
 
     def all(self) -> Report:
-        for part in sorted({*self.blobs.children(layout.RUNS), *self.blobs.children(layout.OPEN)}):
+        for part in sorted({*self.blobs.children(layout.OPEN), *self.blobs.children(layout.RUNS)}):
             self.run(part)
         self.segments()
         self.loose()

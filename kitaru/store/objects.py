@@ -110,7 +110,7 @@ class ObjectFinder:
     # -- what is kept --------------------------------------------------------------------------------------------
 
     def _all_runs(self) -> Iterator[str]:
-        for part in dict.fromkeys([*self._blobs.children(layout.RUNS), *self._blobs.children(layout.OPEN)]):
+        for part in dict.fromkeys([*self._blobs.children(layout.OPEN), *self._blobs.children(layout.RUNS)]):
             yield layout.unescape(part)
 
     def _segments_of(self, run: str) -> list[str]:

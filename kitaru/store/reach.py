@@ -54,7 +54,7 @@ def unreached(repo: Repository) -> Unreached:
 
 def _check_names(blobs: Workspace) -> None:
     """Refuse a store with a run that no id stands for: it is listed nowhere, and still names what it needs."""
-    for directory in (layout.RUNS, layout.OPEN, layout.PRUNED):
+    for directory in (layout.OPEN, layout.RUNS, layout.PRUNED):
         for part in blobs.children(directory):
             try:
                 layout.unescape(part)

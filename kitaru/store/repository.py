@@ -78,7 +78,7 @@ class Repository:
 
     def run_ids(self) -> list[str]:
         """Return the ids of all runs but the pruned, sorted; what is no run's directory is left to `check`."""
-        parts = {*self.blobs.children(layout.RUNS), *self.blobs.children(layout.OPEN)}
+        parts = {*self.blobs.children(layout.OPEN), *self.blobs.children(layout.RUNS)}  # a journal moves this way
         parts -= set(self.blobs.children(layout.PRUNED))
         return self._unescaped(parts)
 
@@ -94,8 +94,11 @@ class Repository:
         return sorted(ids)
 
     def has_run(self, run: str) -> bool:
-        """Tell whether anything is kept under this run id."""
-        return bool(self.blobs.children(layout.run_key(run)) or self.blobs.children(layout.open_key(run)))
+        """Tell whether anything is kept under this run id.
+
+        `open/` is looked at first: a journal that is sealed meanwhile moves from there to the names.
+        """
+        return bool(self.blobs.children(layout.open_key(run)) or self.blobs.children(layout.run_key(run)))
 
     def records(self, run: str) -> list[Stored]:
         """Return a run's own records in chain order, each verified.
