@@ -65,6 +65,8 @@ class Start(Record):
         tags: free names to find a run by.
         on_drift: policy given for the whole run, or empty.
         code: `working-tree` or `recorded`.
+        key: what a caller gave so that the run is started once, or empty.
+        limits: `{"max_calls": n, "max_seconds": n}`, those that were given for this run.
     """
 
     kind: ClassVar[str] = "start"
@@ -77,6 +79,8 @@ class Start(Record):
     tags: list[str] = field(default_factory=list)
     on_drift: str = ""
     code: str = ""
+    key: str = ""
+    limits: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(slots=True, eq=False)
@@ -152,6 +156,8 @@ class Wait(Record):
         digest: binds an answer to this question: SHA-256 of name, scope, question, schema, shown, its occurrence
             among equal ones, and how many answers to it were refused.
         metadata: value id of a dict, or None.
+        deadline: when time itself settles it, microseconds since 1970 UTC. A wait named `kitaru.sleep` asks nobody:
+            its deadline is all that it waits for.
     """
 
     kind: ClassVar[str] = "wait"
@@ -165,6 +171,7 @@ class Wait(Record):
     shown: dict[str, str] = field(default_factory=dict)
     metadata: str | None = None
     after: int | None = None
+    deadline: int | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -176,7 +183,7 @@ class Answer(Record):
         value: value id.
         by: who.
         answered: when the answer was given; `at` is when the run took it.
-        source: `person`, or `ahead` for `replay --answer`.
+        source: `person`, `ahead` for `replay --answer`, or `time` for a deadline that passed.
         note: free text.
     """
 
@@ -209,7 +216,7 @@ class Note(Record):
 class Resumed(Record):
     """The run was taken up again, by whom, where, and with which version of the code.
 
-    `on_drift` is the policy given for this time only, `code` as of a start.
+    `on_drift` is the policy given for this time only, `code` as of a start; `limits` given now hold from now on.
     """
 
     kind: ClassVar[str] = "resumed"
@@ -217,6 +224,7 @@ class Resumed(Record):
     origin: dict[str, Any] = field(default_factory=dict)
     on_drift: str = ""
     code: str = ""
+    limits: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(slots=True, eq=False)
@@ -224,6 +232,7 @@ class End(Record):
     """The run is over: `status` is `completed`, `failed` or `cancelled`.
 
     `failed` lists the ids of the failed calls' records whose error ended the run: a resume executes these again.
+    `cancelled` is the request that ended it: `{"by", "at", "reason"}`.
     """
 
     kind: ClassVar[str] = "end"
@@ -231,6 +240,7 @@ class End(Record):
     output: str | None = None
     error: dict[str, Any] | None = None
     failed: list[str] = field(default_factory=list)
+    cancelled: dict[str, Any] | None = None
 
 
 KINDS: dict[str, type[Record]] = {c.kind: c for c in (Start, Begun, Call, Wait, Answer, Note, Resumed, End)}

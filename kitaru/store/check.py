@@ -122,7 +122,8 @@ class _Check:
         self.loose()
         self.flows()
         self.answers()
-        self.tombstones()
+        self.requests()
+        self.keys()
         self.values()
         self.leftovers()
         return self.report
@@ -219,12 +220,30 @@ class _Check:
             except Damaged as error:
                 self.report.damage(error, error.where)
 
-    def tombstones(self) -> None:
-        for run in self.repo.pruned_ids():
+    def requests(self) -> None:
+        """Look at tombstones and requests to cancel."""
+        for directory, read in ((layout.PRUNED, names.tombstone), (layout.CANCELS, names.cancellation)):
+            for part in self.blobs.children(directory):
+                try:
+                    run = layout.unescape(part)
+                    read(self.blobs, run)
+                except ValueError:
+                    self.report.add(DAMAGE, self.blobs.where(f"{directory}/{part}"), "no run has such a name")
+                except Damaged as error:
+                    self.report.damage(error, error.where, run)
+
+    def keys(self) -> None:
+        for key in self.blobs.keys(layout.KEYS):
+            where = self.blobs.where(key)
             try:
-                names.tombstone(self.blobs, run)
+                flow = layout.unescape("/".join(key.split("/")[1:-1]))
+                if not layout.is_object_id(key.rpartition("/")[2]):
+                    raise ValueError(key)  # noqa: TRY301 - as a flow that is none
+                names.unpack(self.blobs.get(key, limit=names.MAX_NAME), names.KEY_SHAPE, where)
+            except ValueError:
+                self.report.add(DAMAGE, where, "no key has such a name")
             except Damaged as error:
-                self.report.damage(error, error.where, run)
+                self.report.damage(error, where, flow)
 
     def values(self) -> None:
         """Follow every value that something names, down to its last object, each object once.

@@ -16,7 +16,7 @@ FORMAT_KEY = "format"
 FORMAT = {"hash": "sha256", "version": 1}
 
 OPEN, SEGMENTS, OBJECTS, RUNS, FLOWS, ANSWERS = "open", "segments", "objects", "runs", "flows", "answers"
-PRUNED = "pruned"
+PRUNED, CANCELS, KEYS = "pruned", "cancels", "keys"
 LOST, TMP, CACHE, VISITS = "lost", "tmp", "cache", "gc"
 
 GC_LOCK, REUSE_LOCK = "%gc", "%reuse"
@@ -108,6 +108,16 @@ def answer_key(run: str, wait_digest: str = "") -> str:
 def pruned_key(run: str) -> str:
     """Return the key of a run's tombstone."""
     return f"{PRUNED}/{escape(run)}"
+
+
+def cancel_key(run: str) -> str:
+    """Return the key of the request to cancel a run."""
+    return f"{CANCELS}/{escape(run)}"
+
+
+def start_key(flow: str, digest: str) -> str:
+    """Return the key of the name that says which run of a flow was started for a key of a caller, by its hash."""
+    return f"{KEYS}/{escape(flow)}/{digest}"
 
 
 def visit_key(number: int) -> str:

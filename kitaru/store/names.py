@@ -58,6 +58,26 @@ class PrunedName:
 
 
 @dataclass(frozen=True, slots=True)
+class CancelName:
+    """A request to cancel a run: whoever holds the run, or takes it up, ends it."""
+
+    by: str
+    at: int
+    reason: str
+    nonce: str
+
+
+@dataclass(frozen=True, slots=True)
+class KeyName:
+    """Which run was started for a key; it may not have begun yet."""
+
+    run: str
+    by: str
+    at: int
+    nonce: str
+
+
+@dataclass(frozen=True, slots=True)
 class SegmentName:
     """One segment of a run."""
 
@@ -69,6 +89,8 @@ ANSWER_SHAPE: dict[str, type] = {"value": str, "by": str, "at": int, "note": str
 VERSION_SHAPE: dict[str, type] = {"id": str, "digest": str, "at": int, "by": str, "nonce": str}
 SEGMENT_SHAPE: dict[str, type] = {"segment": str, "nonce": str}
 PRUNED_SHAPE: dict[str, type] = {"by": str, "at": int, "nonce": str}
+CANCEL_SHAPE: dict[str, type] = {"by": str, "at": int, "reason": str, "nonce": str}
+KEY_SHAPE: dict[str, type] = {"run": str, "by": str, "at": int, "nonce": str}
 """The fields of each kind of name, and their types."""
 
 
@@ -246,3 +268,42 @@ def put_tombstone(blobs: Workspace, run: str, fields: dict[str, Any]) -> tuple[b
     """Put a run's tombstone: whether this one won, and the one that stands."""
     won, standing = claim(blobs, layout.pruned_key(run), fields, PRUNED_SHAPE)
     return won, PrunedName(**standing)
+
+
+# -- requests to cancel ----------------------------------------------------------------------------------------------
+
+
+def cancellation(blobs: Workspace, run: str) -> CancelName | None:
+    """Return the request to cancel a run, if there is one."""
+    try:
+        return CancelName(**_read(blobs, layout.cancel_key(run), CANCEL_SHAPE))
+    except KeyError:
+        return None
+
+
+def put_cancellation(blobs: Workspace, run: str, fields: dict[str, Any]) -> tuple[bool, CancelName]:
+    """Ask for a run to be cancelled: whether this request won, and the one that stands."""
+    won, standing = claim(blobs, layout.cancel_key(run), fields, CANCEL_SHAPE)
+    return won, CancelName(**standing)
+
+
+# -- keys that runs were started for -----------------------------------------------------------------------------------
+
+
+def key_digest(key: str) -> str:
+    """Return the last part of the name of a key: what a caller chose may be long, or tell something."""
+    return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def start_key(blobs: Workspace, flow: str, key: str) -> KeyName | None:
+    """Return which run of a flow was started for a key, if one was."""
+    try:
+        return KeyName(**_read(blobs, layout.start_key(flow, key_digest(key)), KEY_SHAPE))
+    except KeyError:
+        return None
+
+
+def put_start_key(blobs: Workspace, flow: str, key: str, fields: dict[str, Any]) -> tuple[bool, KeyName]:
+    """Name the run that is to be started for a key: whether this name won, and the one that stands."""
+    won, standing = claim(blobs, layout.start_key(flow, key_digest(key)), fields, KEY_SHAPE)
+    return won, KeyName(**standing)

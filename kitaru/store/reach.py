@@ -32,7 +32,7 @@ class Unreached:
 
     Attributes:
         names: of pruned runs that no replay needs, and of runs that never recorded anything: journals, segments' names
-            from the last to the first, answers.
+            from the last to the first, answers, a request to cancel.
         segments: sealed journals that no run names.
         objects: large objects that nothing names.
     """
@@ -203,4 +203,5 @@ def _names_of(blobs: Workspace, run: str) -> Iterable[str]:
         *runs.open_keys(blobs, run),
         *sorted(numbered, key=lambda key: (len(key), key), reverse=True),
         *blobs.keys(layout.answer_key(run)),
+        *([layout.cancel_key(run)] if blobs.exists(layout.cancel_key(run)) else []),
     ]

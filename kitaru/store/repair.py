@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from kitaru.errors import Damaged, KitaruError, StoreError
 from kitaru.model.ids import new_run_id
+from kitaru.model.records import Start
 from kitaru.store import envelope, layout, loose, names, recovery, runs
 from kitaru.store.strand import Strand
 
@@ -83,7 +84,7 @@ class _Repair:
     # -- names ---------------------------------------------------------------------------------------------------
 
     def _small_names(self) -> None:
-        """Put damaged versions, answers and tombstones aside: the first two can be given again, the last is renewed."""
+        """Put small damaged names aside: most can be given again; the others are made again from what is known."""
         for key in list(self._blobs.keys(layout.FLOWS)):
             damaged = self._is_damaged(key, names.VERSION_SHAPE)
             if damaged and self._tell(key, "put aside: the next run records it anew"):
@@ -96,6 +97,28 @@ class _Repair:
             if self._is_damaged(key, names.PRUNED_SHAPE) and self._tell(key, "put aside, and put anew"):
                 fields = {"by": "kitaru fsck --repair", "at": self._now, "nonce": self._nonce()}
                 self._blobs.replace(key, names.pack(fields), self._aside(key))
+        for run in self._runs(layout.CANCELS):
+            key = layout.cancel_key(run)
+            if self._is_damaged(key, names.CANCEL_SHAPE) and self._tell(key, "put aside: it can be asked anew"):
+                self._put_aside(key)
+        for key in list(self._blobs.keys(layout.KEYS)):
+            if self._is_damaged(key, names.KEY_SHAPE):
+                self._start_key(key)
+
+    def _start_key(self, key: str) -> None:
+        """Make the name of a key again from the run that was started for it; without one it is left as it is."""
+        for run in self._repo.run_ids() + self._repo.pruned_ids():
+            try:
+                start = self._repo.records(run)[0].record
+            except KitaruError:
+                continue
+            if not isinstance(start, Start) or not start.key:
+                continue
+            if layout.start_key(start.flow, names.key_digest(start.key)) == key:
+                if self._tell(key, f"put aside, and made again from run {run}, which was started for it"):
+                    fields = {"run": run, "by": "kitaru fsck --repair", "at": start.at, "nonce": self._nonce()}
+                    self._blobs.replace(key, names.pack(fields), self._aside(key))
+                return
 
     def _is_damaged(self, key: str, shape: dict[str, type]) -> bool:
         try:

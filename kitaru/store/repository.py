@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from kitaru.errors import Damaged, PrunedRun, RunHeld, StoreError, UnknownFormat, UnknownRun
 from kitaru.store import envelope, layout, loose, names, recovery, runs
-from kitaru.store.names import AnswerName, PrunedName, VersionName
+from kitaru.store.names import AnswerName, CancelName, KeyName, PrunedName, VersionName
 from kitaru.store.objects import ObjectFinder
 from kitaru.store.strand import FrameCache
 from kitaru.store.writer import RunWriter
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from kitaru.blobs.contract import Lock, Workspace
     from kitaru.model.records import Stored
 
-__all__ = ["AnswerName", "PrunedName", "Repository", "RunWriter", "VersionName"]
+__all__ = ["AnswerName", "CancelName", "KeyName", "PrunedName", "Repository", "RunWriter", "VersionName"]
 
 LOCK_WAIT_S = 0.5
 """How long a lock is tried for: a status probe takes it too, for microseconds."""
@@ -118,17 +118,30 @@ class Repository:
         return content
 
     def begin(self, run: str) -> RunWriter:
-        """Open a new run for writing.
+        """Open a new run for writing; one that was begun, but of which nothing was recorded, is still new.
 
         Raises:
             StoreError: there is a run of that id.
             RunHeld: another process is just making it.
         """
         lock = self._lock(run)
-        if self.has_run(run) or self.tombstone(run) is not None:
+        try:
+            content = self._content(run)
+            if content.records or self.tombstone(run) is not None:
+                raise StoreError(  # noqa: TRY301 - lets go of the lock, as every other failure here
+                    f"there is a run {run} already", hint=f"kitaru log {run}"
+                )
+            told = recovery.seal_leftovers(self.blobs, run, content, self._nonce)
+            return self._writer(run, lock, content, "; ".join(told))
+        except BaseException:
             lock.release()
-            raise StoreError(f"there is a run {run} already", hint=f"kitaru log {run}")
-        return self._writer(run, lock, runs.RunContent(), "")
+            raise
+
+    def _content(self, run: str) -> runs.RunContent:
+        try:
+            return runs.read_run(self.blobs, run, self._cache)
+        except UnknownRun:
+            return runs.RunContent()
 
     def reopen(self, run: str) -> RunWriter:
         """Open a run for writing again: what a dead process left open of it is sealed first.
@@ -261,6 +274,31 @@ class Repository:
         """Answer a wait whose value's objects are there: whether this answer won, and the one that stands."""
         fields = {"value": value, "by": by, "at": at, "note": note, "nonce": self._nonce()}
         return names.put_answer(self.blobs, run, wait_digest, fields)
+
+    def cancellation(self, run: str, *, settle: bool = False) -> CancelName | None:
+        """Return the request to cancel a run, if there is one; with `settle`, durable: before it is acted on."""
+        found = names.cancellation(self.blobs, run)
+        if found is not None and settle:
+            self.blobs.settle(layout.cancel_key(run))
+        return found
+
+    def put_cancellation(self, run: str, *, by: str, at: int, reason: str) -> tuple[bool, CancelName]:
+        """Ask for a run to be cancelled: whether this request won, and the one that stands."""
+        fields = {"by": by, "at": at, "reason": reason, "nonce": self._nonce()}
+        return names.put_cancellation(self.blobs, run, fields)
+
+    def is_cancellation_there(self, run: str) -> bool:
+        """Tell whether somebody asked for a run to be cancelled: one look at the disk, for who looks often."""
+        return self.blobs.exists(layout.cancel_key(run))
+
+    def start_key(self, flow: str, key: str) -> KeyName | None:
+        """Return which run of a flow was started for a key, if one was."""
+        return names.start_key(self.blobs, flow, key)
+
+    def put_start_key(self, flow: str, key: str, run: str, *, by: str, at: int) -> tuple[bool, KeyName]:
+        """Name the run that is to be started for a key: whether this name won, and the one that stands."""
+        fields = {"run": run, "by": by, "at": at, "nonce": self._nonce()}
+        return names.put_start_key(self.blobs, flow, key, fields)
 
 
 def _utc(microseconds: int) -> str:

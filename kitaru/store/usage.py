@@ -24,7 +24,14 @@ if TYPE_CHECKING:
     from kitaru.store.strand import Strand
 
 TOMBSTONES, RECORDS, UNREACHED = "(tombstones)", "(records)", "(nothing reaches it)"
-_ASIDE = {layout.LOST: "(put aside in lost/)", layout.TMP: "(tmp/)", layout.CACHE: "(cache/)", layout.VISITS: "(gc/)"}
+_ASIDE = {
+    layout.CANCELS: "(requests to cancel)",
+    layout.KEYS: "(keys)",
+    layout.LOST: "(put aside in lost/)",
+    layout.TMP: "(tmp/)",
+    layout.CACHE: "(cache/)",
+    layout.VISITS: "(gc/)",
+}
 
 
 @dataclass(frozen=True, slots=True)

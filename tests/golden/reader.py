@@ -291,7 +291,13 @@ def read(store):
         replies = {unescaped(p): name(path, "value", "by", "at", "note", "nonce") for p, path in below(directory)}
         answers[unescaped(parts)] = replies
     pruned = {unescaped(parts): name(path, "by", "at", "nonce") for parts, path in below(store / "pruned")}
-    return {"runs": runs, "objects": objects, "versions": versions, "answers": answers, "pruned": pruned}
+    cancels = {unescaped(p): name(path, "by", "at", "reason", "nonce") for p, path in below(store / "cancels")}
+    keys = {}
+    for parts, directory in below(store / "keys"):
+        started = {p.name: name(p, "run", "by", "at", "nonce") for p in directory.iterdir()}
+        keys[unescaped(parts)] = started
+    asked = {"answers": answers, "pruned": pruned, "cancels": cancels, "keys": keys}
+    return {"runs": runs, "objects": objects, "versions": versions, **asked}
 
 
 def main(store, *wanted):

@@ -25,6 +25,8 @@ def root(tmp_path):
     answer, objects = value(True)
     repo.put_objects(objects)
     repo.put_answer("one", "ab" * 32, value=answer, by="ann", at=1)
+    repo.put_cancellation("one", by="ann", at=1, reason="")
+    repo.put_start_key("demo", "order 17", "two", by="ann", at=1)
     with repo.begin("large") as writer:
         output, objects = whole(bytes(range(256)) * 4000)
         writer.commit(start(version))
@@ -52,7 +54,7 @@ def test_a_whole_store_is_clean(root):
 
 def test_every_file_flipped_is_found_and_the_rest_still_read(root):
     numbers = random.Random(1)
-    kinds = ("runs", "segments", "objects", "flows", "answers", "format")
+    kinds = ("runs", "segments", "objects", "flows", "answers", "cancels", "keys", "format")
     files = [p for p in sorted(root.rglob("*")) if p.is_file() and p.relative_to(root).parts[0] in kinds]
     assert len(files) >= 10
     for path in files:

@@ -145,6 +145,9 @@ def test_a_pruned_run_goes_with_all_that_is_only_its(repo):
     answer, objects = value("an answer")
     repo.put_objects(objects)
     repo.put_answer("one", "ab" * 32, value=answer, by="ann", at=1)
+    repo.put_cancellation("one", by="ann", at=1, reason="")
+    repo.put_cancellation("two", by="ann", at=1, reason="")
+    repo.put_start_key("demo", "order 17", "one", by="ann", at=1)
     assert prune(repo, "one")
     assert repo.run_ids() == ["two"]
     assert repo.pruned_ids() == ["one"]
@@ -156,6 +159,8 @@ def test_a_pruned_run_goes_with_all_that_is_only_its(repo):
     assert [k for d in ("objects", "answers", "gc") for k in repo.blobs.keys(d)] == []
     assert check(repo).is_clean
     assert repo.tombstone("one").by == "ann"
+    assert repo.blobs.children("cancels") == ["two"]
+    assert repo.start_key("demo", "order 17").run == "one"
     for again in (repo.begin,):
         with pytest.raises(StoreError):
             again("one")

@@ -7,9 +7,9 @@ import threading
 import pytest
 
 from kitaru.blobs import LocalBlobs, MemoryBlobs
-from kitaru.errors import Damaged
+from kitaru.errors import Damaged, StoreError
 from kitaru.store import Repository, names
-from tests.store.samples import fill, nonces
+from tests.store.samples import fill, nonces, start
 
 WAIT = "ab" * 32
 
@@ -126,3 +126,40 @@ def test_a_number_that_is_none_is_damage(repo):
     repo.blobs.create("runs/abc/2", names.pack({"segment": "0" * 64, "nonce": "n"}))
     with pytest.raises(Damaged, match="not a number"):
         repo.records("abc")
+
+
+def test_the_first_request_to_cancel_stands(repo):
+    assert repo.cancellation("abc") is None
+    assert not repo.is_cancellation_there("abc")
+    won, mine = repo.put_cancellation("abc", by="ann", at=1, reason="too dear")
+    lost, standing = repo.put_cancellation("abc", by="bob", at=2, reason="")
+    assert (won, lost) == (True, False)
+    assert standing == mine == repo.cancellation("abc") == repo.cancellation("abc", settle=True)
+    assert (standing.by, standing.at, standing.reason) == ("ann", 1, "too dear")
+    assert repo.is_cancellation_there("abc")
+
+
+@pytest.mark.parametrize("key", ["order 17", "", "\ud800", "a" * 5000, "../x"])
+def test_the_first_run_of_a_key_stands(repo, key):
+    assert repo.start_key("Demo/flow", key) is None
+    assert repo.put_start_key("Demo/flow", key, "one", by="ann", at=1)[0]
+    won, standing = repo.put_start_key("Demo/flow", key, "two", by="bob", at=2)
+    assert not won
+    assert (standing.run, standing.by) == ("one", "ann")
+    assert repo.start_key("Demo/flow", key) == standing
+    assert repo.start_key("Demo", key) is None
+    assert repo.start_key("Demo/flow", key + "x") is None
+
+
+def test_a_run_of_which_nothing_was_recorded_is_begun_again(repo):
+    """A key's run may die right after its journal was made: who comes with the key begins it under the same id."""
+    with repo.begin("abc") as writer:
+        writer.announce()
+        repo.blobs.create("open/abc/left", b"half a hea")
+    with repo.begin("abc") as writer:
+        assert "10 bytes" in writer.tail
+        writer.commit(start())
+    assert len(repo.records("abc")) == 1
+    with pytest.raises(StoreError, match="there is a run abc already"):
+        repo.begin("abc")
+    assert not repo.is_held("abc")

@@ -57,6 +57,8 @@ def test_it_reads_long_values_and_tombstones(tmp_path, monkeypatch):
     fill(repo, "one")
     fill(repo, "a name/with Ünicode " * 12)
     repo.prune("one", at=5, by="ann", may=None)
+    repo.put_cancellation("one", by="bob", at=6, reason="no need")
+    repo.put_start_key("a name/with Ünicode " * 12, "order 17", "one", by="cy", at=7)
     thing = {
         "history": [{"role": "user", "content": f"message {i}", "n": i * 2**70} for i in range(900)],
         "text": "".join(f"{i} é " for i in range(60_000)),
@@ -69,6 +71,9 @@ def test_it_reads_long_values_and_tombstones(tmp_path, monkeypatch):
     found = json.loads(ended.stdout)
     assert found["values"][encoded] == thing
     assert found["pruned"]["one"]["by"] == "ann"
+    assert found["cancels"]["one"]["reason"] == "no need"
+    (started,) = found["keys"]["a name/with Ünicode " * 12].values()
+    assert started["run"] == "one"
     assert set(found["runs"]) == {"one", "a name/with Ünicode " * 12}
 
 

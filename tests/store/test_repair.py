@@ -11,9 +11,12 @@ import pytest
 
 from kitaru.blobs import LocalBlobs
 from kitaru.errors import Damaged
+from kitaru.model.records import Start
 from kitaru.store import Repository, loose
 from kitaru.store.check import check
 from kitaru.store.gc import collect
+from kitaru.store.layout import start_key
+from kitaru.store.names import key_digest
 from kitaru.store.repair import repair
 from tests.store.faults import Died, FaultyFiles
 from tests.store.samples import call, end, fill, nonces, start, value, whole
@@ -227,6 +230,24 @@ def test_small_names(repo, root):
     assert fixed.tombstone("gone").by == "kitaru fsck --repair"
     assert fixed.versions("demo") == []
     assert fixed.answer("one", "ab" * 32) is None
+
+
+def test_requests_and_keys(repo, root):
+    with repo.begin("keyed") as writer:
+        writer.commit(Start(at=7, flow="demo", version={"n": 1, "id": "0" * 64}, inputs={}, key="order 17"))
+    repo.put_start_key("demo", "order 17", "keyed", by="ann", at=1)
+    repo.put_start_key("demo", "order 18", "never", by="ann", at=1)
+    repo.put_cancellation("keyed", by="ann", at=1, reason="")
+    for key in (start_key("demo", key_digest("order 17")), start_key("demo", key_digest("order 18")), "cancels/keyed"):
+        flip(root / key, 10)
+    assert len([f for f in check(again(root)).findings if f.severity == "damage"]) >= 3
+    told = [done.did for done in mended(root, clean=False)]
+    assert len(told) == 2, told
+    fixed = again(root)
+    assert fixed.start_key("demo", "order 17").run == "keyed"
+    assert fixed.cancellation("keyed") is None
+    with pytest.raises(Damaged):  # which run it was nobody can tell, and it must not start a second one
+        fixed.start_key("demo", "order 18")
 
 
 @pytest.mark.parametrize("key", ["segments/ab/cd", "objects/zz/..x"])
