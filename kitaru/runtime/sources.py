@@ -172,6 +172,16 @@ def snapshot(entry: Entry, root: Path, also: Iterable[str] = ()) -> dict[str, by
     return dict(sorted(files.items()))
 
 
+def imported_sources(statements: bytes, file: str, root: Path) -> dict[str, bytes]:
+    """Return the project files that import statements standing in `file` lead to, as `snapshot` does for a flow.
+
+    Raises:
+        CodeUnloadable: a file cannot be read, or is too large to be source.
+    """
+    path = import_path(root)
+    return snapshot(Entry("", "", None, path), root, _Finder(root, path).imported(file, statements))
+
+
 _NOT_SOURCE = "keep data in files that the code reads, instead of in Python source"
 
 
