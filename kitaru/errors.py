@@ -14,15 +14,19 @@ Raised where the fault is known, printed in one place (`kitaru.cli`), matched by
     |   `-- Unencodable
     |-- CodeUnloadable             1   the flow's file could not be imported; the run is as it was
     |-- RunFailed                  1   the flow's body raised
+    |-- LimitReached               1   the run made as many calls, or took as long, as it may
     |-- RunNotFinished             1
     |-- RunWaiting                 3   the run stopped at a question
+    |   `-- RunSleeping            3   the run stopped until a time
     |-- StoreError                 1   the disk said no: full, read-only, failing
     |   |-- Damaged                4   bytes are not what was written
     |   `-- UnknownFormat          4
     |-- Drift                      5   code or inputs no longer fit the recorded history
     |   `-- SchemaChanged          5   a recorded value no longer fits its class
     |-- AlreadyAnswered            6
+    |   `-- AlreadyCancelled       6
     |-- RunHeld                    7   another process executes this run
+    |-- RunCancelled               8   somebody asked for the run to be ended
     `-- RunInterrupted           130
 """
 
@@ -140,10 +144,10 @@ class InvalidAnswer(UsageError):
 
 
 class RunOver(UsageError):
-    """A resume of a run that has completed."""
+    """A run that is over, and can be neither resumed nor cancelled."""
 
-    def __init__(self, run: str, status: str) -> None:
-        super().__init__(f"run {run} is {status}", hint=f"kitaru replay {run} --from CALL")
+    def __init__(self, run: str, status: str, *, hint: str = "") -> None:
+        super().__init__(f"run {run} is {status}", hint=hint or f"kitaru replay {run} --from CALL")
 
 
 class NothingToReplay(UsageError):
@@ -195,6 +199,10 @@ class RunFailed(KitaruError):
     """The flow's body raised; `__cause__` is the original exception where it is known."""
 
 
+class LimitReached(KitaruError):
+    """The run made as many calls, or took as long, as it may; with a higher limit a resume goes on."""
+
+
 class RunNotFinished(KitaruError):
     """`.get()` on a run that has no result yet."""
 
@@ -203,6 +211,10 @@ class RunWaiting(KitaruError):
     """The run stopped at a question; the text is the very line that answers it."""
 
     exit_code = 3
+
+
+class RunSleeping(RunWaiting):
+    """The run stopped until a time that was fixed when it went to sleep; the text says when."""
 
 
 class StoreError(KitaruError):
@@ -247,10 +259,26 @@ class AlreadyAnswered(KitaruError):
     exit_code = 6
 
 
+class AlreadyCancelled(AlreadyAnswered):
+    """Somebody asked for this run to be cancelled first; the text says who, when and why."""
+
+
 class RunHeld(KitaruError):
     """Another process executes this run; the text says which."""
 
     exit_code = 7
+
+
+class RunCancelled(KitaruError):
+    """The run was ended because somebody asked for it; the text says who, when and why."""
+
+    exit_code = 8
+
+    def __init__(self, run: str, by: str, when: str, reason: str = "") -> None:
+        why = f": {reason}" if reason else ""
+        super().__init__(
+            f"run {run} was cancelled by {by or 'somebody'} at {when}{why}", hint=f"kitaru replay {run} --from CALL"
+        )
 
 
 class RunInterrupted(KitaruError):

@@ -12,6 +12,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "run": "Run a flow",
         "answer": "Answer a wait, and carry the run on",
         "resume": "Carry on a run that was interrupted, failed or was answered",
+        "cancel": "End a run, wherever it executes",
         "replay": "Branch from a recorded run, with something changed",
     },
     "look": {
@@ -47,11 +48,12 @@ EXIT_STATUSES: dict[int, str] = {
     0: "done",
     1: "the run failed, or the disk said no",
     2: "usage: the command asks for something that cannot be",
-    3: "the run waits for an answer",
+    3: "the run waits for an answer, or sleeps",
     4: "the store is damaged, or of an unknown format",
     5: "drift: code or inputs no longer fit the recorded history",
-    6: "already answered",
+    6: "already answered, or cancelled",
     7: "another process executes this run",
+    8: "the run was cancelled",
     70: "a bug in kitaru; a traceback says where",
     130: "interrupted",
 }

@@ -5,11 +5,11 @@ Owns: which wait is meant, whether the answer fits, and what the second one is t
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from kitaru.errors import AlreadyAnswered, UnknownWait
 from kitaru.model.ids import parse_call
+from kitaru.model.moments import utc_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -78,9 +78,8 @@ class Answering:
         raise self._refusal(run, view, standing.by, standing.at, standing.value)
 
     def _refusal(self, run: str, view: WaitView, by: str, at: int, value: str) -> AlreadyAnswered:
-        when = datetime.fromtimestamp(at / 1e6, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
         shown = repr(self._value(value, run))
         return AlreadyAnswered(
-            f"{view.label} of run {run} was answered by {by or 'somebody'} at {when}: {shown[:200]}",
+            f"{view.label} of run {run} was answered by {by or 'somebody'} at {utc_text(at)}: {shown[:200]}",
             hint=f"kitaru log {run}",
         )

@@ -12,7 +12,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kitaru.config import load as load_config
-from kitaru.errors import KitaruError, NotAProject, RunFailed, RunHeld, RunInterrupted, RunOver, RunWaiting
+from kitaru.errors import (
+    KitaruError,
+    NotAProject,
+    RunCancelled,
+    RunFailed,
+    RunHeld,
+    RunInterrupted,
+    RunOver,
+    RunWaiting,
+)
 from kitaru.model.history import RunState, Status, WaitView
 from kitaru.project import places
 from kitaru.project.answering import Answering
@@ -21,6 +30,7 @@ from kitaru.project.keeping import Keeping
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from kitaru.project.cancelling import Cancellation
     from kitaru.runtime.decorators import Flow
     from kitaru.runtime.engine import Outcome
     from kitaru.runtime.events import Observer, Services
@@ -28,6 +38,8 @@ if TYPE_CHECKING:
     from kitaru.runtime.runner import Options, Prepared, Runner
 
 ANSWER_POLL_S = 0.05
+CANCEL_WAIT_S = 5.0
+"""How long `cancel` waits for the process that executes a run: it looks every quarter of a second."""
 
 
 def _why_not(state: RunState) -> KitaruError | None:
@@ -39,6 +51,10 @@ def _why_not(state: RunState) -> KitaruError | None:
     if state.open_waits:
         view = state.open_waits[0]
         return RunWaiting(answer_line(state.run, view), hint=view.record.question)
+    if state.status is Status.CANCELLED:
+        from kitaru.runtime.cancelling import recorded_cancelled
+
+        return recorded_cancelled(state.run, state.end.cancelled if state.end else None)
     if state.status is Status.INTERRUPTED:
         return RunInterrupted(f"run {state.run} was interrupted", hint=f"kitaru resume {state.run}")
     said = ((state.end.error if state.end else None) or {}).get("message", "")
@@ -234,6 +250,27 @@ class Project(Keeping):
             return self._finished(state.run)
         return self._carry_on(state.run, view, self._options("", observer), foreground=foreground)
 
+    def cancel(self, run: str, *, reason: str = "", by: str = "", wait_s: float = CANCEL_WAIT_S) -> Cancellation:
+        """End a run, wherever it executes: at once where nobody does, else as soon as its process has come to a stop.
+
+        What is recorded stays, and can be replayed; the run itself is never carried on.
+
+        Args:
+            run: any revision that names it.
+            reason: why, for the record.
+            by: who asks; the project's user by default.
+            wait_s: how long to wait for a process that executes it. The request stands all the same.
+
+        Raises:
+            RunOver: it was over before it saw the request.
+            AlreadyCancelled: somebody asked first; says who, when and why.
+        """
+        from kitaru.project.cancelling import cancel
+
+        state = self.state(self.find_run(run))
+        by = by or self.services.user
+        return cancel(self.repo, state, self.services, by=by, reason=reason, wait_s=wait_s)
+
     def _carry_on(self, run: str, view: WaitView, options: Options, *, foreground: bool) -> FlowHandle[Any]:
         """Resume a run, or stay until whoever holds it has taken the answer."""
         while True:
@@ -276,16 +313,23 @@ class Project(Keeping):
 
     def _execute(self, prepared: Prepared, options: Options) -> Outcome:
         """Execute a run; where it stops at a wait, look once more whether the answer came meanwhile."""
+        from kitaru.runtime.engine import Outcome
+
         outcome = prepared.execute()
         while outcome.status is Status.WAITING and self._answer_came(outcome.run):
             try:
                 prepared = self.runner.resume(outcome.run, options)
+            except RunCancelled as error:
+                return Outcome(outcome.run, Status.CANCELLED, error=error)
             except (RunHeld, RunOver):  # another process was faster
                 break
             outcome = prepared.execute()
         return outcome
 
     def _answer_came(self, run: str) -> bool:
+        """Tell whether a wait was answered, or the run cancelled, while its runner let go of it."""
+        if self.repo.is_cancellation_there(run):
+            return True
         waits = self.state(run).open_waits
         return any(self.repo.answer(run, w.record.digest) is not None for w in waits)
 

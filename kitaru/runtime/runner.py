@@ -23,6 +23,7 @@ from kitaru.errors import (
 from kitaru.model.history import RunState, Status
 from kitaru.model.ids import new_run_id
 from kitaru.model.records import Resumed, Start
+from kitaru.runtime.cancelling import cancelled, end_held
 from kitaru.runtime.capture import capturing
 from kitaru.runtime.decorators import Flow, find_live_flow
 from kitaru.runtime.engine import Engine, Outcome
@@ -193,6 +194,7 @@ class Runner:
             CodeUnloadable: its code cannot be imported; the run is as it was.
             BadInput: the flow no longer takes the inputs that the run was started with.
             RunOver: it has completed.
+            RunCancelled: somebody asked for it to be cancelled, which is done now.
         """
         _check_may_start()
         with collector_paused():
@@ -207,6 +209,10 @@ class Runner:
         state, runs = run_state(self._repo, writer.run, writer.records)
         if state.status in (Status.COMPLETED, Status.CANCELLED):
             raise RunOver(writer.run, state.status)
+        request = self._repo.cancellation(writer.run, settle=True)
+        if request is not None:
+            end_held(writer, state, request, self._services)
+            raise cancelled(writer.run, request)
         sticks = options.as_recorded is None and state.executed.code == RECORDED
         code = self._code(state, as_recorded=sticks or bool(options.as_recorded))
         resumed = Resumed(

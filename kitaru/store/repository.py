@@ -10,10 +10,10 @@ import contextlib
 import json
 import os
 import socket
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from kitaru.errors import Damaged, PrunedRun, RunHeld, StoreError, UnknownFormat, UnknownRun
+from kitaru.model.moments import utc_text
 from kitaru.store import envelope, layout, loose, names, recovery, runs
 from kitaru.store.names import AnswerName, CancelName, KeyName, PrunedName, VersionName
 from kitaru.store.objects import ObjectFinder
@@ -201,7 +201,7 @@ class Repository:
         """Raise PrunedRun if somebody pruned this run."""
         found = self.tombstone(run)
         if found is not None:
-            raise PrunedRun(run, found.by, _utc(found.at))
+            raise PrunedRun(run, found.by, utc_text(found.at))
 
     def prune(self, run: str, *, at: int, by: str, may: Callable[[Sequence[Stored]], bool] | None) -> bool:
         """Put a tombstone on a run that nobody executes; its bytes stay until `gc` finds that nothing needs them.
@@ -299,11 +299,6 @@ class Repository:
         """Name the run that is to be started for a key: whether this name won, and the one that stands."""
         fields = {"run": run, "by": by, "at": at, "nonce": self._nonce()}
         return names.put_start_key(self.blobs, flow, key, fields)
-
-
-def _utc(microseconds: int) -> str:
-    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=microseconds)
-    return moment.strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 def _may_live(host: str, pid: int) -> bool:

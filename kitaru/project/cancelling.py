@@ -1,0 +1,101 @@
+"""Cancelling a run: asked once, and done by whoever can.
+
+Owns: asking, ending a run that nobody holds, and waiting for the runner of one that is held. How a run is ended is the
+runtime's.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from kitaru.errors import AlreadyCancelled, RunHeld, RunOver
+from kitaru.model.history import OVER, Status
+from kitaru.runtime.cancelling import cancelled, end_held, recorded_cancelled
+from kitaru.store.states import run_state
+
+if TYPE_CHECKING:
+    from kitaru.model.history import RunState
+    from kitaru.runtime.events import Services
+    from kitaru.store.repository import CancelName, Repository
+
+CANCEL_POLL_S = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Cancellation:
+    """What came of a request to cancel.
+
+    Attributes:
+        by, at, reason: of the request; `at` in microseconds since 1970 UTC.
+        ended: the run is over; otherwise whoever executes it has not come to a stop yet.
+        holder: who that is.
+    """
+
+    run: str
+    by: str
+    at: int
+    reason: str
+    ended: bool
+    holder: str = ""
+
+
+def cancel(
+    repo: Repository, state: RunState, services: Services, *, by: str, reason: str, wait_s: float
+) -> Cancellation:
+    """Ask for a run to be ended, and see to it.
+
+    Args:
+        state: where it stands now.
+        by: who asks.
+        wait_s: how long to wait for the process that executes it.
+
+    Raises:
+        RunOver: it was over before it saw the request.
+        AlreadyCancelled: somebody else asked first.
+    """
+    _check_is_going(state)
+    won, request = repo.put_cancellation(state.run, by=by, at=services.clock_us(), reason=reason)
+    ended = _end(repo, state.run, request, services, wait_s)
+    if not won:
+        raise _asked_before(cancelled(state.run, request).message, state.run, ended=ended)
+    holder = "" if ended else repo.holder(state.run)
+    return Cancellation(state.run, request.by, request.at, request.reason, ended, holder)
+
+
+def _check_is_going(state: RunState) -> None:
+    if state.status is Status.CANCELLED:
+        recorded = state.end.cancelled if state.end else None
+        raise _asked_before(recorded_cancelled(state.run, recorded).message, state.run, ended=True)
+    if state.status in OVER:
+        raise RunOver(state.run, f"{state.status} and cannot be cancelled any more", hint=f"kitaru show {state.run}")
+
+
+def _asked_before(told: str, run: str, *, ended: bool) -> AlreadyCancelled:
+    if not ended:
+        told = f"{told}; it is still being executed, until the calls in flight are done"
+    return AlreadyCancelled(told, hint=f"kitaru show {run}")
+
+
+def _end(repo: Repository, run: str, request: CancelName, services: Services, wait_s: float) -> bool:
+    """End a run as soon as it can be held; False if somebody still executes it after `wait_s`."""
+    until = time.monotonic() + wait_s
+    while True:
+        try:
+            _end_now(repo, run, request, services)
+        except RunHeld:
+            if time.monotonic() >= until:
+                return False
+            time.sleep(CANCEL_POLL_S)
+        else:
+            return True
+
+
+def _end_now(repo: Repository, run: str, request: CancelName, services: Services) -> None:
+    with repo.reopen(run) as writer:
+        state, _ = run_state(repo, run, writer.records)
+        if state.status not in OVER:
+            end_held(writer, state, request, services)
+        elif state.status is not Status.CANCELLED:
+            _check_is_going(state)
