@@ -68,10 +68,10 @@ def find_call(state: RunState, wanted: CallName) -> CallView:
     for view in state.ordered_calls:
         if view.name == wanted.name and view.occurrence == nth:
             return view
-    raise UnknownCall(state.run, str(wanted), _some([c.label for c in state.ordered_calls]))
+    raise UnknownCall(state.run, str(wanted), some([c.label for c in state.ordered_calls]))
 
 
-def _some(labels: list[str]) -> list[str]:
+def some(labels: list[str]) -> list[str]:
     """Return as many labels as can be read at a glance, and how many more there are."""
     more = len(labels) - MAX_LISTED
     return [*labels[:MAX_LISTED], f"and {more} more"] if more > 0 else labels

@@ -1,4 +1,4 @@
-"""Where two values differ, in a few words: the first parts that differ, and a diff of texts.
+"""Where two values differ: the parts that differ, a diff of texts, and both in a few words.
 
 Owns: the walk through both values at once, its bounds, and the wording. Knows nothing of records; it is handed values.
 """
@@ -9,12 +9,12 @@ import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kitaru.runtime.plain import fields_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 SHOWN_CHARS = 120
 """A value is shown whole up to this length, and around the first difference beyond it."""
@@ -26,7 +26,24 @@ _MAX_DEPTH = 50
 _BEFORE = 40
 _COMPARED_LINES = 200  # difflib takes quadratic time on lines that have nothing in common
 _LINE_CHARS = 160
-_MISSING = object()
+MISSING = object()
+"""Stands for a part that one of the two values does not have."""
+
+
+class Part(NamedTuple):
+    """An innermost part that differs: its path, and both values, one of them `MISSING` where only one side has it."""
+
+    path: str
+    was: Any
+    now: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The parts that differ, in order; `more` says that there are others, or that the walk was cut short."""
+
+    found: list[Part]
+    more: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,15 +66,27 @@ def difference(name: str, was: object, now: object) -> Difference:
     told = _changed(name, was, now)
     if len(_shown(was)) <= SHOWN_CHARS and len(_shown(now)) <= SHOWN_CHARS:
         return _both(told)
-    walk = _Walk()
-    found = list(islice(walk.parts(name, was, now, 0), MAX_PARTS + 1))
-    if not found:
+    differing = parts_of(name, was, now, MAX_PARTS)
+    if not differing.found:
         return _both(told)
-    parts = [_part(*part) for part in found[:MAX_PARTS]]
-    more = ["and more"] if len(found) > MAX_PARTS or walk.cut_short else []
+    parts = [_part(*part) for part in differing.found]
+    more = ["and more"] if differing.more else []
     return Difference(
         "; ".join([parts[0].short, *(more or (["and more"] if len(parts) > 1 else []))]), _lines(parts, more)
     )
+
+
+def parts_of(name: str, was: object, now: object, limit: int) -> Parts:
+    """Return the innermost parts in which two values differ.
+
+    Args:
+        name: what the value is called; it begins each path.
+        was, now: any values; only built-in containers, dataclasses, models and `Opaque` are looked into.
+        limit: at most so many parts.
+    """
+    walk = _Walk()
+    found = list(islice(walk.parts(name, was, now, 0), limit + 1))
+    return Parts(found[:limit], len(found) > limit or walk.cut_short)
 
 
 def shown(value: object) -> str:
@@ -78,9 +107,9 @@ def _both(text: str) -> Difference:
 def _part(path: str, was: object, now: object) -> Difference:
     if isinstance(was, str) and isinstance(now, str):
         return _of_texts(path, was, now)
-    if was is _MISSING:
+    if was is MISSING:
         return _both(f"{path} is new, {shown(now)}")
-    if now is _MISSING:
+    if now is MISSING:
         return _both(f"{path} is gone, it was {shown(was)}")
     return _both(_changed(path, was, now))
 
@@ -112,7 +141,7 @@ def _of_texts(name: str, was: str, now: str) -> Difference:
     start = _first_difference(was, now)
     old, new = _around(was, start, quoted=True), _around(now, start, quoted=True)
     short = f"{name} differs from character {start + 1} on: was {old}, is now {new}"
-    diff = _unified(was, now) if "\n" in was or "\n" in now else []
+    diff = unified(was, now) if "\n" in was or "\n" in now else []
     return Difference(short, "\n".join([f"{name} differs from character {start + 1} on:", *diff]) if diff else short)
 
 
@@ -136,16 +165,16 @@ def _around(text: str, start: int, *, quoted: bool = False) -> str:
     return repr(piece) if quoted else piece
 
 
-def _unified(was: str, now: str) -> list[str]:
-    """Return a short unified diff, without its file names; none where the lines themselves do not differ."""
+def unified(was: str, now: str, max_lines: int = MAX_DIFF_LINES) -> list[str]:
+    """Return a unified diff without its file names and places; none where the lines themselves do not differ."""
     old, new = was.splitlines(), now.splitlines()
     same = next((i for i, (a, b) in enumerate(zip(old, new, strict=False)) if a != b), min(len(old), len(new)))
     first = max(0, same - 2)
     old, new = old[first : first + _COMPARED_LINES], new[first : first + _COMPARED_LINES]
-    found = list(islice(difflib.unified_diff(old, new, n=2, lineterm=""), 3, MAX_DIFF_LINES + 4))
+    found = list(islice(difflib.unified_diff(old, new, n=2, lineterm=""), 3, max_lines + 4))
     return [
-        *(_cut(line) for line in found[:MAX_DIFF_LINES] if not line.startswith("@@")),
-        *(["..."] if len(found) > MAX_DIFF_LINES else []),
+        *(_cut(line) for line in found[:max_lines] if not line.startswith("@@")),
+        *(["..."] if len(found) > max_lines else []),
     ]
 
 
@@ -163,7 +192,7 @@ class _Walk:
         self._left = _MAX_STEPS
         self.cut_short = False
 
-    def parts(self, path: str, was: object, now: object, depth: int) -> Iterator[tuple[str, Any, Any]]:
+    def parts(self, path: str, was: object, now: object, depth: int) -> Iterator[Part]:
         """Yield path, old and new value of each innermost part that differs."""
         self._left -= 1
         if self._left < 0:
@@ -174,10 +203,27 @@ class _Walk:
         old, new = _children(was), _children(now)
         if old is None or new is None or type(was) is not type(now) or depth > _MAX_DEPTH:
             if not _same(was, now):
-                yield path, was, now
+                yield Part(path, was, now)
+            return
+        if isinstance(was, list) and isinstance(now, list) and len(was) != len(now):
+            yield from self._items(path, was, now, depth)
             return
         for key in [*old, *(key for key in new if key not in old)]:
-            yield from self.parts(path + key, old.get(key, _MISSING), new.get(key, _MISSING), depth + 1)
+            yield from self.parts(path + key, old.get(key, MISSING), new.get(key, MISSING), depth + 1)
+
+    def _items(self, path: str, was: Sequence[Any], now: Sequence[Any], depth: int) -> Iterator[Part]:
+        """Yield what differs between lists of different lengths: what was put in or taken out, not all behind it."""
+        shorter = min(len(was), len(now))
+        head = next((i for i in range(shorter) if not self._equal(was[i], now[i], depth)), shorter)
+        tails = range(1, shorter - head + 1)
+        tail = next((i - 1 for i in tails if not self._equal(was[-i], now[-i], depth)), shorter - head)
+        for i in range(head, max(len(was), len(now)) - tail):
+            old = was[i] if i < len(was) - tail else MISSING
+            new = now[i] if i < len(now) - tail else MISSING
+            yield from self.parts(f"{path}[{i}]", old, new, depth + 1)
+
+    def _equal(self, was: object, now: object, depth: int) -> bool:
+        return next(self.parts("", was, now, depth + 1), None) is None and not self.cut_short
 
 
 def _children(value: object) -> dict[str, Any] | None:
@@ -194,7 +240,7 @@ def _children(value: object) -> dict[str, Any] | None:
 
 def _same(was: object, now: object) -> bool:
     """Tell whether two values without parts are the same; `==` of a class of the user's own is not asked."""
-    if was is _MISSING or now is _MISSING or type(was) is not type(now):
+    if was is MISSING or now is MISSING or type(was) is not type(now):
         return False
     if isinstance(was, (str, bytes, int)):
         return was == now

@@ -16,7 +16,7 @@ from kitaru.model.encoding.session import READ_ERRORS, READERS, Locating, ReadFn
 from kitaru.model.encoding.wire import MAX_CONCAT_DEPTH, Malformed, read_length, read_varint
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 _STR = wire.STR[0]
 _unpack_double = Struct(">d").unpack
@@ -50,7 +50,21 @@ class Decoder:
             Damaged: the bytes of an object are not a value.
             SchemaChanged: a class of the value is missing or no longer fits.
         """
-        session = Session(self._fetch, self._class_of, opaque=self._opaque)
+        return self._decode(object_id, Session(self._fetch, self._class_of, opaque=self._opaque))
+
+    def decode_together(self, object_ids: Sequence[str]) -> list[object]:
+        """Return several values, only to be looked at: an object that they share is read once, and is one in all.
+
+        Raises:
+            Damaged, SchemaChanged: as of `decode`.
+        """
+        session = Session(self._fetch, self._class_of, opaque=self._opaque, whole_objects=True)
+        try:
+            return [self._decode(object_id, session) for object_id in object_ids]
+        except Damaged:  # or they share more than one value may repeat
+            return [self.decode(object_id) for object_id in object_ids]
+
+    def _decode(self, object_id: str, session: Session) -> object:
         data = self._fetch(object_id)
         try:
             return session.whole(data, 0)

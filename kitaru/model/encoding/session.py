@@ -36,14 +36,25 @@ class Session:
         fetch: returns an object's bytes, of which the hash has been checked.
         class_of: finds a class by name.
         opaque: whether values without a class are shown instead of refused.
+        whole_objects: an object that is referred to again gives the very same Python object, also where that could be
+            changed: for values that are only looked at.
     """
 
-    __slots__ = ("_read", "_repeats", "_shared", "class_of", "fetch", "opaque")
+    __slots__ = ("_read", "_repeats", "_shared", "_sizes", "_total", "class_of", "fetch", "opaque")
 
-    def __init__(self, fetch: Callable[[str], bytes], class_of: Callable[[str], type | None], *, opaque: bool) -> None:
+    def __init__(
+        self,
+        fetch: Callable[[str], bytes],
+        class_of: Callable[[str], type | None],
+        *,
+        opaque: bool,
+        whole_objects: bool = False,
+    ) -> None:
         self.fetch = fetch
         self.class_of = class_of
         self.opaque = opaque
+        self._sizes: dict[str, int] | None = {} if whole_objects else None
+        self._total = 0
         self._shared: dict[str, Any] = {}
         self._read: set[str] = set()
         self._repeats = 0
@@ -51,23 +62,33 @@ class Session:
     def bytes_of(self, object_id: str) -> bytes:
         """Fetch an object, counting what is fetched again."""
         data = self.fetch(object_id)
+        self._total += len(data) + 64
         if object_id in self._read:
-            self._repeats += len(data) + 64
-            if self._repeats > REPEAT_BUDGET:
-                raise Malformed(f"the value repeats its parts over and over, more than {REPEAT_BUDGET} bytes")
+            self._again(len(data) + 64)
         self._read.add(object_id)
         return data
+
+    def _again(self, size: int) -> None:
+        self._repeats += size
+        if self._repeats > REPEAT_BUDGET:
+            raise Malformed(f"the value repeats its parts over and over, more than {REPEAT_BUDGET} bytes")
 
     def load(self, object_id: str, depth: int) -> Any:  # noqa: ANN401 - any value
         """Return the value of an object that a reference names."""
         if object_id in self._shared:
+            if self._sizes is not None:  # one object here, and many for whoever walks through the value
+                self._total += self._sizes[object_id]
+                self._again(self._sizes[object_id])
             return self._shared[object_id]
+        before = self._total
         data = self.bytes_of(object_id)
         with Locating(object_id):
             if len(data) <= INLINE_MAX:
                 raise Malformed("it is too short to be referred to")
             value = self.whole(data, depth)
-        if data[0] in _SHAREABLE:
+        if self._sizes is not None:
+            self._sizes[object_id] = self._total - before
+        if self._sizes is not None or data[0] in _SHAREABLE:
             self._shared[object_id] = value
         return value
 
