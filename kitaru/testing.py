@@ -54,6 +54,11 @@ class FixedClock:
         """Move the clock."""
         self.now_us += int(seconds * 1_000_000)
 
+    def let_pass(self, seconds: float) -> float:
+        """Move the clock where a run would wait, and return how long it is to wait really: not at all."""
+        self.advance(seconds)
+        return 0.0
+
 
 def fixed_random(seed: str = "kitaru") -> Callable[[int], bytes]:
     """Return a source of bytes that look random and are the same each time."""
@@ -68,7 +73,9 @@ def fixed_random(seed: str = "kitaru") -> Callable[[int], bytes]:
 
 def fixed_services(clock: Callable[[], int] | None = None, seed: str = "kitaru") -> Services:
     """Return services for a project whose runs are to come out the same each time."""
-    return Services(clock or FixedClock(), fixed_random(seed), user="tester", host="testhost", pid=1)
+    clock = clock or FixedClock()
+    delay = clock.let_pass if isinstance(clock, FixedClock) else float
+    return Services(clock, fixed_random(seed), user="tester", host="testhost", pid=1, delay=delay)
 
 
 def memory_project(

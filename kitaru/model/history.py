@@ -116,7 +116,8 @@ class RunState:
         cut: for a branch, the order of the source's first call or wait that it does not share, once that is decided.
         executed: what began the last execution that recorded a call, a wait or an end, with the version and the kind of
             code it executed; one that stopped before it came to anything does not count.
-        doomed: ids of failed calls' records that ended the run: a resume executes these again.
+        doomed: ids of failed calls' records that ended the run, or that another attempt is to follow: a resume executes
+            these again.
         refused: digests of waits whose answer did not fit.
     """
 
@@ -200,6 +201,8 @@ def _apply_call(state: RunState, stored: Stored) -> None:
     view.record, view.id, view.run, view.begun = record, stored.id, state.run, None
     view.drift = record.drift
     view.attempts.append(stored)
+    if record.delay is not None:
+        state.doomed.add(stored.id)
 
 
 def _call_view(state: RunState, record: Begun | Call) -> CallView:

@@ -49,6 +49,10 @@ class Claims:
         for view in finished:
             self._by_name.setdefault((view.scope, view.name), {})[view.order] = view
 
+    def knows(self, wanted: Identity) -> bool:
+        """Tell whether there ever was a record of exactly this identity, taken by now or not."""
+        return wanted in self._by_identity
+
     def exact(self, wanted: Identity) -> CallView | None:
         """Take the next record of exactly this identity."""
         queue = self._by_identity.get(wanted)

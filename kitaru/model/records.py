@@ -121,6 +121,9 @@ class Call(Record):
         metadata: value id of a dict, by `kitaru.log(...)`, or None.
         mutated: names of arguments that the checkpoint changed in place.
         drift: policy that let a drifted call go on, or empty.
+        delay: for a failed attempt that is made again, the microseconds until then; None where this was the last.
+        overran: microseconds that it took beyond its timeout, where nothing could stop it.
+        repeat: how many calls of the same identity were made before it.
     """
 
     kind: ClassVar[str] = "call"
@@ -142,6 +145,9 @@ class Call(Record):
     mutated: list[str] = field(default_factory=list)
     drift: str = ""
     after: int | None = None
+    delay: int | None = None
+    overran: int = 0
+    repeat: int = 0
 
 
 @dataclass(slots=True, eq=False)

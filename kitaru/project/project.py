@@ -295,7 +295,7 @@ class Project(Keeping, Comparing):
     def _options(
         self, on_drift: str, observer: Observer | None, *, as_recorded: bool | None = None, tags: Iterable[str] = ()
     ) -> Options:
-        from kitaru.runtime.decorators import check_policy
+        from kitaru.runtime.options import check_policy
         from kitaru.runtime.runner import Options
 
         return Options(check_policy(on_drift), as_recorded, tuple(tags), observer)

@@ -1,22 +1,24 @@
-"""One call of a checkpoint in a run: matched to the record, or executed and recorded.
+"""One call of a checkpoint in a run: decided, so that it has a record or is to be executed.
 
-Owns: a call's way from arguments to result, in the order match, execute, record. Which record fits is
-`model.matching`, what may be shared is `runtime.plan`, what drift does is `runtime.drift`.
+Owns: a call's way from arguments to a recorded result, or to the record that executing it fills. Which record fits is
+`model.matching`, what may be shared is `runtime.plan`, what drift does is `runtime.drift`; executing is
+`runtime.execution`.
 """
 
 from __future__ import annotations
 
-import hashlib
 import threading
 from typing import TYPE_CHECKING, Any
 
 from kitaru.errors import Damaged, KitaruError, Unencodable, UnknownObject, UsageError
 from kitaru.model.ids import display_call
-from kitaru.model.matching import Identity, identity, identity_of
-from kitaru.model.records import Call, Note, Stored
-from kitaru.runtime.context import ActiveCall, active_call
+from kitaru.model.matching import Identity, identity
+from kitaru.model.records import Call, Note
+from kitaru.runtime.carriers import carry_inline
 from kitaru.runtime.drift import decide
-from kitaru.runtime.stopping import RunStopped, behind
+from kitaru.runtime.execution import Execution
+from kitaru.runtime.scopes import Scope, scope_here
+from kitaru.runtime.stopping import behind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,24 +28,36 @@ if TYPE_CHECKING:
     from kitaru.runtime.engine import Engine
     from kitaru.runtime.plan import Place
 
-MAIN_SCOPE = ""
-"""The scope of calls that the body itself makes, in its own thread."""
-
-_IMMUTABLE = frozenset({int, str, bool, float, complex, bytes, type(None), range})
-"""Types that a checkpoint cannot change in place."""
-
 MAX_REMEMBERED_FAILURES = 256
 
 
 class Asked:
     """A live call before it is decided: its arguments by id, and the objects that recording it would write."""
 
-    __slots__ = ("args", "bound", "checkpoint", "identity", "key", "kwargs", "objects", "positional")
+    __slots__ = (
+        "args",
+        "bound",
+        "checkpoint",
+        "identity",
+        "key",
+        "kwargs",
+        "objects",
+        "on_drift",
+        "positional",
+        "scope",
+    )
 
     def __init__(
-        self, engine: Engine, checkpoint: Checkpoint[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+        self,
+        engine: Engine,
+        checkpoint: Checkpoint[..., Any],
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+        scope: Scope,
+        *,
+        on_drift: str = "",
     ) -> None:
-        self.checkpoint = checkpoint
+        self.checkpoint, self.scope, self.on_drift = checkpoint, scope, on_drift
         self.positional, self.kwargs = args, kwargs
         self.bound = checkpoint.binder.bind(args, kwargs)
         self.objects: list[tuple[str, bytes]] = []
@@ -61,7 +75,7 @@ class Asked:
             encoded = values.encode(checkpoint.key(*args, **kwargs), known, "key")
             self.key = encoded.id
             self.objects += encoded.objects
-        self.identity: Identity = identity(MAIN_SCOPE, checkpoint.name, self.args, self.key)
+        self.identity: Identity = identity(scope.path, checkpoint.name, self.args, self.key)
 
 
 class Calls:
@@ -76,8 +90,6 @@ class Calls:
         self._deciding = threading.RLock()
         self.saved: dict[str, str] = {}
         """Artifact name to value id, as far as this execution has come: what `kitaru.load` finds."""
-        self.last_output: tuple[str, str] | None = None
-        """Label and value id of what the call before this gave: what a wait shows."""
 
     def call(self, checkpoint: Checkpoint[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:  # noqa: ANN401 - what the checkpoint returns
         """Return a call's recorded result, or that of executing it now; raise its recorded or live exception.
@@ -86,11 +98,41 @@ class Calls:
             Unencodable: an argument or the result cannot be stored.
             RunStopped: the run stops here.
         """
-        self._engine.check_latch()
-        asked = Asked(self._engine, checkpoint, args, kwargs)
+        engine = self._engine
+        engine.check_latch()
+        asked = Asked(engine, checkpoint, args, kwargs, scope_here(engine.scope))
+        found = self.decide(asked)
+        if not isinstance(found, Execution):
+            return self.recorded(found, asked.scope)
+        value = carry_inline(found)
+        self.show(asked.scope, found.record)
+        return value
+
+    def decide(self, asked: Asked) -> CallView | Execution:
+        """Return the record that this call takes, or what executes it; its place in the call order is settled.
+
+        Raises:
+            RunStopped: it drifted, or an override that it reached cannot be.
+        """
         with self._deciding:
             found = self._decide(asked)
-        return self._execute(asked, found) if isinstance(found, Call) else self._recorded(found)
+            if not isinstance(found, Call):
+                return found
+            reused = self._reuse(asked, found)
+            return reused or Execution(self._engine, asked, found, found.repeat)
+
+    def _reuse(self, asked: Asked, record: Call) -> CallView | None:
+        """Record what the result cache has for a call, if it has."""
+        engine = self._engine
+        found = engine.reuse(asked) if engine.reuse is not None else None
+        if found is None:
+            return None
+        for name, value in found.items():
+            setattr(record, name, value)
+        record.began = record.at = engine.now()
+        record.how = "reused"
+        engine.commit(record, asked.objects)
+        return engine.state.calls[record.order]
 
     # -- matching ------------------------------------------------------------------------------------------------
 
@@ -105,7 +147,7 @@ class Calls:
         """Return the record this call takes, or None to execute it, or the policy by which drift executes it."""
         plan, name = self._engine.plan, asked.checkpoint.name
         view = plan.claims.exact(asked.identity)
-        if view is None and not asked.key and plan.claims.unclaimed(MAIN_SCOPE, name):
+        if view is None and not asked.key and plan.claims.unclaimed(asked.scope.path, name):
             defaults = self._default_ids(asked.checkpoint)
             view = plan.claims.defaulted(asked.identity, defaults)
             view = view or plan.claims.read_anew(asked.identity, defaults, self._today)
@@ -122,7 +164,7 @@ class Calls:
         if plan.dynamic:
             self.branch()
             return None
-        kept = plan.next_kept(name)
+        kept = plan.next_kept(asked.scope.path, name)
         if kept is not None:
             self._note_stale(asked, kept)
             return kept
@@ -147,11 +189,11 @@ class Calls:
     def _pin(self, asked: Asked, view: CallView | None, output: str) -> CallView:
         """Record a call whose output `--set` gave, in the place of the call it stands for."""
         engine, plan, name = self._engine, self._engine.plan, asked.checkpoint.name
-        before = plan.pinned_before(name, output) if view is None else None
+        before = plan.pinned_before(asked.scope.path, name, output) if view is None else None
         if before is not None:
             plan.claimed(before, before.order)
             return before
-        view = view or plan.next_shared(name)
+        view = view or plan.next_shared(asked.scope.path, name)
         if plan.dynamic:
             self.branch(view.order if view is not None else None)
             view = None
@@ -178,6 +220,8 @@ class Calls:
             name=asked.checkpoint.name,
             order=place.order,
             began=0,
+            scope=asked.scope.path,
+            repeat=self._engine.plan.repeat(asked.identity),
             occurrence=place.occurrence,
             after=place.after,
             key=asked.key,
@@ -211,19 +255,20 @@ class Calls:
 
     # -- a recorded result -----------------------------------------------------------------------------------------
 
-    def _recorded(self, view: CallView) -> Any:  # noqa: ANN401 - whatever was recorded
+    def recorded(self, view: CallView, scope: Scope | None = None) -> Any:  # noqa: ANN401 - whatever was recorded
+        """Return a recorded result, or raise a recorded failure; `scope` is where it is wanted."""
         record = view.record
         assert record is not None  # noqa: S101 - only finished calls are claimed
         if self._engine.observer is not None:
             shared = "recorded" if view.run == self._engine.run else "shared"
-            self._tell(view.label, record, "pinned" if record.how == "pinned" else shared, view.stale, view.drift)
+            self._tell(view.label, record, record.how if record.how != "ran" else shared, view.stale, view.drift)
         self.saved.update(record.saved)
         value = self._rebuilt(view, record)
         if record.error is not None and isinstance(value, BaseException):
-            self._remember_failure(value, view.id)
+            self.remember_failure(value, view.id)
             raise value
-        if record.output is not None:
-            self.last_output = (view.label, record.output)
+        if scope is not None:
+            self.show(scope, record)
         return value
 
     def _rebuilt(self, view: CallView, record: Call) -> object:
@@ -244,109 +289,23 @@ class Calls:
             raise engine.stop(error) from None
         raise engine.stop(Damaged(f"run {view.run}", f"{view.label} has neither an output nor an error"))
 
-    # -- executing ---------------------------------------------------------------------------------------------------
+    # -- what an execution tells --------------------------------------------------------------------------------------
 
-    def _execute(self, asked: Asked, record: Call) -> Any:  # noqa: ANN401 - whatever the function returns
-        engine = self._engine
-        active = self._begin(record)
-        token = active_call.set(active)
-        try:
-            value = asked.checkpoint.fn(*asked.positional, **asked.kwargs)
-            encoded = engine.values.encode(value, engine.writer.known, f"the result of {record.name}")
-        except (RunStopped, GeneratorExit):
-            raise
-        except KeyboardInterrupt:
-            raise engine.stop(engine.interrupted()) from None
-        except BaseException as error:
-            self._finish_failed(asked, record, active, error)
-            raise
-        finally:
-            active_call.reset(token)
-            engine.in_flight.remove(active)
-            engine.flush_output(active)
-        record.output = encoded.id
-        self._finish(asked, record, active, encoded.objects)
-        return value
-
-    def _begin(self, record: Call) -> ActiveCall:
-        engine = self._engine
-        record.began = engine.now()
-        view = engine.state.calls.get(record.order)
-        attempt = 1 + (len(view.attempts) if view is not None else 0)
-        active = ActiveCall(
-            engine.run,
-            record.name,
-            record.order,
-            record.occurrence,
-            record.began,
-            attempt,
-            lambda: self._key(record),
-            record.after,
-        )
-        if engine.observer is not None:
-            engine.emit(
-                "begin", call=display_call(record.name, record.occurrence), name=record.name, order=record.order
-            )
-        engine.in_flight.add(active)
-        return active
-
-    def _finish(self, asked: Asked, record: Call, active: ActiveCall, objects: list[tuple[str, bytes]]) -> Stored:
-        self._engine.flush_output(active)
-        record.mutated = self._mutated(asked)
-        gathered = asked.objects + objects
-        for name, encoded in active.saved.items():
-            record.saved[name] = encoded.id
-            gathered += encoded.objects
-        if active.metadata:
-            record.metadata = self._also(active.metadata, "kitaru.log()", gathered)
-        if active.output:
-            record.logs = self._also(active.output, "its output", gathered)
-        record.at = self._engine.now()
-        self._engine.in_flight.remove(active)
-        stored = self._engine.commit(record, gathered)
+    def finished(self, record: Call) -> None:
+        """An attempt has been recorded."""
         self.saved.update(record.saved)
-        label = display_call(record.name, record.occurrence)
-        if record.output is not None:
-            self.last_output = (label, record.output)
+        for look in self._engine.after_call:
+            look(record)
         if self._engine.observer is not None:
-            self._tell(label, record, "ran", [], record.drift)
-        return stored
+            self._tell(display_call(record.name, record.occurrence), record, "ran", [], record.drift)
 
-    def _also(self, value: object, path: str, objects: list[tuple[str, bytes]]) -> str:
-        encoded = self._engine.values.encode(value, self._engine.writer.known, path)
-        objects += encoded.objects
-        return encoded.id
+    def show(self, scope: Scope, record: Call) -> None:
+        """A call's result reached the line of work that made it: a wait there shows it."""
+        if record.output is not None:
+            scope.shown = (display_call(record.name, record.occurrence), record.output)
 
-    def _finish_failed(self, asked: Asked, record: Call, active: ActiveCall, error: BaseException) -> None:
-        record.error, encoded = self._engine.values.describe_error(error, self._engine.writer.known)
-        stored = self._finish(asked, record, active, encoded.objects if encoded is not None else [])
-        self._remember_failure(error, stored.id)
-
-    def _mutated(self, asked: Asked) -> list[str]:
-        """Return the arguments that the function changed in place: a resumed run would not see the change."""
-        changed = []
-        for name, before in asked.args.items():
-            value = asked.bound[name]
-            if type(value) in _IMMUTABLE:
-                continue
-            encode = self._engine.values.encode_receiver if name == asked.checkpoint.receiver else None
-            try:
-                after = encode(value, (), name).id if encode else self._engine.values.encoder.digest(value)
-            except Unencodable:
-                after = ""
-            if after != before:
-                changed.append(name)
-        return changed
-
-    def _key(self, record: Call) -> str:
-        """Return the call's idempotency key: from its identity and its count among equal ones, never its position."""
-        wanted = identity_of(record)
-        views = list(self._engine.state.calls.values())  # another thread may note a call in flight meanwhile
-        earlier = [v.record for v in views if v.record is not None and v.order < record.order]
-        nth = sum(1 for before in earlier if identity_of(before) == wanted)
-        return hashlib.sha256(f"{self._engine.run}\n{wanted}\n{nth}".encode()).hexdigest()[:32]
-
-    def _remember_failure(self, error: BaseException, record: str) -> None:
+    def remember_failure(self, error: BaseException, record: str) -> None:
+        """Keep which record an exception is of: if it ends the run, a resume executes that call again."""
         if len(self._failures) >= MAX_REMEMBERED_FAILURES:
             self._failures.pop(next(iter(self._failures)))
         self._failures[id(error)] = (error, record)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from kitaru.errors import WaitOutsideFlow
+from kitaru.runtime.scopes import current_scope
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -32,6 +33,7 @@ class ActiveCall:
     Attributes:
         name, order, occurrence: as they will be recorded.
         attempt: 1, or more where earlier attempts of this call are recorded.
+        cancel: stops what executes, from any thread; None where nothing can. Set by who executes it.
     """
 
     run: str
@@ -49,6 +51,8 @@ class ActiveCall:
     begun_recorded: bool = False
     logged: str = ""
     partial: dict[str, str] = field(default_factory=dict)
+    scope: str = ""
+    cancel: Callable[[], object] | None = None
 
     @property
     def key(self) -> str:
@@ -97,11 +101,13 @@ executing_runs: list[Engine] = []
 def executing(engine: Engine) -> Iterator[None]:
     """Make a run the one that executes here, in this thread or task and in what copies its context."""
     token, call = current_engine.set(engine), active_call.set(None)  # a call of another run may have started this
+    scope = current_scope.set(engine.scope)
     executing_runs.append(engine)
     try:
         yield
     finally:
         executing_runs.remove(engine)
+        current_scope.reset(scope)
         active_call.reset(call)
         current_engine.reset(token)
 

@@ -11,24 +11,20 @@ import hashlib
 import inspect
 import types
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Generic, NoReturn, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, ParamSpec, TypeVar, Unpack, overload
 from weakref import WeakValueDictionary
 
-from kitaru.errors import BadConfig, BadInput, CalledDirectly, NotCheckpointable
+from kitaru.errors import BadInput, CalledDirectly, NotCheckpointable
 from kitaru.model.ids import is_call_name
 from kitaru.runtime.binding import Binder
 from kitaru.runtime.context import active_call, current_engine, executing_runs, warn_if_beside
+from kitaru.runtime.options import CheckpointArguments, CheckpointOptions, FlowArguments, FlowOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from kitaru.runtime.handle import FlowHandle
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-DRIFT_POLICIES = ("stop", "new", "reuse")
 
 _live_flows: WeakValueDictionary[tuple[str, str], Flow[Any, Any]] = WeakValueDictionary()
 _checkpoints: WeakValueDictionary[str, Checkpoint[Any, Any]] = WeakValueDictionary()
@@ -45,17 +41,6 @@ def find_live_flow(module: str, qualname: str) -> Flow[Any, Any] | None:
 def checkpoint_named(name: str) -> Checkpoint[Any, Any] | None:
     """Return the checkpoint of this name that this process defined last, if it lives."""
     return _checkpoints.get(name)
-
-
-def check_policy(policy: str) -> str:
-    """Return a drift policy, or the empty string for "not said here".
-
-    Raises:
-        BadConfig: it is none of `stop`, `new` and `reuse`.
-    """
-    if policy and policy not in DRIFT_POLICIES:
-        raise BadConfig(f"on_drift is {policy!r}", hint="use stop, new or reuse")
-    return policy
 
 
 def _check_function(fn: object, what: str) -> None:
@@ -86,28 +71,20 @@ class Checkpoint(Generic[P, R]):
     Attributes:
         fn: the function.
         name: the name its calls are recorded under.
+        options: what it was decorated with.
     """
 
-    def __init__(
-        self,
-        fn: Callable[P, R],
-        *,
-        name: str = "",
-        ignore: Iterable[str] = (),
-        key: Callable[P, object] | None = None,
-        on_drift: str = "",
-    ) -> None:
+    def __init__(self, fn: Callable[P, R], options: CheckpointOptions | None = None) -> None:
         _check_function(fn, "checkpoint")
         self.fn = fn
-        self.name = name or fn.__name__
+        self.options = options = options or CheckpointOptions()
+        self.name = options.name or fn.__name__
         if not is_call_name(self.name) or self.name == "<lambda>":
             raise NotCheckpointable(
                 f"{self.name!r} is no name for a checkpoint", hint="use letters, digits, - and _, as in name='fetch'"
             )
-        self.key = key
-        self.on_drift = check_policy(on_drift)
+        self.key, self.on_drift, self.ignore = options.key, options.on_drift, options.ignore
         self.binder = Binder(fn)
-        self.ignore = frozenset((ignore,) if isinstance(ignore, str) else ignore)
         unknown = self.ignore - set(self.binder.names)
         if unknown:
             raise NotCheckpointable(
@@ -115,8 +92,24 @@ class Checkpoint(Generic[P, R]):
                 hint=f"its parameters are {', '.join(self.binder.names) or 'none'}",
             )
         self.receiver = self._receiver()
-        _checkpoints[self.name] = self
         functools.update_wrapper(self, fn, updated=())
+
+    def with_options(self, **options: Unpack[CheckpointArguments]) -> Checkpoint[P, R]:
+        """Return the same checkpoint with other options; they are those of `@checkpoint`.
+
+        Raises:
+            BadConfig: an option is unknown, or cannot be.
+        """
+        made = Checkpoint(self.fn, self.options.changed(options))
+        if made.name != self.name:
+            _checkpoints[made.name] = made
+            self._named[made.name] = made
+        return made
+
+    @functools.cached_property
+    def _named(self) -> dict[str, Checkpoint[P, R]]:
+        """What was made of it under other names: the code has these as long as it has this."""
+        return {}
 
     def _receiver(self) -> str:
         """Name of the parameter that a method's instance is passed in, or empty."""
@@ -150,14 +143,6 @@ class Checkpoint(Generic[P, R]):
 
     def __repr__(self) -> str:
         return f"<checkpoint {self.name}>"
-
-
-@dataclass(frozen=True, slots=True)
-class FlowOptions:
-    """What a flow's runs are started with. `on_drift` is empty where the flow does not say."""
-
-    on_drift: str = ""
-    tags: tuple[str, ...] = ()
 
 
 class Flow(Generic[P, R]):
@@ -202,14 +187,13 @@ class Flow(Generic[P, R]):
             raise BadInput(f"{self.name} got {what}", hint=f"its signature is {self.name}{self.binder.signature}")
         return {**dict(zip(names, args, strict=False)), **kwargs}
 
-    def with_options(self, *, tags: Iterable[str] | None = None, on_drift: str | None = None) -> Flow[P, R]:
-        """Return the same flow with other options for the runs started from it."""
-        options = self.options
-        if tags is not None:
-            options = replace(options, tags=tuple(tags))
-        if on_drift is not None:
-            options = replace(options, on_drift=check_policy(on_drift))
-        return Flow(self.fn, name=self.name, options=options)
+    def with_options(self, **options: Unpack[FlowArguments]) -> Flow[P, R]:
+        """Return the same flow with other options for the runs started from it; they are those of `@flow`.
+
+        Raises:
+            BadConfig: an option is unknown, or cannot be.
+        """
+        return Flow(self.fn, name=self.name, options=self.options.changed(options))
 
     def __call__(self, *_args: object, **_kwargs: object) -> NoReturn:
         """Refuse: a flow is started, not called."""
@@ -225,33 +209,26 @@ class Flow(Generic[P, R]):
 @overload
 def checkpoint(fn: Callable[P, R], /) -> Checkpoint[P, R]: ...
 @overload
+def checkpoint(**options: Unpack[CheckpointArguments]) -> Callable[[Callable[P, R]], Checkpoint[P, R]]: ...
 def checkpoint(
-    *, name: str = "", ignore: Iterable[str] = (), key: Callable[..., object] | None = None, on_drift: str = ""
-) -> Callable[[Callable[P, R]], Checkpoint[P, R]]: ...
-def checkpoint(
-    fn: Callable[P, R] | None = None,
-    /,
-    *,
-    name: str = "",
-    ignore: Iterable[str] = (),
-    key: Callable[..., object] | None = None,
-    on_drift: str = "",
+    fn: Callable[P, R] | None = None, /, **options: Unpack[CheckpointArguments]
 ) -> Checkpoint[P, R] | Callable[[Callable[P, R]], Checkpoint[P, R]]:
     """Make each call of a function a checkpoint: recorded once, returned from the record afterwards.
 
     Args:
         fn: the function, where the decorator is used without parentheses.
-        name: name its calls are recorded under; the function's own by default.
-        ignore: parameters that are not part of a call's identity and are not stored (a client, a logger).
-        key: called with the same arguments; what it returns is the call's identity instead of the arguments.
-        on_drift: `stop`, `new` or `reuse`; empty leaves it to the flow.
+        options: see `kitaru.runtime.options.CheckpointOptions`, which tells each.
 
     Raises:
-        NotCheckpointable: a generator, an async function, or not a function.
+        NotCheckpointable: a generator, or not a function.
+        BadConfig: an option is unknown, or cannot be.
     """
+    checked = CheckpointOptions().changed(options)
 
     def decorate(function: Callable[P, R]) -> Checkpoint[P, R]:
-        return Checkpoint(function, name=name, ignore=ignore, key=key, on_drift=on_drift)
+        made = Checkpoint(function, checked)
+        _checkpoints[made.name] = made
+        return made
 
     return decorate if fn is None else decorate(fn)
 
@@ -259,24 +236,25 @@ def checkpoint(
 @overload
 def flow(fn: Callable[P, R], /) -> Flow[P, R]: ...
 @overload
-def flow(*, name: str = "", on_drift: str = "", tags: Iterable[str] = ()) -> Callable[[Callable[P, R]], Flow[P, R]]: ...
+def flow(*, name: str = "", **options: Unpack[FlowArguments]) -> Callable[[Callable[P, R]], Flow[P, R]]: ...
 def flow(
-    fn: Callable[P, R] | None = None, /, *, name: str = "", on_drift: str = "", tags: Iterable[str] = ()
+    fn: Callable[P, R] | None = None, /, *, name: str = "", **options: Unpack[FlowArguments]
 ) -> Flow[P, R] | Callable[[Callable[P, R]], Flow[P, R]]:
     """Make a function a flow: its runs are recorded, resumed and replayed.
 
     Args:
         fn: the function, where the decorator is used without parentheses.
         name: name its runs and versions are kept under; the function's own by default.
-        on_drift: policy for its checkpoints that say none: `stop` (default), `new` or `reuse`.
-        tags: given to each of its runs.
+        options: see `kitaru.runtime.options.FlowOptions`, which tells each.
 
     Raises:
-        NotCheckpointable: a generator, an async function, or not a function.
+        NotCheckpointable: a generator, or not a function.
+        BadConfig: an option is unknown, or cannot be.
     """
+    checked = FlowOptions().changed(options)
 
     def decorate(function: Callable[P, R]) -> Flow[P, R]:
-        made = Flow(function, name=name, options=FlowOptions(check_policy(on_drift), tuple(tags)))
+        made = Flow(function, name=name, options=checked)
         _live_flows[function.__module__, function.__qualname__] = made
         return made
 

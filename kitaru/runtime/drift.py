@@ -35,7 +35,7 @@ def decide(engine: Engine, asked: Asked, nth: int) -> CallView | str | None:
     near = plan.nearest(left, nth) if left else plan.claims.renamed(asked.identity, checkpoint.code, _is_gone)
     if near is None:
         return None
-    policy = engine.on_drift or checkpoint.on_drift or engine.flow_on_drift or "stop"
+    policy = engine.on_drift or checkpoint.on_drift or asked.on_drift or engine.flow_on_drift or "stop"
     label = display_call(checkpoint.name, nth)
     told = describe(engine, near, asked) if left else _renamed(near)
     noted: dict[str, Any] = {"call": label, "policy": policy, "difference": told.full, "near": near.label}

@@ -26,10 +26,13 @@ from kitaru.errors import (
 )
 from kitaru.model.history import Status
 from kitaru.model.ids import display_call
-from kitaru.model.records import Begun, End, Note, Record, Resumed, Stored
+from kitaru.model.records import Begun, Call, End, Note, Record, Resumed, Stored
 from kitaru.runtime.calls import Calls
 from kitaru.runtime.context import ActiveCall, current_engine, executing
 from kitaru.runtime.events import Event, Observer, Services
+from kitaru.runtime.options import FlowOptions
+from kitaru.runtime.placements import Placements
+from kitaru.runtime.scopes import Scope
 from kitaru.runtime.stopping import RunStopped
 from kitaru.runtime.waits import Waits
 from kitaru.runtime.watcher import InFlight
@@ -38,6 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from kitaru.model.history import RunState
+    from kitaru.runtime.calls import Asked
     from kitaru.runtime.decorators import Checkpoint
     from kitaru.runtime.plan import Plan
     from kitaru.runtime.values import Values
@@ -71,6 +75,7 @@ class Engine:
         find_answer: returns the reply that was given to a wait, by its digest, or None.
         on_drift: policy for the whole run, or empty.
         flow_on_drift: the flow's own policy, or empty.
+        options: what else the flow says.
         observer: told what happens, or None.
         resumed: record to write before the first new one, where the run is taken up again.
     """
@@ -86,6 +91,7 @@ class Engine:
         find_answer: Callable[[str], AnswerName | None],
         on_drift: str = "",
         flow_on_drift: str = "",
+        options: FlowOptions | None = None,
         observer: Observer | None = None,
         resumed: Resumed | None = None,
     ) -> None:
@@ -97,10 +103,18 @@ class Engine:
         self.services = services
         self.observer = observer
         self.on_drift, self.flow_on_drift = on_drift, flow_on_drift
+        self.options = options or FlowOptions()
+        self.scope = Scope()
+        self.placements = Placements()
+        self.reuse: Callable[[Asked], Mapping[str, Any] | None] | None = None
+        """Finds what the result cache has for a call: fields of its record, `output` and `reused` among them."""
+        self.after_call: list[Callable[[Call], None]] = []
+        """Called with the record of each attempt that was recorded, on the thread or loop that carries it."""
         self.in_flight = InFlight(services.clock_us, self._record_begun)
         self.calls = Calls(self)
         self.waits = Waits(self, find_answer)
         self._latched: KitaruError | None = None
+        self._stopping = threading.Event()
         self._resumed = resumed
         self._lock = threading.RLock()
 
@@ -114,6 +128,7 @@ class Engine:
         except (StoreError, RunStopped) as error:
             return self._interrupted(error if isinstance(error, StoreError) else self._latched)
         finally:
+            self.placements.close()
             self.writer.close()
 
     def _execute(self, body: Callable[[], Any]) -> Outcome:
@@ -182,19 +197,39 @@ class Engine:
     # -- stopping ----------------------------------------------------------------------------------------------
 
     def stop(self, reason: KitaruError) -> RunStopped:
-        """Latch a stop, the first reason wins; the caller raises what is returned."""
-        if self._latched is None:
-            self._latched = reason
-        return RunStopped(str(reason))
+        """Latch a stop, the first reason wins; the caller raises what is returned. Calls in flight end as they do."""
+        with self._lock:
+            if self._latched is None:
+                self._latched = reason
+                self._stopping.set()
+        return RunStopped(str(self._latched))
+
+    def request_stop(self, reason: KitaruError) -> None:
+        """Stop the run at once, from any thread: latch, and cancel what executes, where something can be cancelled.
+
+        What cannot (a function on a thread of this process) is left to end; it is recorded then.
+        """
+        self.stop(reason)
+        self.in_flight.cancel()
+
+    @property
+    def has_stopped(self) -> bool:
+        """Whether a stop is latched."""
+        return self._latched is not None
 
     def check_latch(self) -> None:
         """Raise `RunStopped` where the run has stopped already."""
         if self._latched is not None:
             raise RunStopped(str(self._latched))
 
+    def pause(self, delay_us: int) -> None:
+        """Let time pass, unless the run stops; raises `RunStopped` then."""
+        self._stopping.wait(self.services.delay(delay_us / 1_000_000))
+        self.check_latch()
+
     def interrupt(self) -> None:
-        """Ask the body to stop at its next call; safe from any thread."""
-        self.stop(self.interrupted())
+        """Stop the run, to be resumed; safe from any thread."""
+        self.request_stop(self.interrupted())
 
     def interrupted(self) -> RunInterrupted:
         """Return the reason of a run that Ctrl-C stopped."""
@@ -262,6 +297,7 @@ class Engine:
             active.name,
             active.order,
             active.began_us,
+            scope=active.scope,
             occurrence=active.occurrence,
             after=active.after,
         )

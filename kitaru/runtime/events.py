@@ -29,6 +29,8 @@ class Services:
     Attributes:
         clock_us: microseconds since 1970 UTC.
         random_bytes: n unpredictable bytes.
+        delay: told how many seconds a run is to let pass, returns how many of them it really waits. A test moves its
+            clock instead, and returns 0.
     """
 
     clock_us: Callable[[], int]
@@ -36,6 +38,7 @@ class Services:
     user: str = ""
     host: str = ""
     pid: int = 0
+    delay: Callable[[float], float] = float
 
     @property
     def origin(self) -> dict[str, Any]:

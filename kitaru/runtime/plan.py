@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from kitaru.errors import UsageError
 from kitaru.model.ids import CallName
-from kitaru.model.matching import Claims, Identity
+from kitaru.model.matching import Claims, Identity, identity_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -95,11 +95,13 @@ class Plan:
         self._run = state.run
         self._kept_until = kept_until
         views = state.ordered_calls
-        self.claims = Claims(v for v in views if v.id not in doomed)
+        self._kept = [v for v in views if v.id not in doomed]
+        self.claims = Claims(self._kept)
         self._redo = Claims(v for v in views if v.id in doomed)
         self._waits = {w.record.digest: w for w in state.ordered_waits}
         self._asked: set[int] = set()
         self._made: Counter[str] = Counter()
+        self._repeats: dict[Identity, list[int]] = {}
         self._latest = 0
         self._furthest = -1
         self._not_asked_for: list[CallView] = []
@@ -126,6 +128,25 @@ class Plan:
         """Note that the execution came to the call or wait of this order."""
         self._latest = order
         self._furthest = max(self._furthest, self._positions.get(order, -1))
+
+    def repeat(self, wanted: Identity) -> int:
+        """Count one more call that is to execute; return the lowest number that no call of its identity has had."""
+        taken = self._repeats.get(wanted)
+        if taken is None:
+            taken = self._repeats[wanted] = self._recorded_repeats(wanted)
+        if len(taken) > 1:
+            return taken.pop()
+        taken[0] += 1
+        return taken[0] - 1
+
+    def _recorded_repeats(self, wanted: Identity) -> list[int]:
+        """Return the number after the last one recorded of an identity, then those below it that are free, falling."""
+        if not self.claims.knows(wanted):
+            return [0]
+        same = [v.record for v in self._kept if v.record is not None and identity_of(v.record) == wanted]
+        taken = {record.repeat for record in same}
+        end = max(taken, default=-1) + 1
+        return [end, *(n for n in reversed(range(end)) if n not in taken)]
 
     # -- places ------------------------------------------------------------------------------------------------
 
@@ -176,20 +197,20 @@ class Plan:
         if self._kept_until and view.run == self._run:
             self.reached_branch(view.record.name if view.record is not None else "")
 
-    def next_kept(self, name: str) -> CallView | None:
+    def next_kept(self, scope: str, name: str) -> CallView | None:
         """Take the next shared call of this name although its inputs changed, where `--from` consents to that."""
-        return self.next_shared(name) if self._kept_until else None
+        return self.next_shared(scope, name) if self._kept_until else None
 
-    def next_shared(self, name: str) -> CallView | None:
+    def next_shared(self, scope: str, name: str) -> CallView | None:
         """Take the next shared call of this name, whatever its inputs were."""
-        for view in self.claims.unclaimed("", name):
+        for view in self.claims.unclaimed(scope, name):
             if view.run != self._run:
                 return self.claims.take(view)
         return None
 
-    def pinned_before(self, name: str, output: str) -> CallView | None:
+    def pinned_before(self, scope: str, name: str, output: str) -> CallView | None:
         """Take this run's own record of a call that was given this output already."""
-        for view in self.claims.unclaimed("", name):
+        for view in self.claims.unclaimed(scope, name):
             record = view.record
             if record is not None and view.run == self._run and (record.how, record.output) == ("pinned", output):
                 return self.claims.take(view)

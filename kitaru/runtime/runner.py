@@ -294,6 +294,7 @@ class Runner:
             find_answer=lambda digest: self._repo.answer(writer.run, digest, settle=True),
             on_drift=options.on_drift or state.start.on_drift,
             flow_on_drift=flow.options.on_drift or self._default_on_drift,
+            options=flow.options,
             observer=options.observer,
             resumed=resumed,
         )

@@ -20,6 +20,7 @@ from kitaru.runtime.context import active_call
 from kitaru.runtime.examples import example_text
 from kitaru.runtime.plan import Place
 from kitaru.runtime.schema import validate_answer, wait_schema
+from kitaru.runtime.scopes import scope_here
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -83,11 +84,12 @@ class Waits:
     # -- the question ------------------------------------------------------------------------------------------
 
     def _describe(self, name: str, question: str, schema: dict[str, Any]) -> Wait:
-        shown = self._engine.calls.last_output
-        artifacts = {shown[0]: shown[1]} if shown is not None else {}
-        text = json.dumps([name, "", question, schema, artifacts], sort_keys=True, separators=(",", ":"))
+        scope = scope_here(self._engine.scope)
+        artifacts = dict([scope.shown]) if scope.shown is not None else {}
+        text = json.dumps([name, scope.path, question, schema, artifacts], sort_keys=True, separators=(",", ":"))
         self._equal[text] += 1
-        asked = Wait(0, name, 0, _digest(text, self._equal[text]), question=question, schema=schema, shown=artifacts)
+        digest = _digest(text, self._equal[text])
+        asked = Wait(0, name, 0, digest, question=question, scope=scope.path, schema=schema, shown=artifacts)
         self._tell_from_refused(asked)
         return asked
 

@@ -66,6 +66,12 @@ class InFlight:
         with self._lock:
             self._calls.pop(call.order, None)
 
+    def cancel(self) -> None:
+        """Cancel what executes, where something can be cancelled."""
+        for call in list(self._calls.values()):
+            if call.cancel is not None:
+                call.cancel()
+
     def _watch(self) -> None:
         while not self._done.wait(LOOK_EVERY_S):
             with self._lock:

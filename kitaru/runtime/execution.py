@@ -1,0 +1,200 @@
+"""One call executing: the steps of it, each synchronous, each recorded before it returns.
+
+Owns: what happens when a call begins, gives a value, fails, or is left: its record, what it gathered, whether a failed
+attempt is made again. Who carries it (this thread, a pool's, an event loop) is `runtime.carriers`, where the function
+runs is a placement; neither writes anything.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Protocol
+
+from kitaru.errors import Unencodable
+from kitaru.model.ids import display_call
+from kitaru.model.matching import identity_of
+from kitaru.runtime.context import ActiveCall
+
+if TYPE_CHECKING:
+    from kitaru.model.encoding import Encoded
+    from kitaru.model.history import CallView
+    from kitaru.model.records import Call, Stored
+    from kitaru.runtime.calls import Asked
+    from kitaru.runtime.engine import Engine
+    from kitaru.runtime.options import CheckpointOptions
+
+_IMMUTABLE = frozenset({int, str, bool, float, complex, bytes, type(None), range})
+"""Types that a checkpoint cannot change in place."""
+
+
+class Placement(Protocol):
+    """Where a call's function runs: in this process, in one of its own, elsewhere."""
+
+    def execute(self, execution: Execution) -> Any:  # noqa: ANN401 - what the function returns
+        """Run the function to its end, blocking, and return its value or raise its error.
+
+        It is called once for each attempt, on the thread that carries the call. It may set `execution.encoded`, where
+        the value exists as objects already, fill `execution.active` with what the function saved, logged and wrote,
+        and set `execution.active.cancel`. The attempt's time limit, `execution.options.timeout`, is its to keep.
+        """
+
+
+class Execution:
+    """One call of a checkpoint that has no record: its attempts, up to a value or to a failure.
+
+    `begin()`, then `run()` where the function runs, then one of `succeed()`, `fail(error)` and `leave()`; after a
+    failure that gives a delay, again from `begin()`.
+
+    Attributes:
+        record: what is recorded of the attempt at hand.
+        active: the attempt at hand, as user code sees it.
+        encoded: the value's id and new objects, once they are known.
+    """
+
+    __slots__ = ("active", "asked", "encoded", "engine", "options", "record", "repeat")
+
+    def __init__(self, engine: Engine, asked: Asked, record: Call, repeat: int) -> None:
+        self.engine, self.asked, self.record, self.repeat = engine, asked, record, repeat
+        self.options: CheckpointOptions = asked.checkpoint.options
+        self.encoded: Encoded | None = None
+        self.active: ActiveCall
+
+    @property
+    def label(self) -> str:
+        """The call as shown and typed."""
+        return display_call(self.record.name, self.record.occurrence)
+
+    def begin(self) -> ActiveCall:
+        """An attempt begins: it is in flight from here on."""
+        engine, record = self.engine, self.record
+        if record.at:  # written already: the attempt before this one
+            fresh: dict[str, Any] = {"error": None, "delay": None, "saved": {}, "logs": None, "metadata": None}
+            record = self.record = replace(record, at=0, mutated=[], **fresh)
+        self.encoded = None
+        record.began = engine.now()
+        view = engine.state.calls.get(record.order)
+        attempt = 1 + (len(view.attempts) if view is not None else 0)
+        active = self.active = ActiveCall(
+            engine.run,
+            record.name,
+            record.order,
+            record.occurrence,
+            record.began,
+            attempt,
+            self._key,
+            record.after,
+            scope=record.scope,
+        )
+        if engine.observer is not None:
+            engine.emit("begin", call=self.label, name=record.name, order=record.order)
+        engine.in_flight.add(active)
+        return active
+
+    def run(self) -> Any:  # noqa: ANN401 - what the function returns
+        """Run the function where it belongs, and return what can be recorded as its value.
+
+        Raises:
+            Unencodable: the value cannot be stored.
+            BaseException: whatever the function raised.
+        """
+        value = self.engine.placements.resolve(self.options.runtime).execute(self)
+        self.returned(value)
+        return value
+
+    def invoke(self) -> Any:  # noqa: ANN401 - what the function returns
+        """Call the function itself, here and now."""
+        asked = self.asked
+        return asked.checkpoint.fn(*asked.positional, **asked.kwargs)
+
+    def returned(self, value: object) -> None:
+        """Encode the function's value, unless the placement has; raises Unencodable."""
+        if self.encoded is None:
+            self.encoded = self.engine.values.encode(
+                value, self.engine.writer.known, f"the result of {self.record.name}"
+            )
+
+    # -- ends ------------------------------------------------------------------------------------------------------
+
+    def succeed(self, *, sync: bool = True) -> None:
+        """Record the value; with `sync`, return when it is durable."""
+        assert self.encoded is not None  # noqa: S101 - `returned` came before
+        self.record.output = self.encoded.id
+        self._finish(self.encoded.objects, sync=sync)
+
+    def fail(self, error: BaseException, *, again: bool = True, sync: bool = True) -> int | None:
+        """Record a failure. Return the microseconds until the next attempt, or None where this was the last.
+
+        Args:
+            again: whether the checkpoint's `retries` may have it attempted again.
+        """
+        engine, record, retries = self.engine, self.record, self.options.retries
+        if retries is not None and again and not engine.has_stopped:
+            view = engine.state.calls.get(record.order)
+            record.delay = retries.delay_us(1 + tried(view), error, engine.services.random_bytes)
+        record.error, encoded = engine.values.describe_error(error, engine.writer.known)
+        stored = self._finish(encoded.objects if encoded is not None else [], sync=sync)
+        if record.delay is None:
+            engine.calls.remember_failure(error, stored.id)
+        return record.delay
+
+    def leave(self) -> None:
+        """The run stops while the function executes: nothing is recorded, and a resume executes it again."""
+        self.engine.in_flight.remove(self.active)
+        self.engine.flush_output(self.active)
+
+    def _finish(self, objects: list[tuple[str, bytes]], *, sync: bool) -> Stored:
+        engine, record, active = self.engine, self.record, self.active
+        engine.flush_output(active)
+        record.mutated = self._mutated()
+        gathered = self.asked.objects + objects
+        for name, encoded in active.saved.items():
+            record.saved[name] = encoded.id
+            gathered += encoded.objects
+        if active.metadata:
+            record.metadata = self._also(active.metadata, "kitaru.log()", gathered)
+        if active.output:
+            record.logs = self._also(active.output, "its output", gathered)
+        record.at = engine.now()
+        engine.in_flight.remove(active)
+        stored = engine.commit(record, gathered, sync=sync)
+        engine.calls.finished(record)
+        return stored
+
+    def _also(self, value: object, path: str, objects: list[tuple[str, bytes]]) -> str:
+        encoded = self.engine.values.encode(value, self.engine.writer.known, path)
+        objects += encoded.objects
+        return encoded.id
+
+    def _mutated(self) -> list[str]:
+        """Return the arguments that the function changed in place: a resumed run would not see the change."""
+        changed, asked, values = [], self.asked, self.engine.values
+        for name, before in asked.args.items():
+            value = asked.bound[name]
+            if type(value) in _IMMUTABLE:
+                continue
+            try:
+                if name == asked.checkpoint.receiver:
+                    after = values.encode_receiver(value, (), name).id
+                else:
+                    after = values.encoder.digest(value)
+            except Unencodable:
+                after = ""
+            if after != before:
+                changed.append(name)
+        return changed
+
+    def _key(self) -> str:
+        """Return the call's idempotency key: from its identity and its count among equal ones, never its position."""
+        text = f"{self.engine.run}\n{identity_of(self.record)}\n{self.repeat}"
+        return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def tried(view: CallView | None) -> int:
+    """Return how many attempts have failed since the call was last given up, or made first."""
+    count = 0
+    for stored in reversed(view.attempts if view is not None else ()):
+        if getattr(stored.record, "delay", None) is None:
+            break
+        count += 1
+    return count
