@@ -14,6 +14,7 @@ Raised where the fault is known, printed in one place (`kitaru.cli`), matched by
     |   `-- Unencodable
     |-- CodeUnloadable             1   the flow's file could not be imported; the run is as it was
     |-- RunFailed                  1   the flow's body raised
+    |-- CallCrashed                1   the process that executed a call is gone
     |-- LimitReached               1   the run made as many calls, or took as long, as it may
     |-- RunNotFinished             1
     |-- RunWaiting                 3   the run stopped at a question
@@ -201,6 +202,10 @@ class RunFailed(KitaruError):
 
 class LimitReached(KitaruError):
     """The run made as many calls, or took as long, as it may; with a higher limit a resume goes on."""
+
+
+class CallCrashed(KitaruError):
+    """The process that executed a call is gone: a signal, an exit, a limit of memory; the run goes on without it."""
 
 
 class RunNotFinished(KitaruError):

@@ -101,6 +101,14 @@ class Workspace(Blobs, Protocol):
     """What only a place where runs execute has: files that grow, and locks."""
 
     @property
+    def directory(self) -> Path | None:
+        """Where it lies, for other processes of this machine to open it too; None if only this process has it."""
+
+    @property
+    def durable(self) -> bool:
+        """Whether what was written survives power loss."""
+
+    @property
     def scratch(self) -> Path | None:
         """A local directory for what can be made again at any time; None if there is no disk."""
 

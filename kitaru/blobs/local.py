@@ -45,7 +45,7 @@ class LocalBlobs:
         files: Files | None = None,
         random_bytes: Callable[[int], bytes] = os.urandom,
     ) -> None:
-        self.root = Path(root)
+        self.root = self.directory = Path(root)
         self.durable = durable
         self.scratch = self.root / CACHE
         self._root = os.fspath(root)

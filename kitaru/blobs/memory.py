@@ -66,6 +66,7 @@ class MemoryBlobs:
     """A `Workspace` in memory, safe to use from several threads."""
 
     durable = True
+    directory = None
     scratch = None
 
     def __init__(self) -> None:

@@ -33,7 +33,9 @@ __all__ = [
     "flows_of",
     "is_flow",
     "load_entry",
+    "load_object",
     "load_target",
+    "loaded_object",
     "materialize",
     "parse_target",
 ]
@@ -133,6 +135,28 @@ def load_entry(
             module = _import_entry(entry, root, tree)
             flow = _flow_at(module, entry)
         return LoadedFlow(flow, entry, session.files_of(entry.module, loading.files))
+
+
+def load_object(entry: Entry, root: Path, recorded: Recorded | None = None) -> object:
+    """Return what stands under an entry's name in its module, imported as `load_entry` would.
+
+    Args:
+        entry: where it is; the process that asks vouches for it.
+        root: the project's directory.
+        recorded: the snapshot to use instead of the working tree, laid out already.
+
+    Raises:
+        CodeUnloadable: the import failed; nothing was changed.
+    """
+    tree = root if recorded is None else recorded.directory
+    with _lock, session.importing(root, _below(tree, entry), recorded):
+        return _walk(_import_entry(entry, root, tree), entry.qualname)
+
+
+def loaded_object(entry: Entry) -> object:
+    """Return what stands under an entry's name in its module as this process has loaded it; None if it has not."""
+    module = sys.modules.get(entry.module)
+    return None if module is None else _walk(module, entry.qualname)
 
 
 def _below(tree: Path, entry: Entry) -> list[Path]:

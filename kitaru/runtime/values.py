@@ -13,7 +13,7 @@ from kitaru.errors import KitaruError, RunFailed, Unencodable
 from kitaru.model.encoding import Decoder, Encoded, Encoder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Sequence
+    from collections.abc import Callable, Container, Mapping, Sequence
 
     from kitaru.runtime.names import ClassNames
 
@@ -31,7 +31,7 @@ class Values:
 
     def __init__(self, names: ClassNames, fetch: Callable[[str, Sequence[str]], bytes]) -> None:
         self._names = names
-        self._fetch = fetch
+        self.fetch = fetch
         self.encoder = Encoder(name_of=names.name_of)
 
     def encode(self, value: object, known: Container[str], path: str = "value") -> Encoded:
@@ -65,7 +65,16 @@ class Values:
             runs: run ids.
             opaque: show a class that is not loaded as an `Opaque` record instead of raising.
         """
-        return Decoder(lambda object_id: self._fetch(object_id, runs), class_of=self._names.class_of, opaque=opaque)
+        return Decoder(lambda object_id: self.fetch(object_id, runs), class_of=self._names.class_of, opaque=opaque)
+
+    def overlaid(self, objects: Mapping[str, bytes]) -> Values:
+        """Return the same, with objects that are in no store yet; the caller has checked their hashes."""
+
+        def fetch(object_id: str, runs: Sequence[str]) -> bytes:
+            data = objects.get(object_id)
+            return self.fetch(object_id, runs) if data is None else data
+
+        return Values(self._names, fetch)
 
     def describe_error(self, error: BaseException, known: Container[str]) -> tuple[dict[str, Any], Encoded | None]:
         """Return the record form of an exception, and the exception as a value where it can be one."""

@@ -17,6 +17,7 @@ from kitaru.store.journal import JournalWriter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from kitaru.blobs.contract import Lock, Workspace
     from kitaru.model.records import Record, Stored
@@ -82,6 +83,26 @@ class RunWriter:
             with self._breaking(StoreError):
                 journal.sync(end)
         return stored
+
+    def put_large(self, objects: Sequence[tuple[str, bytes]]) -> None:
+        """Put the large ones of some objects in the store, ahead of the record that will name them.
+
+        Raises:
+            StoreError: the disk refused.
+        """
+        self._check()
+        with self._breaking(StoreError):
+            self._put_large(objects)
+
+    @property
+    def directory(self) -> Path | None:
+        """Where the store lies, for other processes to read and write large objects; None if only this one has it."""
+        return self._blobs.directory
+
+    @property
+    def durable(self) -> bool:
+        """Whether what was written survives power loss."""
+        return self._blobs.durable
 
     def _append(self, record: Record, objects: list[tuple[str, bytes]]) -> tuple[Stored, JournalWriter, int]:
         known = self.known
