@@ -15,6 +15,7 @@ Raised where the fault is known, printed in one place (`kitaru.cli`), matched by
     |-- CodeUnloadable             1   the flow's file could not be imported; the run is as it was
     |-- RunFailed                  1   the flow's body raised
     |-- CallCrashed                1   the process that executed a call is gone
+    |-- CallTimeout                1   a call took longer than its timeout=
     |-- LimitReached               1   the run made as many calls, or took as long, as it may
     |-- RunNotFinished             1
     |-- RunWaiting                 3   the run stopped at a question
@@ -206,6 +207,10 @@ class LimitReached(KitaruError):
 
 class CallCrashed(KitaruError):
     """The process that executed a call is gone: a signal, an exit, a limit of memory; the run goes on without it."""
+
+
+class CallTimeout(KitaruError):
+    """A call took longer than its `timeout=`."""
 
 
 class RunNotFinished(KitaruError):

@@ -50,14 +50,18 @@ class Execution:
         record: what is recorded of the attempt at hand.
         active: the attempt at hand, as user code sees it.
         encoded: the value's id and new objects, once they are known.
+        failure: an error that is described already, with its description and new objects; from another process.
+        copied: the function had copies of its arguments, and cannot have changed them in place.
     """
 
-    __slots__ = ("active", "asked", "encoded", "engine", "options", "record", "repeat")
+    __slots__ = ("active", "asked", "copied", "encoded", "engine", "failure", "options", "record", "repeat")
 
     def __init__(self, engine: Engine, asked: Asked, record: Call, repeat: int) -> None:
         self.engine, self.asked, self.record, self.repeat = engine, asked, record, repeat
         self.options: CheckpointOptions = asked.checkpoint.options
         self.encoded: Encoded | None = None
+        self.failure: tuple[BaseException, dict[str, Any], Encoded] | None = None
+        self.copied = False
         self.active: ActiveCall
 
     @property
@@ -71,7 +75,7 @@ class Execution:
         if record.at:  # written already: the attempt before this one
             fresh: dict[str, Any] = {"error": None, "delay": None, "saved": {}, "logs": None, "metadata": None}
             record = self.record = replace(record, at=0, mutated=[], **fresh)
-        self.encoded = None
+        self.encoded = self.failure = None
         record.began = engine.now()
         view = engine.state.calls.get(record.order)
         attempt = 1 + (len(view.attempts) if view is not None else 0)
@@ -132,11 +136,16 @@ class Execution:
         if retries is not None and again and not engine.has_stopped:
             view = engine.state.calls.get(record.order)
             record.delay = retries.delay_us(1 + tried(view), error, engine.services.random_bytes)
-        record.error, encoded = engine.values.describe_error(error, engine.writer.known)
+        record.error, encoded = self._described(error)
         stored = self._finish(encoded.objects if encoded is not None else [], sync=sync)
         if record.delay is None:
             engine.calls.remember_failure(error, stored.id)
         return record.delay
+
+    def _described(self, error: BaseException) -> tuple[dict[str, Any], Encoded | None]:
+        if self.failure is not None and self.failure[0] is error:
+            return self.failure[1:]
+        return self.engine.values.describe_error(error, self.engine.writer.known)
 
     def leave(self) -> None:
         """The run stops while the function executes: nothing is recorded, and a resume executes it again."""
@@ -169,7 +178,7 @@ class Execution:
     def _mutated(self) -> list[str]:
         """Return the arguments that the function changed in place: a resumed run would not see the change."""
         changed, asked, values = [], self.asked, self.engine.values
-        for name, before in asked.args.items():
+        for name, before in () if self.copied else asked.args.items():
             value = asked.bound[name]
             if type(value) in _IMMUTABLE:
                 continue

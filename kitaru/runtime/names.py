@@ -122,7 +122,7 @@ class ClassNames:
     """
 
     def __init__(self, root: Path) -> None:
-        self._root = root
+        self.root = root
         self._main: str | None = None
 
     def name_of(self, cls: type) -> str:
@@ -142,7 +142,7 @@ class ClassNames:
 
     def _main_name(self) -> str:
         if self._main is None:
-            self._main = module_name(MAIN, self._root)
+            self._main = module_name(MAIN, self.root)
         return self._main
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from kitaru.errors import BadConfig
 from kitaru.runtime.options import INLINE
 
 if TYPE_CHECKING:
@@ -32,16 +31,22 @@ class Placements:
         """Let `runtime=name` execute there."""
         self._known[name] = placement
 
-    def resolve(self, runtime: str) -> Placement:
+    def resolve(self, runtime: Any) -> Placement:  # noqa: ANN401 - a name, or options that know theirs
         """Return what executes there.
+
+        Args:
+            runtime: a name, or an object with such as its `runtime`.
 
         Raises:
             BadConfig: nothing does.
         """
-        found = self._known.get(runtime)
-        if found is None:
-            raise BadConfig(f"there is no runtime {runtime!r}", hint=f"use one of {', '.join(self._known)}")
-        return found
+        name = runtime if isinstance(runtime, str) else runtime.runtime
+        if name not in self._known:
+            from kitaru.runtime.placement.bridge import Elsewhere
+            from kitaru.runtime.placement.registry import find
+
+            self._known[name] = Elsewhere(name, find(name))
+        return self._known[name]
 
     def close(self) -> None:
         """The execution is over."""

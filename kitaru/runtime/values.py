@@ -32,6 +32,7 @@ class Values:
     def __init__(self, names: ClassNames, fetch: Callable[[str, Sequence[str]], bytes]) -> None:
         self._names = names
         self.fetch = fetch
+        self.root = names.root
         self.encoder = Encoder(name_of=names.name_of)
 
     def encode(self, value: object, known: Container[str], path: str = "value") -> Encoded:
