@@ -1,0 +1,1 @@
+"""Where a checkpoint's calls execute: other processes than the run's own, and whatever third parties register."""

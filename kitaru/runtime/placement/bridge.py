@@ -1,0 +1,245 @@
+"""Between an executing call and the runtime it is given to: a job made of it, and its answer taken back.
+
+Owns: what can cross to another process and what cannot, the run as a `Host`, and turning `Finished` into a value or an
+error. Knows the runtime only by its protocol.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import sys
+import threading
+from typing import TYPE_CHECKING, Any
+
+from kitaru.errors import (
+    CallCrashed,
+    CallTimeout,
+    Damaged,
+    NotCheckpointable,
+    Unencodable,
+    UnknownCall,
+)
+from kitaru.model.encoding import Encoded
+from kitaru.runtime.importing import session
+from kitaru.runtime.names import relative
+from kitaru.runtime.placement.protocol import CallInfo, Function, Job
+from kitaru.runtime.sources import entry_of
+from kitaru.store.loose import LARGE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from kitaru.runtime.decorators import Checkpoint
+    from kitaru.runtime.engine import Engine
+    from kitaru.runtime.execution import Execution
+    from kitaru.runtime.placement.protocol import Finished, Runtime
+
+
+class Elsewhere:
+    """A placement of the engine's that hands its calls to a runtime.
+
+    Args:
+        name: the runtime's name.
+        runtime: it.
+    """
+
+    def __init__(self, name: str, runtime: Runtime) -> None:
+        self._name, self._runtime = name, runtime
+
+    def execute(self, execution: Execution) -> Any:  # noqa: ANN401 - what the function returns
+        """Execute an attempt of a call there, and return its value.
+
+        Raises:
+            NotCheckpointable, Unencodable: the function, or an argument, cannot cross to another process.
+            CallCrashed: the process is gone.
+            CallTimeout: the time was up; the process was killed.
+            RunStopped: the run has stopped, and the call was ended.
+            BaseException: what the function raised.
+        """
+        job = self._job(execution)
+        host = _EngineHost(execution, job.objects)
+        execution.active.cancel = host.cancel
+        execution.copied = True
+        finished = self._runtime.execute(job, host)
+        return _Taking(execution, finished).value(job)
+
+    def _job(self, execution: Execution) -> Job:
+        engine, options, record = execution.engine, execution.options, execution.record
+        function = self._function(execution)
+        args, objects = _arguments(execution, self._name)
+        store = engine.writer.directory
+        if store is not None:
+            engine.writer.put_large(objects)
+        active = execution.active
+        return Job(
+            function,
+            args,
+            CallInfo(engine.run, record.name, record.order, record.occurrence, active.attempt, record.began),
+            objects={i: bytes(data) for i, data in objects if store is None or len(data) <= LARGE},
+            store=None if store is None else str(store),
+            durable=engine.writer.durable,
+            options=self._runtime.options(given_options(options.runtime, options.runtime_options)),
+            timeout_s=options.timeout,
+        )
+
+    def _function(self, execution: Execution) -> Function:
+        checkpoint = execution.asked.checkpoint
+        fn = inspect.unwrap(checkpoint.fn)
+        if "<" in fn.__qualname__:
+            raise NotCheckpointable(
+                f"checkpoint {checkpoint.name} is {fn.__qualname__}, which no other process can find by its name",
+                hint=f'define it with `def` at the top level of its file, or leave out runtime="{self._name}"',
+            )
+        root = execution.engine.values.root
+        entry = entry_of(fn, root)
+        if entry.module == "__main__":
+            raise NotCheckpointable(
+                f"checkpoint {checkpoint.name} was defined in an interactive session, which no other process can import",
+                hint="move it to a file of the project and import it from there",
+            )
+        recorded = session.recorded
+        return Function(
+            entry.module,
+            entry.qualname,
+            entry.file if recorded is None else relative(fn.__code__.co_filename, recorded.directory) or entry.file,
+            entry.path,
+            checkpoint.code,
+            str(execution.engine.state.version.get("id", "")),
+            str(root),
+            recorded=None if recorded is None else str(recorded.directory),
+            recorded_files=() if recorded is None else tuple(sorted(recorded.files)),
+            sys_path=tuple(sys.path),
+        )
+
+
+def given_options(runtime: Any, options: Mapping[str, Any]) -> Mapping[str, Any]:  # noqa: ANN401 - a name or an object
+    """Return what a runtime is to check: `runtime_options=`, over those of an object given as `runtime=`."""
+    if isinstance(runtime, str):
+        return options
+    return {**{name: getattr(runtime, name) for name in runtime.__dataclass_fields__}, **options}
+
+
+def _arguments(execution: Execution, runtime: str) -> tuple[dict[str, str], list[tuple[str, Any]]]:
+    """Return what crosses: an id for each parameter, and the objects that are new.
+
+    An ignored argument is no part of the record, but crosses if it can; one that has its default is left out.
+    """
+    asked, values = execution.asked, execution.engine.values
+    checkpoint: Checkpoint[..., Any] = asked.checkpoint
+    args, objects = dict(asked.args), list(asked.objects)
+    for name, value in asked.bound.items():
+        if name in checkpoint.ignore and value is checkpoint.binder.defaults.get(name, _Taking):
+            continue
+        if name not in checkpoint.ignore and name != checkpoint.receiver:
+            continue
+        try:
+            encoded = values.encode(value, execution.engine.writer.known, name)
+        except Unencodable as error:
+            raise NotCheckpointable(
+                f"{error.message}, so that {checkpoint.name} cannot be executed with it in another process",
+                hint=f"make {name} inside of {checkpoint.name}, or leave out runtime={runtime!r}",
+            ) from error
+        args[name] = encoded.id
+        objects += encoded.objects
+    return args, objects
+
+
+class _EngineHost:
+    """The run, as the runtime sees it."""
+
+    def __init__(self, execution: Execution, objects: Mapping[str, bytes]) -> None:
+        self._execution, self._objects = execution, objects
+        self._engine: Engine = execution.engine
+        self._lock = threading.Lock()
+        self._stops: list[Callable[[], None]] = []
+        self._cancelled = False
+
+    def object(self, object_id: str) -> bytes:
+        found = self._objects.get(object_id)
+        return self._engine.values.fetch(object_id, self._engine.plan.runs) if found is None else found
+
+    def saved(self, name: str) -> str:
+        saved = dict(self._engine.calls.saved)
+        if name not in saved:
+            raise UnknownCall(self._engine.run, name, sorted(saved))
+        return saved[name]
+
+    def key(self) -> str:
+        return self._execution.active.key
+
+    def output(self, stream: str, text: str) -> None:
+        active = self._execution.active
+        if stream == "log":
+            active.keep_output(self._engine.now(), stream, text)
+        else:
+            self._engine.heard(active, stream, text)
+
+    def on_cancel(self, stop: Callable[[], None]) -> None:
+        with self._lock:
+            self._stops.append(stop)
+            cancelled = self._cancelled
+        if cancelled or self._engine.has_stopped:
+            stop()
+
+    def cancel(self) -> None:
+        """End the call, from any thread."""
+        with self._lock:
+            self._cancelled = True
+            stops = list(self._stops)
+        for stop in stops:
+            stop()
+
+
+class _Taking:
+    """What a runtime answered, as a value or an error of this process. Its objects are checked, as any that come in."""
+
+    def __init__(self, execution: Execution, finished: Finished) -> None:
+        self._execution, self._finished = execution, finished
+        self._engine: Engine = execution.engine
+        for object_id, data in finished.objects.items():
+            if hashlib.sha256(data).hexdigest() != object_id:
+                raise Damaged(f"object {object_id[:16]}", "what the runtime gave does not have the hash that names it")
+        self._values = self._engine.values.overlaid(finished.objects)
+
+    def value(self, job: Job) -> Any:  # noqa: ANN401 - what the function returned
+        """Return the call's value, or raise what it came to."""
+        finished, label = self._finished, self._execution.label
+        if finished.cancelled:
+            self._engine.check_latch()
+            raise CallCrashed(f"{label} was cancelled", hint=f"kitaru resume {self._engine.run}")
+        if finished.timed_out:
+            raise CallTimeout(f"{label} took more than {job.timeout_s:g} s, and was killed", hint="raise its timeout=")
+        if finished.crashed is not None:
+            said = finished.crashed.last_lines
+            raise CallCrashed(
+                f"{label} crashed: {finished.crashed.what}{f'; last it said: {said}' if said else ''}",
+                hint=finished.crashed.hint,
+            )
+        self._take_gathered()
+        if finished.error is not None:
+            raise self._error(finished.error)
+        assert finished.output is not None  # noqa: S101 - as `Finished` promises
+        value = self._decode(finished.output)
+        self._execution.encoded = self._encoded(finished.output)
+        return value
+
+    def _take_gathered(self) -> None:
+        active = self._execution.active
+        if self._finished.metadata is not None:
+            active.metadata.update(self._decode(self._finished.metadata))
+        for name, object_id in self._finished.saved.items():
+            active.saved[name] = self._encoded(object_id)
+
+    def _error(self, described: dict[str, Any]) -> BaseException:
+        error = self._values.rebuild_error(described, self._engine.plan.runs)
+        self._execution.failure = (error, described, self._encoded(described.get("value", "")))
+        return error
+
+    def _encoded(self, object_id: str) -> Encoded:
+        """Return an id with all new objects of the answer: those that it does not need are needed by the others."""
+        known = self._engine.writer.known
+        return Encoded(object_id, [item for item in self._finished.objects.items() if item[0] not in known])
+
+    def _decode(self, object_id: str) -> Any:  # noqa: ANN401 - any value
+        return self._values.decoder(self._engine.plan.runs).decode(object_id)

@@ -1,0 +1,229 @@
+"""Doing a job: find the function, read its arguments, call it, and write what it gave.
+
+Owns: the way from a `Job` to a `Finished` in whichever process this is; runtimes of third parties call `perform` where
+they want the function to run. Knows nothing of processes or sockets: what it lacks it asks the host for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Mapping
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
+
+from kitaru.errors import CodeUnloadable
+from kitaru.runtime.capture import capturing
+from kitaru.runtime.context import ActiveCall, active_call, current_engine
+from kitaru.runtime.decorators import Checkpoint
+from kitaru.runtime.importing import Recorded
+from kitaru.runtime.loading import load_object, loaded_object
+from kitaru.runtime.names import ClassNames
+from kitaru.runtime.placement.protocol import Crashed, Finished
+from kitaru.runtime.sources import Entry
+from kitaru.runtime.values import Values
+from kitaru.store.loose import LARGE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from kitaru.model.encoding import Encoded
+    from kitaru.runtime.engine import Engine
+    from kitaru.runtime.placement.protocol import Function, Host, Job
+
+
+def perform(
+    job: Job,
+    host: Host,
+    *,
+    began: Callable[[], None] = lambda: None,
+    keep_large: Callable[[str, Any], None] | None = None,
+) -> Finished:
+    """Execute a job here and now, on this thread.
+
+    Args:
+        job: what to do.
+        host: the run.
+        began: called when the function is found and its arguments are read, just before it is called.
+        keep_large: puts an object beyond `store.loose.LARGE` into the store; else `Finished.objects` has them all.
+
+    Returns:
+        What the function gave, or the error it raised; also that of code or a value that could not be loaded.
+    """
+    inside = _Inside(job, host)
+    finished = Finished()
+    try:
+        value = inside.call(began)
+        output = inside.values.encode(value, inside.known, f"the result of {job.call.name}")
+        finished.output = output.id
+        inside.gather(output)
+    except KeyboardInterrupt:
+        return Finished(crashed=Crashed("it was interrupted by SIGINT"))
+    except BaseException as error:
+        _strip(error)
+        finished.error, encoded = inside.values.describe_error(error, inside.known)
+        if encoded is not None:
+            inside.gather(encoded)
+    inside.finish(finished, keep_large)
+    return finished
+
+
+def _strip(error: BaseException) -> None:
+    """Take the frames of this package off an exception's traceback."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_frame.f_globals.get("__name__", "").startswith(
+        ("kitaru.runtime.", "asyncio.")
+    ):
+        trace = trace.tb_next
+    error.__traceback__ = trace or error.__traceback__
+
+
+class _Active(ActiveCall):
+    """The call as it is seen from inside; what is captured goes to the run at once."""
+
+    __slots__ = ("host",)
+    host: Host
+
+    def keep_output(self, at_us: int, stream: str, text: str) -> None:
+        """Pass a piece on."""
+        self.host.output(stream, text)
+
+
+class _Saved(Mapping[str, str]):
+    """What the run has saved so far, as `kitaru.load` looks it up; the host raises for a name that is not there."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+
+    def __getitem__(self, name: str) -> str:
+        return self._host.saved(name)
+
+    def __contains__(self, name: object) -> bool:
+        return True
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
+
+
+class _Inside:
+    """Stands in for the engine, as far as code inside of a call can see one."""
+
+    def __init__(self, job: Job, host: Host) -> None:
+        self._job, self._host = job, host
+        self._objects: dict[str, Any] = {}
+        self.run = job.call.run
+        self.known: set[str] = set(job.objects)
+        self.values = Values(ClassNames(Path(job.function.root)), self._fetch)
+        self.writer = SimpleNamespace(known=self.known)
+        self.plan = SimpleNamespace(runs=())
+        self.calls = SimpleNamespace(saved=_Saved(host))
+        self.services = SimpleNamespace(clock_us=lambda: job.call.began_us)
+        self.in_flight = SimpleNamespace(is_busy=True)
+        self.active = _Active(**_fields(job), make_key=host.key)
+        self.active.host = host
+
+    def _fetch(self, object_id: str, _: object) -> bytes:
+        data = self._host.object(object_id)
+        self.known.add(object_id)
+        return data
+
+    def check_latch(self) -> None:
+        """Nothing: the run that has stopped ends this call."""
+
+    def heard(self, call: ActiveCall | None, stream: str, text: str) -> bool:
+        """Pass a piece of output on; nothing more is to be shown here."""
+        self._host.output(stream, text)
+        return True
+
+    def flush_output(self, call: ActiveCall) -> None:
+        """Nothing is held back here."""
+
+    def call(self, began: Callable[[], None]) -> Any:  # noqa: ANN401 - whatever the function returns
+        """Load the function and its arguments, and call it."""
+        function = find_function(self._job.function)
+        decoder = self.values.decoder(())
+        args = {name: decoder.decode(object_id) for name, object_id in self._job.args.items()}
+        bound = inspect.signature(function).bind_partial()
+        bound.arguments.update(args)
+        engine = current_engine.set(cast("Engine", self))
+        call = active_call.set(self.active)
+        try:
+            with capturing():
+                began()
+                value = function(*bound.args, **bound.kwargs)
+                return asyncio.run(value) if inspect.iscoroutine(value) else value
+        finally:
+            active_call.reset(call)
+            current_engine.reset(engine)
+
+    def gather(self, encoded: Encoded) -> None:
+        """Keep new objects of a value."""
+        self._objects.update(encoded.objects)
+
+    def finish(self, finished: Finished, keep_large: Callable[[str, Any], None] | None) -> None:
+        """Add what was saved and logged, and all new objects: the large ones are put into the store first."""
+        for name, encoded in self.active.saved.items():
+            finished.saved[name] = encoded.id
+            self.gather(encoded)
+        if self.active.metadata:
+            encoded = self.values.encode(self.active.metadata, self.known, "kitaru.log()")
+            finished.metadata = encoded.id
+            self.gather(encoded)
+        for object_id, data in self._objects.items():
+            if keep_large is not None and len(data) > LARGE:
+                keep_large(object_id, data)
+            else:
+                finished.objects[object_id] = bytes(data)
+
+
+def _fields(job: Job) -> dict[str, Any]:
+    call = job.call
+    return {
+        "run": call.run,
+        "name": call.name,
+        "order": call.order,
+        "occurrence": call.occurrence,
+        "began_us": call.began_us,
+        "attempt": call.attempt,
+    }
+
+
+def find_function(function: Function) -> Callable[..., Any]:
+    """Return the function that a job names, imported as a resume would import it.
+
+    Raises:
+        CodeUnloadable: it cannot be imported, is not there, or is not the code that the run has loaded.
+    """
+    entry = Entry(function.module, function.qualname, function.file, function.path)
+    there = _checkpoint(loaded_object(entry))
+    if there is not None and there.code == function.code:
+        return there.fn
+    found = _checkpoint(load_object(entry, Path(function.root), _recorded(function)))
+    if found is None:
+        raise CodeUnloadable(
+            f"{function.module} has no function {function.qualname} at its top level",
+            hint="a checkpoint that is executed in another process is found by its name: define it with `def` there",
+        )
+    if found.code != function.code:
+        raise CodeUnloadable(
+            f"{function.file or function.module}: {function.qualname} is not the code that the run began with",
+            hint="it was edited meanwhile: kitaru resume carries the run on with the code as it is now",
+        )
+    return found.fn
+
+
+def _checkpoint(found: object) -> Checkpoint[..., Any] | None:
+    if isinstance(found, Checkpoint):
+        return found
+    return Checkpoint(found) if inspect.isfunction(found) else None
+
+
+def _recorded(function: Function) -> Recorded | None:
+    if function.recorded is None:
+        return None
+    tree = Path(function.recorded)
+    return Recorded(tree, function.recorded_files, [*(tree if p == "." else tree / p for p in function.path), tree])
