@@ -10,9 +10,10 @@ hold their default are left out. Times are integer microseconds since 1970 UTC; 
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
+import re
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, NoReturn
 
 from kitaru.errors import Damaged
@@ -299,14 +300,16 @@ def encode(record: Record, parent: str | None) -> bytes:
 
 def record_id(data: bytes) -> str:
     """Return the id of a record's bytes."""
-    return hashlib.sha256(data).hexdigest()
+    return sha256(data).hexdigest()
 
 
 def _refuse_float(text: str) -> NoReturn:
     raise ValueError(f"the number {text} is not an integer")
 
 
-_parse_json = json.JSONDecoder(parse_float=_refuse_float, parse_constant=_refuse_float).raw_decode
+_scan_json: Callable[[str, int], tuple[Any, int]] = json.JSONDecoder(
+    parse_float=_refuse_float, parse_constant=_refuse_float
+).scan_once  # type: ignore[attr-defined]  # what `raw_decode` wraps: a frame less for each record
 
 
 def decode(data: bytes, where: str = "record") -> Stored:
@@ -320,18 +323,58 @@ def decode(data: bytes, where: str = "record") -> Stored:
         Damaged: the bytes are not a record this version knows.
     """
     try:
-        fields, end = _parse_json(data.decode("ascii"))
+        text = data.decode("ascii")
+        plain = _plain_call(data, text) if text.startswith(_ARGS) else None
+        if plain is not None:
+            return plain
+        fields, end = _scan_json(text, 0)
         if end != len(data):
             raise ValueError(f"more follows at {end}")  # noqa: TRY301 - as any other text that is no record
         kind, version = fields.pop("kind"), fields.pop("v")
         parent = fields.pop("parent", None)
         shape = _SHAPES[kind]
+    except StopIteration as error:
+        raise Damaged(where, f"not a record: no JSON at {error.value}") from error
     except (ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
         raise Damaged(where, f"not a record: {error}") from error
     if version != VERSION:
         raise Damaged(where, f"a record of version {version!r}", hint="pip install --upgrade kitaru")
     _check(fields, shape, where)
     return Stored(KINDS[kind](**fields), record_id(data), parent)
+
+
+_ARGS = '{"args":'
+_AFTER_ARGS = re.compile(
+    r',"at":([1-9][0-9]{0,17}),"began":([1-9][0-9]{0,17}),"code":"([0-9a-f]{16})","kind":"call",'
+    r'"name":"([A-Za-z_0-9-]+)",(?:"occurrence":([1-9][0-9]{0,17}),)?"order":([1-9][0-9]{0,17}),'
+    r'"output":"([^"]*)","parent":"([^"]*)","v":1\}'
+).fullmatch
+
+
+def _plain_call(data: bytes, text: str) -> Stored | None:
+    """Return the call that a record of the commonest form is; None says nothing of any other.
+
+    A resume reads thousands of these, and the general way takes twice the time. Where this one gives a call, the
+    general way gives the same.
+    """
+    try:
+        args, end = _scan_json(text, len(_ARGS))
+        found = _AFTER_ARGS(text, end)
+        if found is None:
+            return None
+        at, began, code, name, occurrence, order, output, parent = found.groups()
+        ids = output + parent
+        if len(bytes.fromhex(ids)) * 2 != len(ids):  # with no space among the digits, so that nothing stands escaped
+            return None
+    except (ValueError, StopIteration):
+        return None
+    if type(args) is not dict:
+        return None
+    for value in args.values():
+        if type(value) is not str:
+            return None
+    call = Call(int(at), name, int(order), int(began), "", int(occurrence or 1), "", args, output, None, code)
+    return Stored(call, sha256(data).hexdigest(), parent)
 
 
 _NO_FIELD: _Check = ((), None)

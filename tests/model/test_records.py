@@ -6,8 +6,11 @@ import dataclasses
 import json
 
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from kitaru.errors import Damaged
+from kitaru.model import records
 from kitaru.model.records import KINDS, decode, encode, record_id
 from tests.model.samples import answer, begun, call, end, failed_call, note, resumed, start, stored, wait
 
@@ -101,3 +104,72 @@ def test_a_newer_record_says_what_to_do():
 def test_a_float_is_never_written():
     with pytest.raises(ValueError, match="float"):
         encode(note("metadata", x=float("nan")), None)
+
+
+PLAIN = encode(call(7, occurrence=3, code="c" * 16), "e" * 64)
+"""What nearly every record of a run looks like."""
+
+FRAGMENTS = [
+    b'"',
+    b"\\",
+    b"{",
+    b"}",
+    b",",
+    b":",
+    b" ",
+    b"\x00",
+    b"\x1f",
+    b"\n",
+    b"\xff",
+    b"-",
+    b"0",
+    b"1.0",
+    b"1e3",
+    b"null",
+]
+FRAGMENTS += [b'"v":1', b'"v":2', b'"args":{},', b'"kind":"note"', b',"key":"k"', b"\\u0041", b"[" * 5000, b"9" * 5000]
+
+
+@st.composite
+def damaged(draw):
+    """Return a record's bytes with parts cut out, put in or put in another's place."""
+    record = draw(st.sampled_from([*EVERY, call(1), call(2, args={}), call(3, args={"a": "b", "c": "\u00e9"})]))
+    data = draw(st.sampled_from([PLAIN, PLAIN, encode(record, "p" * 64)]))
+    for _ in range(draw(st.integers(0, 3))):
+        start = draw(st.integers(0, len(data)))
+        end = min(len(data), start + draw(st.sampled_from([0, 0, 1, 2, 16, 64])))
+        data = data[:start] + draw(st.sampled_from(FRAGMENTS) | st.binary(max_size=2)) + data[end:]
+    return data
+
+
+def outcome(data):
+    try:
+        back = decode(data, "here")
+    except Damaged as error:
+        return str(error)
+    return type(back.record), dataclasses.asdict(back.record), back.id, back.parent
+
+
+@settings(max_examples=400)
+@given(damaged())
+@example(PLAIN)
+@example(PLAIN.replace(b"e" * 64, b"e" * 32 + b"  " + b"e" * 30))
+@example(PLAIN.replace(b"e" * 64, b"e" * 62 + b"\n\t"))
+@example(PLAIN.replace(b"e" * 64, b"e" * 62 + b"\\/"))
+@example(PLAIN.replace(b'"order":7', b'"order":007'))
+@example(PLAIN.replace(b'"args":{', b'"args":[{').replace(b'},"at"', b'}],"at"'))
+@example(PLAIN.replace(b'"args":{"x":', b'"args":{"x":1,"x":'))
+@example(PLAIN.replace(b'"v":1', b'"v":1,"v":2'))
+@example(PLAIN + b"\n")
+def test_the_fast_way_to_read_a_call_gives_what_the_general_one_gives(data):
+    fast = outcome(data)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(records, "_plain_call", lambda *_: None)
+        assert outcome(data) == fast
+
+
+@pytest.mark.parametrize("args", [{"x": "1" * 64}, {"x": "1" * 64, "y": "2" * 64}])
+def test_calls_as_they_come_in_thousands_take_the_fast_way(args):
+    for record in (call(1, args=args, code="c" * 16), call(7, occurrence=3, args=args, code="c" * 16)):
+        data = encode(record, "e" * 64)
+        assert records._plain_call(data, data.decode()) is not None
