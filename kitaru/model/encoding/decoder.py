@@ -88,6 +88,9 @@ def _reference(data: bytes, pos: int, session: Session, depth: int) -> tuple[Any
 
 
 def _int(data: bytes, pos: int, session: Session, depth: int) -> tuple[int, int]:
+    if data[pos] == 1:  # as most are, and every byte is the shortest form of its number
+        value = data[pos + 1]
+        return value - 256 if value > 127 else value, pos + 2
     size, pos = read_length(data, pos)
     end = pos + size
     value = int.from_bytes(data[pos:end], "big", signed=True)
@@ -153,18 +156,36 @@ def _read_list_into(out: list[Any], data: bytes, pos: int, session: Session, dep
     return pos
 
 
+_keys: dict[bytes, str] = {}
+"""Keys of dicts seen before, by their bytes: the same few come again and again, and are one object in memory."""
+_MAX_KEYS = 4096
+
+
+def _new_key(raw: bytes) -> str:
+    key = raw.decode("utf-8", "surrogatepass")
+    if len(_keys) >= _MAX_KEYS:
+        _keys.clear()
+    _keys[raw] = key
+    return key
+
+
 def _read_dict_into(out: dict[Any, Any], data: bytes, pos: int, session: Session, depth: int) -> int:
     depth = enter(depth)
     count, pos = read_length(data, pos)
     expected, size = len(out) + count, len(data)
-    readers = READERS
+    readers, known = READERS, _keys
     for _ in range(count):
         end = pos + 2 + data[pos + 1]
         if data[pos] == _STR and data[pos + 1] < 128 and end <= size:  # as nearly every key is
-            key, pos = data[pos + 2 : end].decode("utf-8", "surrogatepass"), end
+            key = known.get(data[pos + 2 : end]) or _new_key(data[pos + 2 : end])
+            pos = end
         else:
             key, pos = readers[data[pos]](data, pos + 1, session, depth)
-        value, pos = readers[data[pos]](data, pos + 1, session, depth)
+        end = pos + 2 + data[pos + 1] if data[pos] == _STR and data[pos + 1] < 128 else size + 1
+        if end <= size:  # a short text, as most values are: read here, for the call would cost as much
+            value, pos = data[pos + 2 : end].decode("utf-8", "surrogatepass"), end
+        else:
+            value, pos = readers[data[pos]](data, pos + 1, session, depth)
         try:
             out[key] = value
         except TypeError:
