@@ -1,12 +1,18 @@
 """fsck: is every byte of the store what was written, and is everything there that something names?
 
 Owns: what is looked at, and how a finding is told. Changes nothing. Knows nothing of how damage is mended.
+
+Every file is read once: what its objects refer to is noted as they pass, and the references are followed in memory at
+the end. Large objects are read by several threads, for hashing and decompressing let other threads run.
 """
 
 from __future__ import annotations
 
+import hashlib
+import os
 import re
 from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -15,12 +21,14 @@ from kitaru.model.encoding import Malformed, references
 from kitaru.model.records import Answer, Call, End, Note, Resumed, Start, Wait
 from kitaru.store import layout, loose, names, runs
 from kitaru.store.repository import Repository
+from kitaru.store.strand import FrameCache
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from kitaru.blobs.contract import Workspace
     from kitaru.model.records import Record
+    from kitaru.store.strand import Strand
 
 DAMAGE, TORN, LEFTOVER = "damage", "torn tail", "leftover"
 _OFFSET = re.compile(r"at offset (\d+)")
@@ -106,16 +114,27 @@ def _value_of(described: dict[str, object] | None) -> str | None:
     return value if isinstance(value, str) else None
 
 
+def _references(data: bytes) -> list[str] | str:
+    """Return what an object refers to, or why it is no value."""
+    try:
+        return references(data)
+    except Malformed as error:
+        return f"{error}"
+
+
 class _Check:
     def __init__(self, repo: Repository) -> None:
         self.repo, self.blobs = repo, repo.blobs
         self.report = Report()
         self.wanted: dict[str, set[str]] = defaultdict(set)  # value id -> who names it
         self.named: dict[str, set[str]] = defaultdict(set)  # segment id -> runs
-        self.seen: set[str] = set()
+        self.read: set[str] = set()  # ids of segments
+        self.refers: dict[str, list[str] | str] = {}  # object id -> ids, or what is wrong with it
         self.broken: dict[str, Damaged] = {}
+        self.cache = FrameCache()
 
     def all(self) -> Report:
+        self.packs()
         for part in sorted({*self.blobs.children(layout.OPEN), *self.blobs.children(layout.RUNS)}):
             self.run(part)
         self.segments()
@@ -138,7 +157,7 @@ class _Check:
         try:
             for name in names.segments(self.blobs, run):
                 self.named[name.segment].add(run)
-            content = runs.read_run(self.blobs, run)
+            content = runs.read_run(self.repo.segments, run, self.cache)
         except UnknownRun:
             self.report.add(LEFTOVER, self.blobs.where(layout.open_key(run)), "a run that never recorded anything")
         except KitaruError as error:
@@ -152,8 +171,12 @@ class _Check:
         for stored in content.records:
             for object_id in named_by(stored.record):
                 self.wanted[object_id].add(run)
+        for segment, strand in zip(content.segments, content.sealed, strict=True):
+            self.sealed(segment, strand)
         for journal in [*content.journals, *content.strays]:
             where = self.blobs.where(journal.key)
+            if journal.strand is not None:
+                self.objects(journal.strand, lambda data=journal.data: data)  # type: ignore[misc]  # bound now
             if journal.torn and not self.repo.is_held(run):
                 what = f"{len(journal.torn)} bytes of an unfinished write; the next resume cuts them off"
                 at = journal.strand.end if journal.strand else 0
@@ -161,25 +184,66 @@ class _Check:
         for stray in content.strays:
             self.report.add(LEFTOVER, self.blobs.where(stray.key), "a journal that is sealed, or of no use", run)
 
+    def sealed(self, segment: str, strand: Strand) -> None:
+        """Look at the index and the objects of a segment that was read."""
+        if segment in self.read:
+            return
+        self.read.add(segment)
+        data, affects = self.repo.segments.find(segment).data, sorted(self.named.get(segment, ()))
+        if bytes(data[strand.end :]) != strand.footer():
+            what = f"the index at offset {strand.end} is not that of its envelopes"
+            self.report.add(DAMAGE, strand.where, what, *affects)
+        elif not affects:
+            self.report.add(LEFTOVER, strand.where, "a segment that no run names")
+        self.objects(strand, lambda: data)
+
+    def objects(self, strand: Strand, data: Callable[[], bytes | memoryview]) -> None:
+        raws = list(runs.frames(strand, self.cache, data))
+        for object_id, (frame, start, end) in strand.objects.items():
+            if object_id not in self.refers:
+                self.refers[object_id] = _references(raws[frame][start:end])
+
     def segments(self) -> None:
+        """Look at the segments that no run that can be read names, and at those whose run cannot be read."""
         for key in self.blobs.keys(layout.SEGMENTS):
             segment = "".join(key.split("/")[1:])
             where = self.blobs.where(key)
-            affects = sorted(self.named.get(segment, ()))
             if not layout.is_object_id(segment):
                 self.report.add(DAMAGE, where, "no segment has such a name")
-                continue
+            else:
+                self.segment(segment, where)
+        for pack in self.repo.segments.packs().values():
+            for segment in pack:
+                self.segment(segment, pack.where)
+
+    def segment(self, segment: str, where: str) -> None:
+        if segment in self.read:
+            return
+        try:
+            self.sealed(segment, self.repo.segments.strand(segment, self.cache))
+        except Damaged as error:
+            self._once(error, where, *sorted(self.named.get(segment, ())))
+        except KeyError:  # gc was faster
+            return
+
+    def packs(self) -> None:
+        """Look at packs as files; what is in them is looked at as what it is."""
+        for name in self.blobs.children(layout.PACKS):
+            key = f"{layout.PACKS}/{name}"
+            where = self.blobs.where(key)
             try:
-                strand = runs.sealed_strand(self.blobs, segment)
-            except Damaged as error:
-                self._once(error, where, *affects)
+                if not layout.is_object_id(name):
+                    self.report.add(DAMAGE, where, "no pack has such a name")
+                elif hashlib.sha256(self.blobs.view(key)).hexdigest() != name:
+                    self.report.add(DAMAGE, where, "its content does not have the hash that names it")
+            except KeyError:  # gc was faster
                 continue
-            if bytes(self.blobs.view(key)[strand.end :]) != strand.footer():
-                self.report.add(
-                    DAMAGE, where, f"the index at offset {strand.end} is not that of its envelopes", *affects
-                )
-            elif not affects:
-                self.report.add(LEFTOVER, where, "a segment that no run names")
+        packs = self.repo.segments.packs()
+        for error in self.repo.segments.damaged:
+            self._once(error, error.where)
+        for segment, key in self.repo.segments.files():
+            if any(pack.find(segment) for pack in packs.values()):
+                self.report.add(LEFTOVER, self.blobs.where(key), "a segment that is in a pack too")
 
     def _once(self, error: Damaged, where: str, *affects: str) -> None:
         """Add damage, unless it was told already, for instance by the run that it is part of."""
@@ -188,17 +252,28 @@ class _Check:
             self.report.damage(error, where, *affects)
 
     def loose(self) -> None:
-        for key in self.blobs.keys(layout.OBJECTS):
-            object_id = "".join(key.split("/")[1:])
-            where = self.blobs.where(key)
-            if not layout.is_object_id(object_id):
-                self.report.add(DAMAGE, where, "no object has such a name")
-                continue
-            self.report.objects += 1
-            try:
-                loose.read(self.blobs, object_id)
-            except Damaged as error:
-                self.broken[object_id] = error
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            wanted = []
+            for key in self.blobs.keys(layout.OBJECTS):
+                object_id = "".join(key.split("/")[1:])
+                if layout.is_object_id(object_id):
+                    self.report.objects += 1
+                    wanted.append(object_id)
+                else:
+                    self.report.add(DAMAGE, self.blobs.where(key), "no object has such a name")
+            for object_id, found in zip(wanted, pool.map(self._loose, wanted), strict=True):
+                if isinstance(found, Damaged):
+                    self.broken[object_id] = found
+                elif found is not None:
+                    self.refers[object_id] = found
+
+    def _loose(self, object_id: str) -> list[str] | str | Damaged | None:
+        try:
+            return _references(loose.read(self.blobs, object_id))
+        except Damaged as error:
+            return error
+        except KeyError:  # gc was faster
+            return None
 
     def flows(self) -> None:
         try:
@@ -246,31 +321,29 @@ class _Check:
                 self.report.damage(error, where, flow)
 
     def values(self) -> None:
-        """Follow every value that something names, down to its last object, each object once.
-
-        Values are taken in the order in which records name them, in which their objects lie in the journals too.
-        """
+        """Follow every value that something names, down to its last object, each object once."""
+        seen: set[str] = set()
         for object_id, wanted_by in self.wanted.items():
-            affects = sorted(wanted_by)
             waiting = [object_id]
             while waiting:
                 wanted = waiting.pop()
-                if wanted not in self.seen:
-                    self.seen.add(wanted)
-                    waiting += reversed(self._follow(wanted, affects))
+                if wanted not in seen:
+                    seen.add(wanted)
+                    waiting += reversed(self._follow(wanted, wanted_by))
         for damage in self.broken.values():
             self._once(damage, damage.where)
 
-    def _follow(self, object_id: str, affects: list[str]) -> list[str]:
+    def _follow(self, object_id: str, wanted_by: set[str]) -> list[str]:
         """Return what an object refers to; damage is told, and leads nowhere."""
-        try:
-            return references(self.repo.object(object_id, affects))
-        except (UnknownObject, Damaged) as error:
-            where = error.where if isinstance(error, Damaged) else f"object {object_id}"
-            self.report.damage(error, where, *affects)
-            self.broken.pop(object_id, None)
-        except Malformed as error:
-            self.report.add(DAMAGE, f"object {object_id[:16]}", f"not a value: {error}", *affects)
+        found = self.refers.get(object_id)
+        if isinstance(found, list):
+            return found
+        error = self.broken.pop(object_id, None) or UnknownObject(object_id)
+        where = error.where if isinstance(error, Damaged) else f"object {object_id}"
+        if isinstance(found, str):
+            self.report.add(DAMAGE, f"object {object_id[:16]}", f"not a value: {found}", *sorted(wanted_by))
+        else:
+            self.report.damage(error, where, *sorted(wanted_by))
         return []
 
     def leftovers(self) -> None:

@@ -1,7 +1,8 @@
-"""Removing what nothing reaches, in two visits.
+"""Removing what nothing reaches, in two visits, and packing what stays.
 
 Owns: what gc notes on a visit, when a candidate is removed, and in which order. Safe while runs execute. What is
-unreached is told by `reach`; the handshake with a writer who finds a candidate useful after all is `reuse`.
+unreached is told by `reach`; the handshake with a writer who finds a candidate useful after all is `reuse`; which
+segments are put into packs, and how, is `packing`.
 
 A visit writes down what it found unreached, with each file's stamp and the time. A later visit, at least a grace
 period on, looks again; only what is unreached still, and has the same stamp, is removed. The grace is the time that a
@@ -14,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from kitaru.errors import Damaged, StoreError
-from kitaru.store import layout, names, reach, reuse
+from kitaru.store import layout, names, packing, reach, reuse
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -37,6 +38,8 @@ class Collected:
         noted: keys that a later visit may remove, and how many bytes they have.
         due: when the first of these may be removed, microseconds since 1970 UTC; 0 where there are none.
         scratch: how many files in `tmp/` were removed.
+        packed: how many segments that had a file of their own were put into packs.
+        packs: how many packs were written.
     """
 
     removed: list[str] = field(default_factory=list)
@@ -45,6 +48,8 @@ class Collected:
     noted_bytes: int = 0
     due: int = 0
     scratch: int = 0
+    packed: int = 0
+    packs: int = 0
 
 
 def collect(repo: Repository, now: int, *, grace: int, nonce: str, dry_run: bool = False) -> Collected:
@@ -82,6 +87,7 @@ class _Visit:
         if not self._dry_run:  # a name must not come back, after power loss, to a segment that is gone
             self._settle(found.names)
         self._remove(found.segments)
+        self._pack(found)
         self._remove(found.objects)
         if not self._dry_run:
             self._note(nonce)
@@ -107,6 +113,27 @@ class _Visit:
             self._noted[key] = [at, stamp]
             self._done.noted.append(key)
             self._done.noted_bytes += size
+
+    def _pack(self, found: reach.Unreached) -> None:
+        """Pack what is needed; what nothing needs any more is left out of packs, when its time has come."""
+        gone = {segment for segment, size in found.packed.items() if self._is_ripe(segment, size)}
+        done = packing.pack(self._repo.segments, found.needed, gone, dry_run=self._dry_run)
+        self._done.packed, self._done.packs = done.segments, done.packs
+
+    def _is_ripe(self, segment: str, size: int) -> bool:
+        """Tell whether a segment may be left out of its pack: nobody relies on it there, so it has no stamp."""
+        key = layout.segment_key(segment)
+        if key in self._noted:  # its own file is not
+            return False
+        at, _ = self._before.get(key, (self._now, 0))
+        if key in self._before and at <= self._now - self._grace:
+            self._done.removed.append(key)
+            self._done.removed_bytes += size
+            return True
+        self._noted[key] = [at, 0]
+        self._done.noted.append(key)
+        self._done.noted_bytes += size
+        return False
 
     def _is_gone(self, key: str, stamp: int) -> bool:
         if key.startswith(f"{layout.OPEN}/") and self._blobs.is_locked(key.split("/")[1]):

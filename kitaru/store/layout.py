@@ -16,6 +16,7 @@ FORMAT_KEY = "format"
 FORMAT = {"hash": "sha256", "version": 1}
 
 OPEN, SEGMENTS, OBJECTS, RUNS, FLOWS, ANSWERS = "open", "segments", "objects", "runs", "flows", "answers"
+PACKS = "packs"
 PRUNED, CANCELS, KEYS = "pruned", "cancels", "keys"
 LOST, TMP, CACHE, VISITS = "lost", "tmp", "cache", "gc"
 
@@ -83,6 +84,13 @@ def object_key(object_id: str) -> str:
 def segment_key(segment_id: str) -> str:
     """Return where a sealed journal lies."""
     return _hashed(SEGMENTS, segment_id)
+
+
+def pack_key(pack_id: str) -> str:
+    """Return where a pack of sealed journals lies."""
+    if not is_object_id(pack_id):
+        raise ValueError(f"{pack_id!r} is not a SHA-256 in hex")
+    return f"{PACKS}/{pack_id}"
 
 
 def run_key(run: str, number: int | None = None) -> str:

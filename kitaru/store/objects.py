@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from kitaru.blobs.contract import Workspace
+    from kitaru.store.segments import Segments
     from kitaru.store.strand import Strand
 
 _KEPT = 64
@@ -26,10 +27,11 @@ _KEPT = 64
 class ObjectFinder:
     """Reads objects of one store, each verified against its id."""
 
-    def __init__(self, blobs: Workspace, cache: FrameCache) -> None:
-        self._blobs, self._cache = blobs, cache
+    def __init__(self, segments: Segments, cache: FrameCache) -> None:
+        self._blobs: Workspace = segments.blobs
+        self._segments, self._cache = segments, cache
         self._guard = RLock()
-        self._segments: dict[str, list[str]] = {}
+        self._named: dict[str, list[str]] = {}
         self._sealed: OrderedDict[str, Sealed] = OrderedDict()
         self._journals: OrderedDict[str, Strand] = OrderedDict()
 
@@ -71,7 +73,7 @@ class ObjectFinder:
         """Look in what was looked at before, without asking the disk what is new."""
         for run in in_runs:
             with self._guard:
-                segments = self._segments.get(run, ())
+                segments = self._named.get(run, ())
                 journals = []
                 if self._journals:
                     start = layout.open_key(run) + "/"
@@ -116,9 +118,9 @@ class ObjectFinder:
     def _segments_of(self, run: str) -> list[str]:
         segments = [name.segment for name in names.segments(self._blobs, run)]
         with self._guard:
-            if len(self._segments) > _KEPT:
-                self._segments.clear()
-            self._segments[run] = segments
+            if len(self._named) > _KEPT:
+                self._named.clear()
+            self._named[run] = segments
         return segments
 
     def _sealed_of(self, segment: str) -> Sealed:
@@ -127,11 +129,10 @@ class ObjectFinder:
             if sealed is not None:
                 self._sealed.move_to_end(segment)
                 return sealed
-        key = layout.segment_key(segment)
-        where = self._blobs.where(key)
         try:
-            sealed = Sealed(self._blobs.view(key), where, self._cache)
+            sealed = Sealed(*self._segments.find(segment), self._cache)
         except KeyError:
+            where = self._blobs.where(layout.segment_key(segment))
             raise Damaged(where, "a segment that is named is missing") from None
         with self._guard:
             self._sealed[segment] = sealed

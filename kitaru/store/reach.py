@@ -15,12 +15,14 @@ from kitaru.errors import Damaged, UnknownRun
 from kitaru.model.encoding import Malformed, references
 from kitaru.model.records import Start
 from kitaru.store import envelope, layout, loose, names, runs
+from kitaru.store.strand import FrameCache
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from kitaru.blobs.contract import Workspace
     from kitaru.store.repository import Repository
+    from kitaru.store.segments import Segments
     from kitaru.store.strand import Strand
 
 _ID = re.compile(rb"[0-9a-f]{64}")
@@ -33,13 +35,17 @@ class Unreached:
     Attributes:
         names: of pruned runs that no replay needs, and of runs that never recorded anything: journals, segments' names
             from the last to the first, answers, a request to cancel.
-        segments: sealed journals that no run names.
+        segments: files of sealed journals that no run names.
+        packed: ids of such in packs, and how many bytes each has.
         objects: large objects that nothing names.
+        needed: ids of the sealed journals that are needed, those of the oldest run first.
     """
 
     names: list[str] = field(default_factory=list)
     segments: list[str] = field(default_factory=list)
+    packed: dict[str, int] = field(default_factory=dict)
     objects: list[str] = field(default_factory=list)
+    needed: list[str] = field(default_factory=list)
 
 
 def unreached(repo: Repository) -> Unreached:
@@ -49,7 +55,7 @@ def unreached(repo: Repository) -> Unreached:
         Damaged: something that is needed cannot be read, so that nobody knows what it names.
     """
     _check_names(repo.blobs)
-    return _Walk(repo.blobs, repo.run_ids(), repo.pruned_ids()).all()
+    return _Walk(repo.segments, repo.run_ids(), repo.pruned_ids()).all()
 
 
 def _check_names(blobs: Workspace) -> None:
@@ -63,29 +69,36 @@ def _check_names(blobs: Workspace) -> None:
 
 
 class _Walk:
-    def __init__(self, blobs: Workspace, live: list[str], pruned: list[str]) -> None:
-        self._blobs = blobs
+    def __init__(self, segments: Segments, live: list[str], pruned: list[str]) -> None:
+        self._store, self._blobs, self._cache = segments, segments.blobs, FrameCache()
         self._live, self._pruned = live, set(pruned)
         self._kept: set[str] = set()
-        self._segments: set[str] = set()
+        self._segments: dict[str, int] = {}  # id to when its run began
         self._used: set[str] = set()
         self._held: set[str] = set()
         self._empty: list[str] = []
 
     def all(self) -> Unreached:
         # Listed before what names them is read: what comes later is nobody's candidate.
-        segments = dict(_ids(self._blobs, layout.SEGMENTS))
+        files, packed = dict(self._store.files()), self._packed()
         objects = dict(_ids(self._blobs, layout.OBJECTS))
         self._runs()
         self._names()
-        if objects or segments.keys() - self._segments:
-            self._contents(segments, objects)
+        self._contents(files.keys() | packed.keys(), objects)
         gone = sorted(self._pruned - self._kept)
         return Unreached(
             [key for run in [*self._empty, *gone] for key in _names_of(self._blobs, run)],
-            [key for segment, key in segments.items() if segment not in self._segments],
+            [key for segment, key in files.items() if segment not in self._segments],
+            {segment: size for segment, size in packed.items() if segment not in self._segments},
             [key for object_id, key in objects.items() if object_id not in self._used],
+            sorted(self._segments, key=self._segments.__getitem__),
         )
+
+    def _packed(self) -> dict[str, int]:
+        packs = self._store.packs()
+        if self._store.damaged:
+            raise self._store.damaged[0]
+        return {segment: size for pack in packs.values() for segment, _, size in pack.in_order()}
 
     def _runs(self) -> None:
         """Keep every run that was not pruned, and every one whose calls a kept one shares."""
@@ -98,18 +111,19 @@ class _Walk:
             if content is None:
                 continue
             self._kept.add(run)
-            self._segments.update(content.segments)
+            start = content.records[0].record
+            for segment, strand in zip(content.segments, content.sealed, strict=True):
+                self._hold_segment(segment, strand, start.at)
             for journal in [*content.journals, *content.strays]:
                 if journal.strand is not None:
-                    self._hold(journal.strand, journal.data)
-            start = content.records[0].record
+                    self._hold(journal.strand, lambda data=journal.data: data)  # type: ignore[misc]  # bound now
             if isinstance(start, Start) and start.source is not None:
                 waiting.append(_source(run, start.source))
 
     def _read(self, run: str) -> runs.RunContent | None:
         """Return what is recorded of a run; None where it was killed before anything of it was durable."""
         try:
-            content = runs.read_run(self._blobs, run)
+            content = runs.read_run(self._store, run, self._cache)
         except UnknownRun:
             return None
         if not content.records:
@@ -125,11 +139,9 @@ class _Walk:
             if key.split("/")[1] not in gone:
                 self._used.update(_found(self._blobs.get(key, limit=names.MAX_NAME)))
 
-    def _contents(self, segments: dict[str, str], objects: dict[str, str]) -> None:
+    def _contents(self, segments: set[str], objects: dict[str, str]) -> None:
         """Follow what is named, through segments and large objects, until nothing is new."""
-        for segment in self._segments:
-            self._hold_segment(segment)
-        unnamed = {segment: self._ids_in(segment) for segment in segments.keys() - self._segments}
+        unnamed = {segment: self._ids_in(segment) for segment in segments - self._segments.keys()}
         seen: set[str] = set()
         while True:
             fresh = (self._used & objects.keys()) - seen
@@ -140,26 +152,24 @@ class _Walk:
             needed = [segment for segment, ids in unnamed.items() if not ids.isdisjoint(only_here)]
             for segment in needed:
                 del unnamed[segment]
-                self._segments.add(segment)
-                self._hold_segment(segment)
+                self._hold_segment(segment, self._store.strand(segment, self._cache), 0)
             if not fresh and not needed:
                 return
 
     def _ids_in(self, segment: str) -> set[str]:
         try:
-            return set(runs.sealed_strand(self._blobs, segment).objects)
+            return set(self._store.strand(segment).objects)
         except (Damaged, KeyError):  # nobody names it, and what it holds cannot be had from it
             return set()
 
-    def _hold_segment(self, segment: str) -> None:
-        key = layout.segment_key(segment)
-        strand = runs.sealed_strand(self._blobs, segment)
-        self._hold(strand, self._blobs.view(key))
+    def _hold_segment(self, segment: str, strand: Strand, began: int) -> None:
+        if segment not in self._segments:
+            self._segments[segment] = began
+            self._hold(strand, lambda: self._store.find(segment).data)
 
-    def _hold(self, strand: Strand, data: bytes | memoryview) -> None:
+    def _hold(self, strand: Strand, data: Callable[[], bytes | memoryview]) -> None:
         self._held.update(strand.objects)
-        for frame in strand.frames:
-            raw = envelope.inflate(data, frame, strand.where)
+        for frame, raw in zip(strand.frames, runs.frames(strand, self._cache, data), strict=True):
             for kind, start, end in envelope.entries(raw, strand.where, frame.offset):
                 content = raw[start:end]
                 if kind == envelope.RECORD:

@@ -7,6 +7,7 @@ the damage in a run stays readable, as a run of its own.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -14,14 +15,15 @@ from typing import TYPE_CHECKING
 from kitaru.errors import Damaged, KitaruError, StoreError
 from kitaru.model.ids import new_run_id
 from kitaru.model.records import Start
-from kitaru.store import envelope, layout, loose, names, recovery, runs
-from kitaru.store.strand import Strand
+from kitaru.store import layout, loose, names, recovery, runs, salvage
+from kitaru.store.strand import read_segment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from kitaru.store.names import SegmentName
     from kitaru.store.repository import Repository
+    from kitaru.store.strand import Strand
 
 MAX_FLIPPED = 16
 """A name of which at most so many bytes are wrong is known by the others."""
@@ -41,8 +43,17 @@ def repair(repo: Repository, *, nonce: Callable[[], str], now: int, dry_run: boo
     Args:
         nonce: makes the names under which damage is put aside.
         now: microseconds since 1970 UTC.
+
+    Raises:
+        StoreError: gc is at work, which moves segments about, or the disk refused.
     """
-    return _Repair(repo, nonce, now, dry_run).all()
+    lock = repo.blobs.lock(layout.GC_LOCK)
+    if lock is None:
+        raise StoreError("gc, or another repair, is at work in this store", hint="try again when it is done")
+    try:
+        return _Repair(repo, nonce, now, dry_run).all()
+    finally:
+        lock.release()
 
 
 class _Repair:
@@ -52,6 +63,7 @@ class _Repair:
 
     def all(self) -> list[Repaired]:
         self._small_names()
+        self._packs()
         self._segments()  # before runs' names: one that is whole again may be what a damaged name named
         for key in list(self._blobs.keys(layout.RUNS)):
             self._run_name(key)
@@ -139,13 +151,11 @@ class _Repair:
     def _unclaimed(self) -> Iterator[bytes]:
         """Yield the name that each whole segment would have which no name that can be read names."""
         claimed = {name.segment for run in self._runs(layout.RUNS) for name in self._names(run)}
-        for key in self._blobs.keys(layout.SEGMENTS):
-            segment = "".join(key.split("/")[1:])
-            if segment not in claimed:
-                try:
-                    nonce = runs.sealed_strand(self._blobs, segment).journal.nonce
-                except (Damaged, ValueError):
-                    continue
+        segments = self._repo.segments
+        there = {segment for pack in segments.packs().values() for segment in pack}
+        for segment in sorted((there | {segment for segment, _ in segments.files()}) - claimed):
+            with contextlib.suppress(Damaged):
+                nonce = segments.strand(segment).journal.nonce
                 yield names.pack({"segment": segment, "nonce": nonce})
 
     def _names(self, run: str) -> list[SegmentName]:
@@ -160,7 +170,50 @@ class _Repair:
                 continue
         return sorted(found, key=lambda name: name.number)
 
-    # -- segments and objects --------------------------------------------------------------------------------------
+    # -- packs, segments and objects -------------------------------------------------------------------------------
+
+    def _packs(self) -> None:
+        for name in self._blobs.children(layout.PACKS):
+            key = f"{layout.PACKS}/{name}"
+            data = self._blobs.view(key)
+            if hashlib.sha256(data).hexdigest() != name:
+                self._pack(key, data)
+
+    def _pack(self, key: str, data: bytes | memoryview) -> None:
+        """Give each segment that is whole in a damaged pack a file, and put the pack aside."""
+        named = {name.segment for run in self._runs(layout.RUNS) for name in self._names(run)}
+        whole, hurt = {}, []
+        for part in salvage.parts(data, self._blobs.where(key)):
+            if part.id in named or part.id == part.segment:
+                whole[part.id] = part.whole
+            elif part.segment is not None:
+                hurt.append(part)
+        told = f"{len(whole)} whole segments in it got files of their own, and it was put aside"
+        is_done = self._tell(key, told)
+        for segment, content in whole.items() if is_done else ():
+            recovery.put_segment(self._blobs, segment, content, self._nonce)
+        for part in hurt:
+            self._salvage(part, but=key)
+        if is_done:
+            self._put_aside(key)
+            self._repo.segments.packs()
+
+    def _salvage(self, part: salvage.Part, *, but: str) -> bool:
+        """Keep what came before the damage in a segment, unless there is another copy of it; tell if there is one."""
+        segment = part.segment
+        if segment is None or self._is_elsewhere(segment, but):
+            return True
+        for run, number in self._naming(segment):
+            self._recover(run, number, part.strand, part.whole)
+        return False
+
+    def _is_elsewhere(self, segment: str, but: str) -> bool:
+        """Tell whether there is a whole copy of a segment in another file than this."""
+        copies = [pack.segment(segment) for key, pack in self._repo.segments.packs().items() if key != but]
+        if layout.segment_key(segment) != but:
+            with contextlib.suppress(KeyError):
+                copies.append(self._blobs.view(layout.segment_key(segment)))
+        return any(copy is not None and hashlib.sha256(copy).hexdigest() == segment for copy in copies)
 
     def _segments(self) -> None:
         for key in list(self._blobs.keys(layout.SEGMENTS)):
@@ -170,21 +223,19 @@ class _Repair:
                     self._put_aside(key)
                 continue
             try:
-                runs.sealed_strand(self._blobs, segment)
+                read_segment(self._blobs.view(key), segment, self._blobs.where(key))
             except Damaged:
                 self._segment(key, segment)
 
     def _segment(self, key: str, segment: str) -> None:
-        data = bytes(self._blobs.view(key))
-        strand = whole_part(data, self._blobs.where(key))
-        whole = data[: strand.end] + strand.footer() if strand else b""
-        if hashlib.sha256(whole).hexdigest() == segment:
+        part = salvage.part(bytes(self._blobs.view(key)), self._blobs.where(key), segment)
+        if part.id == segment:
             if self._tell(key, "its index was made again"):
-                self._blobs.replace(key, whole, self._aside(key))
-            return
-        for run, number in self._naming(segment):
-            self._recover(run, number, strand, whole)
-        if self._tell(key, "put aside; a copy of it makes the run whole again"):
+                self._blobs.replace(key, part.whole, self._aside(key))
+        elif self._salvage(part, but=key):
+            if self._tell(key, "put aside; a pack has a whole copy"):
+                self._put_aside(key)
+        elif self._tell(key, "put aside; a copy of it makes the run whole again"):
             self._put_aside(key)
 
     def _naming(self, segment: str) -> list[tuple[str, int]]:
@@ -196,7 +247,7 @@ class _Repair:
         before = [name for name in self._names(run) if name.number < number]
         try:
             for name in before:
-                content.follow(runs.sealed_strand(self._blobs, name.segment))
+                content.follow(self._repo.segments.strand(name.segment))
             if strand is not None and strand.records:
                 content.follow(strand)
         except (Damaged, KeyError):
@@ -241,7 +292,7 @@ class _Repair:
             except Damaged:
                 self._journal(run, key)
         try:
-            found = runs.read_run(self._blobs, run)
+            found = runs.read_run(self._repo.segments, run)
             torn = any(journal.torn for journal in [*found.journals, *found.strays])
             if torn and self._tell(layout.open_key(run), "the torn end was cut off, and kept in tmp/"):
                 self._repo.reopen(run).close()
@@ -250,7 +301,7 @@ class _Repair:
 
     def _journal(self, run: str, key: str) -> None:
         data = self._blobs.get(key, limit=runs.MAX_SEGMENT)
-        strand = whole_part(data, self._blobs.where(key))
+        strand = salvage.whole_part(data, self._blobs.where(key))
         kept = len(strand.records) if strand else 0
         if not self._tell(key, f"put aside; {kept} records before the damage are kept, and calls behind it run again"):
             return
@@ -269,7 +320,7 @@ class _Repair:
     def _seal(self, run: str, strand: Strand, whole: bytes) -> None:
         content = runs.RunContent()
         for name in names.segments(self._blobs, run):
-            content.follow(runs.sealed_strand(self._blobs, name.segment))
+            content.follow(self._repo.segments.strand(name.segment))
             content.segments.append(name.segment)
         if strand.records[0].id in {stored.id for stored in content.records}:
             return  # sealed before a crash
@@ -277,16 +328,6 @@ class _Repair:
         segment = hashlib.sha256(whole).hexdigest()
         recovery.put_segment(self._blobs, segment, whole, self._nonce)
         recovery.name_segment(self._blobs, run, len(content.segments) + 1, segment, strand.journal.nonce)
-
-
-def whole_part(data: bytes, where: str) -> Strand | None:
-    """Return what is whole of a journal from its beginning; None where not even the header is."""
-    try:
-        strand = Strand(where, envelope.parse_header(data, where))
-        strand.absorb(data)
-    except Damaged:
-        return None
-    return strand
 
 
 def _is_nearly(right: bytes, found: bytes) -> bool:

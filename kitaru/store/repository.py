@@ -17,6 +17,7 @@ from kitaru.model.moments import utc_text
 from kitaru.store import envelope, layout, loose, names, recovery, runs
 from kitaru.store.names import AnswerName, CancelName, KeyName, PrunedName, VersionName
 from kitaru.store.objects import ObjectFinder
+from kitaru.store.segments import Segments
 from kitaru.store.strand import FrameCache
 from kitaru.store.writer import RunWriter
 
@@ -44,7 +45,8 @@ class Repository:
         self.blobs = blobs
         self._random_bytes = random_bytes
         self._cache = FrameCache()
-        self._objects = ObjectFinder(blobs, self._cache)
+        self.segments = Segments(blobs)
+        self._objects = ObjectFinder(self.segments, self._cache)
 
     @classmethod
     def create(cls, blobs: Workspace, random_bytes: Callable[[int], bytes] = os.urandom) -> Repository:
@@ -107,10 +109,11 @@ class Repository:
             UnknownRun: there are none.
             Damaged: what is stored is not what was written.
         """
-        return self._read(run).records
+        return self.run_content(run).records
 
-    def _read(self, run: str) -> runs.RunContent:
-        content = runs.read_run(self.blobs, run, self._cache)
+    def run_content(self, run: str) -> runs.RunContent:
+        """Return all that is recorded of a run, as `records` does, and where it lies."""
+        content = runs.read_run(self.segments, run, self._cache)
         if not content.records:
             raise UnknownRun(run)
         for journal in content.journals:
@@ -139,7 +142,7 @@ class Repository:
 
     def _content(self, run: str) -> runs.RunContent:
         try:
-            return runs.read_run(self.blobs, run, self._cache)
+            return runs.read_run(self.segments, run, self._cache)
         except UnknownRun:
             return runs.RunContent()
 
@@ -157,7 +160,7 @@ class Repository:
         lock = self._lock(run)
         try:
             self.check_unpruned(run)
-            content = self._read(run)
+            content = self.run_content(run)
             told = recovery.seal_leftovers(self.blobs, run, content, self._nonce)
             return self._writer(run, lock, content, "; ".join(told))
         except BaseException:

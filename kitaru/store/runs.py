@@ -11,14 +11,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from kitaru.errors import Damaged, UnknownRun
-from kitaru.store import layout, names
-from kitaru.store.strand import read_journal, read_segment
+from kitaru.store import envelope, layout, names
+from kitaru.store.strand import read_journal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from kitaru.blobs.contract import Workspace
     from kitaru.model.records import Stored
+    from kitaru.store.segments import Segments
     from kitaru.store.strand import FrameCache, Strand
 
 MAX_SEGMENT = 1 << 30
@@ -42,6 +43,7 @@ class RunContent:
     Attributes:
         records: in chain order.
         segments: ids of its sealed segments.
+        sealed: these, as they were read.
         journals: what lies open, in the order in which it continues the chain.
         strays: journals in `open/` that do not continue the chain: sealed already, or not of this run's history.
         known: ids of all objects in its segments and journals.
@@ -49,6 +51,7 @@ class RunContent:
 
     records: list[Stored] = field(default_factory=list)
     segments: list[str] = field(default_factory=list)
+    sealed: list[Strand] = field(default_factory=list)
     journals: list[OpenJournal] = field(default_factory=list)
     strays: list[OpenJournal] = field(default_factory=list)
     known: set[str] = field(default_factory=set)
@@ -70,7 +73,7 @@ class RunContent:
         self.known.update(strand.objects)
 
 
-def read_run(blobs: Workspace, run: str, cache: FrameCache | None = None) -> RunContent:
+def read_run(segments: Segments, run: str, cache: FrameCache | None = None) -> RunContent:
     """Read and verify a run.
 
     `open/` is looked at before the names, for a journal that is being sealed moves from the first to the second.
@@ -82,16 +85,16 @@ def read_run(blobs: Workspace, run: str, cache: FrameCache | None = None) -> Run
     error: Exception | None = None
     for _ in range(_TRIES):
         try:
-            return _read_once(blobs, run, cache)
+            return _read_once(segments, run, cache)
         except KeyError as missing:  # sealed and removed between two looks
             error = missing
         except Damaged as damage:  # a running writer's bytes, seen half-way; otherwise it is seen again
-            if not blobs.is_locked(layout.lock_name(run)):
+            if not segments.blobs.is_locked(layout.lock_name(run)):
                 raise
             error = damage
     if isinstance(error, Damaged):
         raise error
-    raise Damaged(blobs.where(layout.run_key(run)), f"a file that is named is missing: {error}")
+    raise Damaged(segments.blobs.where(layout.run_key(run)), f"a file that is named is missing: {error}")
 
 
 @contextmanager
@@ -107,12 +110,15 @@ def collector_paused() -> Iterator[None]:
 
 
 @collector_paused()
-def _read_once(blobs: Workspace, run: str, cache: FrameCache | None) -> RunContent:
+def _read_once(segments: Segments, run: str, cache: FrameCache | None) -> RunContent:
+    blobs = segments.blobs
     journals = [open_journal(blobs, key, cache) for key in open_keys(blobs, run)]
     content = RunContent()
     for name in names.segments(blobs, run):
-        content.follow(sealed_strand(blobs, name.segment, cache))
+        strand = segments.strand(name.segment, cache)
+        content.follow(strand)
         content.segments.append(name.segment)
+        content.sealed.append(strand)
     _arrange(content, journals)
     if not content.records:
         if not journals and not content.segments:
@@ -145,7 +151,12 @@ def open_journal(blobs: Workspace, key: str, cache: FrameCache | None = None) ->
     return OpenJournal(key, data, *read_journal(data, blobs.where(key), cache))
 
 
-def sealed_strand(blobs: Workspace, segment_id: str, cache: FrameCache | None = None) -> Strand:
-    """Read a segment; KeyError when it is missing."""
-    key = layout.segment_key(segment_id)
-    return read_segment(blobs.view(key), segment_id, blobs.where(key), cache)
+def frames(strand: Strand, cache: FrameCache, data: Callable[[], bytes | memoryview]) -> Iterator[bytes]:
+    """Yield the raw bytes of each frame of a strand; of one that was just read with this cache, at no cost.
+
+    Args:
+        data: returns the bytes of the journal or segment, asked for when the cache has not kept a frame.
+    """
+    for frame in strand.frames:
+        raw = cache.get((strand.where, frame.offset, frame.raw_length))
+        yield envelope.inflate(data(), frame, strand.where) if raw is None else raw

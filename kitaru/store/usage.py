@@ -7,6 +7,7 @@ reaches it; an object that several artifacts of a run hold, for the first of the
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,16 +15,19 @@ from kitaru.errors import KitaruError
 from kitaru.model.encoding import Malformed, references
 from kitaru.model.ids import display_call
 from kitaru.model.records import Answer, Call, End, Note, Start, Wait
-from kitaru.store import layout, names, runs
+from kitaru.store import layout, names
+from kitaru.store.catalog import Catalog
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from kitaru.model.records import Record, Stored
     from kitaru.store.repository import Repository
+    from kitaru.store.runs import RunContent
     from kitaru.store.strand import Strand
 
 TOMBSTONES, RECORDS, UNREACHED = "(tombstones)", "(records)", "(nothing reaches it)"
+INDEXES = "(indexes of packs)"
 _ASIDE = {
     layout.CANCELS: "(requests to cancel)",
     layout.KEYS: "(keys)",
@@ -62,16 +66,34 @@ class _Count:
     def __init__(self, repo: Repository) -> None:
         self._repo, self._blobs = repo, repo.blobs
         self._left = self._sizes(layout.SEGMENTS) | self._sizes(layout.OBJECTS)
+        self._packs = self._packed()
 
     def _sizes(self, directory: str) -> dict[str, int]:
         return {key: self._blobs.size(key) for key in self._blobs.keys(directory)}
 
+    def _packed(self) -> int:
+        """Count what is in packs as if each segment had a file; return what the packs have beyond that."""
+        beyond = 0
+        packs = self._repo.segments.packs()
+        for key, size in self._sizes(layout.PACKS).items():
+            beyond += size
+            for segment, _, length in packs[key].in_order() if key in packs else ():
+                part = layout.segment_key(segment)
+                self._left[part] = self._left.get(part, 0) + length
+                beyond -= length
+        return beyond
+
     def all(self) -> Iterator[Use]:
         yield from self._versions()
-        for run, records in self._runs():
-            yield from self._run(run, records)
+        for _, run in sorted(self._begun()):
+            try:
+                yield from self._run(run, self._repo.run_content(run))
+            except KitaruError:
+                continue
         yield from (Use("", "", UNREACHED, size) for size in self._left.values())
         yield from (Use("", run, TOMBSTONES, self._blobs.size(layout.pruned_key(run))) for run in self._pruned())
+        if self._packs:
+            yield Use("", "", INDEXES, self._packs)
         for directory, told in _ASIDE.items():
             size = sum(self._sizes(directory).values())
             if size:
@@ -80,15 +102,13 @@ class _Count:
     def _pruned(self) -> list[str]:
         return self._repo.pruned_ids()
 
-    def _runs(self) -> list[tuple[str, list[Stored]]]:
-        """Return all runs that can be read, the pruned included while they are there, the oldest first."""
-        found = []
-        for run in [*self._repo.run_ids(), *self._pruned()]:
-            try:
-                found.append((run, self._repo.records(run)))
-            except KitaruError:
-                continue
-        return sorted(found, key=lambda item: (item[1][0].record.at, item[0]))
+    def _begun(self) -> Iterator[tuple[int, str]]:
+        """Yield when each run that can be read began, and the run; the pruned included while they are there."""
+        for summary in Catalog(self._repo).summaries():
+            yield summary.started, summary.run
+        for run in self._pruned():
+            with contextlib.suppress(KitaruError):
+                yield self._repo.records(run)[0].record.at, run
 
     def _versions(self) -> Iterator[Use]:
         for flow in names.flows(self._blobs):
@@ -96,9 +116,10 @@ class _Count:
                 size = self._blobs.size(layout.flow_key(flow, version.n))
                 yield Use(flow, "", f"v{version.n}", size + sum(self._claim(version.id, "", {}, set())))
 
-    def _run(self, run: str, records: list[Stored]) -> Iterator[Use]:
+    def _run(self, run: str, content: RunContent) -> Iterator[Use]:
+        records = content.records
         flow = records[0].record.flow if isinstance(records[0].record, Start) else ""
-        total, own = self._own(run)
+        total, own = self._own(run, content)
         seen: set[str] = set()
         for artifact, object_id in _artifacts(records):
             inside, large = self._claim(object_id, run, own, seen)
@@ -107,22 +128,21 @@ class _Count:
                 yield Use(flow, run, artifact, inside + large)
         yield Use(flow, run, RECORDS, total)
 
-    def _own(self, run: str) -> tuple[int, dict[str, int]]:
+    def _own(self, run: str, content: RunContent) -> tuple[int, dict[str, int]]:
         """Return the bytes of a run's journals, segments and names, and how many of them each object has."""
         own: dict[str, int] = {}
         total = sum(
             self._blobs.size(key) for d in (layout.run_key(run), layout.answer_key(run)) for key in self._blobs.keys(d)
         )
-        for key in runs.open_keys(self._blobs, run):
-            journal = runs.open_journal(self._blobs, key)
+        for journal in [*content.journals, *content.strays]:
             total += len(journal.data)
             if journal.strand is not None:
                 _share_out(journal.strand, journal.strand.end, own)
-        for name in names.segments(self._blobs, run):
-            size = self._left.pop(layout.segment_key(name.segment), 0)  # once, though two runs may name it
+        for segment, strand in zip(content.segments, content.sealed, strict=True):
+            size = self._left.pop(layout.segment_key(segment), 0)  # once, though two runs may name it
             total += size
             if size:
-                _share_out(runs.sealed_strand(self._blobs, name.segment), size, own)
+                _share_out(strand, size, own)
         return total, own
 
     def _claim(self, object_id: str, run: str, own: dict[str, int], seen: set[str]) -> tuple[int, int]:

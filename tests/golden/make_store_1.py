@@ -16,7 +16,8 @@ from unittest.mock import patch
 
 from kitaru.blobs import LocalBlobs
 from kitaru.model import records
-from kitaru.store import Repository
+from kitaru.store import Repository, packing
+from kitaru.store.gc import collect
 from tests.store.samples import call, end, nonces, obj, start, value
 
 
@@ -24,8 +25,11 @@ def make(root: Path) -> dict[str, object]:
     repo = Repository.create(LocalBlobs(root, random_bytes=nonces(1)), nonces(1000))
     version = _version(repo, "demo")
     _version(repo, "Recherche d'été")
-    _sealed(repo, version)
+    _sealed(repo, version, "sea1edrun2")
     _waiting(repo, version)
+    with patch.object(packing, "ENOUGH", 2):
+        collect(repo, 1, grace=1, nonce="n")
+    _sealed(repo, version, "1ooserun23", 1)
     _interrupted(repo, version, root)
     repo.put_objects([obj(b"a large object that shrinks " * 400), obj(b"".join(nonces(50)(32) for _ in range(9)))])
     return _expected(repo)
@@ -38,10 +42,10 @@ def _version(repo: Repository, flow: str) -> str:
     return version
 
 
-def _sealed(repo: Repository, version: str) -> None:
-    with repo.begin("sea1edrun2") as run:
+def _sealed(repo: Repository, version: str, name: str, calls: int = 5) -> None:
+    with repo.begin(name) as run:
         run.commit(start(version))
-        for i in range(1, 6):
+        for i in range(1, calls + 1):
             output, objects = value(
                 {"n": i, "history": [{"role": "user", "content": "x" * 300 + str(j)} for j in range(i)]}
             )

@@ -155,8 +155,27 @@ def footer(frames, found, end):
     return body + trailer + struct.pack("<I", zlib.crc32(trailer)) + b"KITARUS1"
 
 
+def packed(store):
+    """Return the bytes of all segments in packs, by hash."""
+    found = {}
+    for path in sorted((store / "packs").glob("*")):
+        data = path.read_bytes()
+        need(sha(data) == path.name, f"{path} has another hash")
+        end, count, crc, check, magic = struct.unpack_from("<QIII8s", data, len(data) - 28)
+        need((data[:8], data[end : end + 8], magic) == (b"KITARUP1", b"KTPACKI1", b"KITARUQ1"), f"{path}: no pack")
+        need(crc == zlib.crc32(data[end:-28]) and check == zlib.crc32(data[-28:-12]), f"{path}: the index is damaged")
+        need(len(data) == end + 8 + count * 48 + 28, f"{path}: the index has another length")
+        hashes = [data[end + 8 + 32 * n : end + 40 + 32 * n].hex() for n in range(count)]
+        need(hashes == sorted(hashes), f"{path}: the index is not in order")
+        for n, wanted in enumerate(hashes):
+            offset, length = struct.unpack_from("<QQ", data, end + 8 + 32 * count + 16 * n)
+            found[wanted] = data[offset : offset + length]
+    return found
+
+
 def segment(store, wanted):
-    data = (store / "segments" / wanted[:2] / wanted[2:]).read_bytes()
+    path = store / "segments" / wanted[:2] / wanted[2:]
+    data = path.read_bytes() if path.exists() else packed(store)[wanted]
     need(sha(data) == wanted, f"segment {wanted} has another hash")
     records, objects, end, index = journal(data)
     need(data[end:] == index, f"the index of segment {wanted} is not that of its envelopes")

@@ -10,6 +10,7 @@ from kitaru.blobs import LocalBlobs
 from kitaru.errors import KitaruError
 from kitaru.model.records import Note
 from kitaru.store import Repository
+from kitaru.store import check as checking
 from kitaru.store.check import check, check_blobs
 from tests.store.samples import call, end, fill, nonces, start, value, whole
 
@@ -136,7 +137,8 @@ def test_each_object_is_read_once(root, monkeypatch):
             known.update(object_id for object_id, _ in objects)
         writer.seal()
     read = []
-    monkeypatch.setattr(repo, "object", lambda i, runs, get=repo.object: (read.append(i), get(i, runs))[1])
+    walk = checking._references
+    monkeypatch.setattr(checking, "_references", lambda data: (read.append(data), walk(data))[1])
     assert check(repo).findings == []
     assert len(read) == len(set(read)) > 100
 
@@ -181,11 +183,11 @@ def test_an_index_that_lies_is_damage(root):
     """A segment whose hash is right, but whose index is another's."""
     import hashlib
 
-    from kitaru.store import footer, layout, names, runs
+    from kitaru.store import footer, layout, names
 
     repo = Repository.open(LocalBlobs(root))
     (name,) = names.segments(repo.blobs, "one")
-    strand = runs.sealed_strand(repo.blobs, name.segment)
+    strand = repo.segments.strand(name.segment)
     data = bytes(repo.blobs.view(layout.segment_key(name.segment)))[: strand.end]
     forged = data + footer.build(strand.end, [(f.offset, f.raw_length, 0) for f in strand.frames], [])
     segment = hashlib.sha256(forged).hexdigest()

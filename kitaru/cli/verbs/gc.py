@@ -9,10 +9,14 @@ removes what is unreached still. So a process that is about to name something ha
 runs execute; with `--grace 0s` it is so only while none does. Where something that is needed cannot be read, nobody
 knows what it names, and nothing is removed.
 
+What runs recorded, a small file for each, is put into packs: many in one file, which takes less room and is read
+faster. That needs no second visit. Packed are at least 64 files; packs that are small are put together.
+
 ## JSON
 
 `removed` and `noted` (each `files` and `bytes`), `removable_from` (when the first of what is noted may go, or null),
-`scratch` (how many files left in `tmp/` were removed).
+`scratch` (how many files left in `tmp/` were removed), `packed` (`files` that were put into packs, and how many `packs`
+were written).
 """
 
 from __future__ import annotations
@@ -53,6 +57,9 @@ def gc(
         left = max(done.due - project.services.clock_us(), 0)
         when = f"in {duration(left)}" if left >= 1_000_000 else "from now on"
         page.line(f"noted {_files(len(done.noted))}, {size(done.noted_bytes)}: a visit {when} removes them")
+    if done.packs:
+        verb = "would pack" if dry_run else "packed"
+        page.line(f"{verb} {_files(done.packed)} into {done.packs} pack{'s' * (done.packs != 1)}")
     return page.write()
 
 
@@ -66,4 +73,5 @@ def _document(done: Collected) -> dict[str, object]:
         "noted": {"files": len(done.noted), "bytes": done.noted_bytes},
         "removable_from": iso(done.due),
         "scratch": done.scratch,
+        "packed": {"files": done.packed, "packs": done.packs},
     }
