@@ -43,6 +43,9 @@ LEGAL: dict[Status | None, frozenset[type[Record]]] = {
 }
 """Which kinds of record may follow in which recorded status."""
 
+_EXECUTED = frozenset({Call, Wait, End})
+"""The kinds of record that show that an execution came to something."""
+
 
 @dataclass(slots=True, eq=False)
 class CallView:
@@ -167,15 +170,16 @@ class RunState:
             Damaged: the record may not follow in this status.
         """
         record = stored.record
+        kind = type(record)
         before = None if self.head is None else self.status
-        if type(record) not in LEGAL[before]:
+        if kind not in LEGAL[before]:
             raise Damaged(f"run {self.run}", f"record {stored.id[:12]}: {record.kind} cannot follow when {before}")
         try:
-            _APPLY[type(record)](self, stored)
+            _APPLY[kind](self, stored)
         except (KeyError, TypeError, ValueError) as error:  # what a note's or end's free-form fields may hold
             raise Damaged(f"run {self.run}", f"record {stored.id[:12]}: a malformed {record.kind}: {error}") from error
         self.head = stored.id
-        if self.resumed and isinstance(record, Call | Wait | End):
+        if self.resumed and kind in _EXECUTED:
             self.executed = self.resumed[-1]
         if self.end is None:
             asks = bool(self.waits) and any(w.is_open for w in self.waits.values())
@@ -197,10 +201,18 @@ def _apply_begun(state: RunState, stored: Stored) -> None:
 def _apply_call(state: RunState, stored: Stored) -> None:
     record = stored.record
     assert isinstance(record, Call)  # noqa: S101 - told apart by _APPLY
-    view = _call_view(state, record)
-    view.record, view.id, view.run, view.begun = record, stored.id, state.run, None
-    view.drift = record.drift
-    view.attempts.append(stored)
+    order, drift = record.order, record.drift
+    view = state.calls.get(order)
+    if view is None:  # nearly always; by position, for there are thousands
+        _enter(state, order, record.after)
+        state.calls[order] = CallView(
+            record.name, order, record.occurrence, record.scope, state.run, record, stored.id, [stored], None, [], drift
+        )
+    else:
+        view = _call_view(state, record)
+        view.record, view.id, view.run, view.begun = record, stored.id, state.run, None
+        view.drift = drift
+        view.attempts.append(stored)
     if record.delay is not None:
         state.doomed.add(stored.id)
 
@@ -217,11 +229,14 @@ def _call_view(state: RunState, record: Begun | Call) -> CallView:
 
 def _enter(state: RunState, order: int, after: int | None) -> None:
     """Put a call or wait where it belongs in the call order, unless it has its place."""
+    if after is None and not state.after and (not state.sequence or order > state.sequence[-1]):  # nearly always
+        state.sequence.append(order)
+        return
     if order in state.calls or order in state.waits:
         return
     if after is not None:
         state.after[order] = after
-    if not state.after:  # nearly always, and a run may have thousands of calls
+    if not state.after:
         insort(state.sequence, order)
         return
     if order > max(state.sequence, default=0):
