@@ -1,6 +1,6 @@
 """One line about a run: what listings show, and what the index of all runs keeps.
 
-Owns: the summary and how it comes from a run's own records. What records mean is `model.history`.
+Owns: the summary and how it comes from a run's own records. What records mean is `model.folding`.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from kitaru.model.history import fold
+from kitaru.model.folding import fold
 from kitaru.model.records import Answer, Stored, Wait
 
 if TYPE_CHECKING:

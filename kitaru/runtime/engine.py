@@ -24,6 +24,7 @@ from kitaru.errors import (
     StoreError,
     UsageError,
 )
+from kitaru.model import folding
 from kitaru.model.history import Status
 from kitaru.model.ids import display_call
 from kitaru.model.records import Begun, Call, End, Note, Record, Resumed, Stored
@@ -281,14 +282,14 @@ class Engine:
         except StoreError as error:
             raise self.stop(error) from error
         with self._lock:
-            self.state.add(stored)
+            folding.add(self.state, stored)
         return stored
 
     def _commit_resumed(self) -> None:
         """Write that the run was taken up again: only once there is something to write after it."""
         with self._lock:
             if self._resumed is not None:
-                self.state.add(self.writer.commit(self._resumed, sync=False))
+                folding.add(self.state, self.writer.commit(self._resumed, sync=False))
                 self._resumed = None
 
     def _record_begun(self, active: ActiveCall) -> None:

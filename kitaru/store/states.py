@@ -1,6 +1,6 @@
 """From a run's records to its state, with what a branch shares of its source.
 
-Owns: following a branch to its source, as far back as it goes. What records mean is `model.history`.
+Owns: following a branch to its source, as far back as it goes. What records mean is `model.folding`.
 """
 
 from __future__ import annotations
@@ -8,12 +8,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kitaru.errors import Damaged
-from kitaru.model.history import RunState, fold
+from kitaru.model.folding import fold
 from kitaru.model.records import Start
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from kitaru.model.history import RunState
     from kitaru.model.records import Stored
     from kitaru.store.repository import Repository
 

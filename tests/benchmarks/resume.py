@@ -9,7 +9,7 @@ import sys
 import time
 
 from kitaru.errors import RunFailed
-from kitaru.model.history import fold
+from kitaru.model.folding import fold
 from kitaru.project import Project
 from tests.benchmarks import workload
 from tests.benchmarks.measuring import directory, project, say

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kitaru.model.encoding import Encoder
-from kitaru.model.history import fold
+from kitaru.model.folding import add, fold
 from kitaru.model.lineage import Edge, is_trivial, lineage
 from tests.model.samples import answer, call, end, start, stored, wait
 
@@ -54,7 +54,7 @@ def test_flow_inputs_and_answers_are_sources():
     chained = stored(records)
     state = fold("r", chained)
     for record in stored([answer(chained[1], A), call(2, args={"a": A, "q": B, "other": D})], chained[-1].id):
-        state.add(record)
+        add(state, record)
     up = lineage(state, state.calls[2], lambda _: False).up
     assert up == [Edge("answer approve", "a", A), Edge("input question", "q", B)]
 

@@ -7,7 +7,8 @@ from itertools import permutations
 import pytest
 
 from kitaru.errors import Damaged
-from kitaru.model.history import LEGAL, Status, fold, live_status
+from kitaru.model.folding import LEGAL, add, fold
+from kitaru.model.history import Status, live_status
 from kitaru.model.records import Resumed
 from kitaru.model.summary import RunSummary, summarize
 from tests.model.samples import answer, begun, branch_of, call, end, failed_call, note, resumed, start, stored, wait
@@ -190,10 +191,10 @@ def test_open_waits():
     asked = stored([start(), wait(1), wait(2, occurrence=2)])
     state = fold("r", asked)
     assert [w.label for w in state.open_waits] == ["approve", "approve#2"]
-    state.add(stored([answer(asked[2])], asked[-1].id)[0])
+    add(state, stored([answer(asked[2])], asked[-1].id)[0])
     assert [w.label for w in state.open_waits] == ["approve"]
     assert state.status is Status.WAITING
-    state.add(stored([note("unasked", orders=[1, 7])], asked[-1].id)[0])
+    add(state, stored([note("unasked", orders=[1, 7])], asked[-1].id)[0])
     assert state.open_waits == []
     assert state.status is Status.RUNNING
 
@@ -243,7 +244,7 @@ def test_a_branch_that_is_not_yet_cut_shares_all():
     assert [c.name for c in state.ordered_calls] == ["a", "b"]
     assert state.cut is None
     for record in stored([note("branched", cut=2), call(2, "new")], first[-1].id):
-        state.add(record)
+        add(state, record)
     assert [(c.name, c.run) for c in state.ordered_calls] == [("a", "source"), ("new", "branch")]
     assert state.cut == 2
 
