@@ -25,6 +25,7 @@ from kitaru.errors import (
 from kitaru.model.history import RunState, Status, WaitView
 from kitaru.project import places
 from kitaru.project.answering import Answering
+from kitaru.project.checking import Checking
 from kitaru.project.comparing import Comparing
 from kitaru.project.keeping import Keeping
 
@@ -62,10 +63,11 @@ def _why_not(state: RunState) -> KitaruError | None:
     return RunFailed(f"run {state.run} is {state.status}{f': {said}' if said else ''}", hint=f"kitaru log {state.run}")
 
 
-class Project(Keeping, Comparing):
+class Project(Keeping, Comparing, Checking):
     """A directory with a `.kitaru/` in it. Open one with `Project.open()` or make one with `Project.init()`.
 
-    What it can be asked is in `Reading`, how runs are compared in `Comparing`, how it is looked after in `Keeping`.
+    What it can be asked is in `Reading`, how runs are compared in `Comparing`, what would happen to them in
+    `Checking`, how it is looked after in `Keeping`.
     """
 
     # -- finding a project ---------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ Owns: the exception that unwinds a body, and the walk over an exception's causes
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -13,6 +14,12 @@ if TYPE_CHECKING:
 
 class RunStopped(BaseException):
     """Unwinds the flow's body, as `GeneratorExit` does; no `Exception`, so that `except Exception` lets it pass."""
+
+
+def in_event_loop() -> bool:
+    """Tell whether an asyncio event loop runs this code, without importing one."""
+    native = sys.modules.get("_asyncio")
+    return native is not None and native._get_running_loop() is not None
 
 
 def behind(error: BaseException, wanted: Callable[[BaseException], bool]) -> list[BaseException]:

@@ -1,0 +1,75 @@
+"""Checking what a resume or a replay would do: on the store as it is, changing nothing of it.
+
+Owns: these verbs, and the copy of the store that they work on. What is found out is `runtime.checking`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from kitaru.project.reading import Reading
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from kitaru.runtime.checking import Check
+    from kitaru.runtime.runner import Options, Prepared, Runner
+
+
+class Checking(Reading):
+    """A project as it is asked what would happen."""
+
+    def check_resume(self, run: str, *, on_drift: str = "", as_recorded: bool | None = None) -> Check:
+        """Return what a resume would do: which calls it would reuse, execute or stop at, and why.
+
+        The flow's body runs, with recorded results, until it comes to a call that would be executed; no checkpoint is
+        executed, and nothing is written to the store. The history of a run that is over is followed to its end.
+
+        Args:
+            run: any revision that names it.
+            on_drift, as_recorded: as of `resume`.
+
+        Raises:
+            RunHeld: a process executes it.
+            CodeUnloadable, BadInput: as of `resume`.
+        """
+        return self._check(run, on_drift, as_recorded, lambda runner, found, options: runner.resume(found, options))
+
+    def check_replay(
+        self,
+        run: str = "@",
+        *,
+        from_: str | None = None,
+        args: Mapping[str, Any] | None = None,
+        set: Mapping[str, Any] | None = None,
+        answers: Mapping[str, Any] | None = None,
+        text: bool = False,
+        on_drift: str = "",
+        as_recorded: bool | None = None,
+    ) -> Check:
+        """Return what a replay would do: arguments and errors are those of `replay`, the rest as of `check_resume`."""
+        from kitaru.runtime.replaying import Changes
+
+        changes = Changes(from_, args or {}, set or {}, answers or {}, text)
+        return self._check(run, on_drift, as_recorded, lambda runner, found, o: runner.replay(found, o, changes))
+
+    def _check(
+        self,
+        run: str,
+        on_drift: str,
+        as_recorded: bool | None,
+        prepare: Callable[[Runner, str, Options], Prepared],
+    ) -> Check:
+        from kitaru.blobs.overlay import OverlayBlobs
+        from kitaru.runtime.checking import Check, CheckedRunner, Checker
+        from kitaru.runtime.options import check_policy
+        from kitaru.runtime.runner import Options
+        from kitaru.store.repository import Repository
+
+        state = self.state(self.find_run(run))
+        repo = Repository.open(OverlayBlobs(self.repo.blobs), self.services.random_bytes)
+        copy = Reading(self.root, repo, self.config, self.services)
+        runner = CheckedRunner(repo, self.root, self.services, self.config.on_drift, copy.values)
+        checker = Checker(Check(state.run, state.start.flow))
+        options = Options(check_policy(on_drift), as_recorded, observer=checker)
+        return checker.run(prepare(runner, state.run, options))

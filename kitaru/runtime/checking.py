@@ -1,0 +1,248 @@
+"""What an execution of a run would do, found out without executing a checkpoint.
+
+Owns: following the recorded history as far as it goes, and what is told of each call on the way. The engine is the
+real one, so that matching cannot differ; it works on a copy of the store that is thrown away, its observer is
+`Checker`, and where it would execute a call, `Checker` stops it instead. The flow's body itself is executed.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from kitaru.errors import Drift, KitaruError, RunInterrupted, RunWaiting, StoreError
+from kitaru.model.history import OVER, RunState, Status
+from kitaru.model.ids import parse_call
+from kitaru.runtime.decorators import checkpoint_named
+from kitaru.runtime.placements import Placements
+from kitaru.runtime.runner import Runner
+from kitaru.runtime.stopping import RunStopped, in_event_loop
+
+if TYPE_CHECKING:
+    from kitaru.model.history import CallView
+    from kitaru.runtime.engine import Engine, Outcome
+    from kitaru.runtime.events import Event
+    from kitaru.runtime.execution import Execution
+    from kitaru.runtime.runner import Options, Prepared
+    from kitaru.store.repository import RunWriter
+
+
+class Verdict(StrEnum):
+    """What would become of a call, or of a wait."""
+
+    REUSE = "reuse"
+    RUN = "run"
+    STOP = "stop"
+    ASK = "ask"
+
+
+class Ending(StrEnum):
+    """How far the recorded history goes: what the execution would come to behind it."""
+
+    COMPLETES = "completes"
+    RUNS = "runs"
+    WAITS = "waits"
+    DRIFTS = "drifts"
+    FAILS = "fails"
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedCall:
+    """A call, and what would become of it.
+
+    Attributes:
+        call: its label.
+        why: in a few words, where there is something to say.
+        difference: for drift, all that differs, on several lines.
+    """
+
+    call: str
+    order: int
+    verdict: Verdict
+    why: str = ""
+    difference: str = ""
+
+
+@dataclass(slots=True)
+class Check:
+    """What an execution would do.
+
+    Attributes:
+        run, flow: of the history.
+        code: `working-tree` or `recorded`.
+        changes: path and kind of change of each source file since the version that executed last.
+        calls: in the order in which the code comes to them; last, those at which it would begin to execute.
+        left: recorded calls that the code did not come to: no longer made, where it completes.
+        error: why the execution would go no further, where it drifts, waits or fails.
+    """
+
+    run: str
+    flow: str
+    code: str = "working-tree"
+    changes: list[tuple[str, str]] = field(default_factory=list)
+    calls: list[CheckedCall] = field(default_factory=list)
+    left: list[str] = field(default_factory=list)
+    ending: Ending = Ending.COMPLETES
+    error: KitaruError | None = None
+
+    @property
+    def problem(self) -> KitaruError | None:
+        """The drift or failure that a real execution would end with, or None."""
+        return self.error if self.ending in (Ending.DRIFTS, Ending.FAILS) else None
+
+
+class CheckedRunner(Runner):
+    """Prepares runs, those that are over included: their history is followed as if the last word were not said."""
+
+    def _resume(self, writer: RunWriter, options: Options) -> Prepared:
+        records = writer.records
+        ends = [i for i, stored in enumerate(records) if getattr(stored.record, "status", "") in _FINAL]
+        del records[ends[-1] if ends else len(records) :]
+        return super()._resume(writer, options)
+
+
+_FINAL = frozenset(str(status) for status in OVER - {Status.FAILED})
+
+
+class Checker(Placements):
+    """Watches an execution and keeps it from executing anything.
+
+    Args:
+        check: is filled in.
+    """
+
+    def __init__(self, check: Check) -> None:
+        super().__init__()
+        self.check = check
+        self._would_run: list[CheckedCall] = []
+        self._drifted: dict[str, dict[str, Any]] = {}
+        """By a checkpoint's name, what was told last of a call of it that drifted and goes on."""
+        self._thread = threading.get_ident()
+        self._engine: Engine | None = None
+        self._flying: dict[int, CallView] = {}
+
+    def run(self, prepared: Prepared) -> Check:
+        """Follow the history, and return what is found.
+
+        Raises:
+            StoreError, RunInterrupted: the check itself was cut short.
+        """
+        engine = self._engine = prepared.engine
+        self._flying = _in_flight(engine.state)
+        engine.placements = self
+        outcome = prepared.execute()
+        check = self.check
+        check.calls += sorted(self._would_run, key=lambda call: call.order)
+        check.left = check.left or [view.label for view in engine.plan.unclaimed()]
+        self._end(outcome)
+        return check
+
+    def _end(self, outcome: Outcome) -> None:
+        check, error = self.check, outcome.error
+        if isinstance(error, StoreError) or (isinstance(error, RunInterrupted) and not isinstance(error, _WouldRun)):
+            raise error
+        if isinstance(error, Drift):
+            check.ending, check.error = Ending.DRIFTS, error
+        elif self._would_run:
+            check.ending = Ending.RUNS
+        elif isinstance(error, RunWaiting):
+            check.ending, check.error = Ending.WAITS, error
+        elif error is not None:
+            check.ending, check.error = Ending.FAILS, error
+
+    # -- in place of executing ---------------------------------------------------------------------------------------
+
+    def resolve(self, runtime: Any) -> Checker:  # noqa: ANN401 - as of Placements
+        """Return what stops a call instead of executing it, wherever it belongs."""
+        return self
+
+    def execute(self, execution: Execution) -> NoReturn:
+        """Note that this call would be executed, and stop the line of work that made it.
+
+        The whole run stops where the body made the call and waits for it; of lines of work at once, each goes on to
+        its own first call.
+        """
+        record = execution.record
+        why, difference = self._drift(record.name, record.drift) if record.drift else (self._why(record.order), "")
+        told = CheckedCall(execution.label, record.order, Verdict.RUN, why, difference)
+        self._would_run.append(told)
+        reason = _WouldRun(f"{execution.label} would be executed")
+        if threading.get_ident() == self._thread and not in_event_loop():
+            raise execution.engine.stop(reason)
+        raise RunStopped(reason.message)
+
+    def _why(self, order: int) -> str:
+        assert self._engine is not None  # noqa: S101 - executing
+        if order in self._flying:
+            return "it was in flight when the run stopped"
+        view = self._engine.state.calls.get(order)
+        if view is not None and view.record is not None and view.record.error:
+            error = view.record.error
+            kind = str(error.get("type", "")).removeprefix("builtins:").replace(":", ".")
+            return f"its failure ended the run: {kind}: {error.get('message', '')}"
+        return "new: nothing of it is recorded"
+
+    # -- watching ----------------------------------------------------------------------------------------------------
+
+    def __call__(self, event: Event) -> None:
+        """Take note of what the engine tells."""
+        look = getattr(self, f"_on_{event.kind}", None)
+        if look is not None:
+            look(event.data)
+
+    def _on_code(self, data: dict[str, Any]) -> None:
+        self.check.code = data["executes"]
+        self.check.changes = [(path, kind) for path, kind in data["changes"]]
+
+    def _on_call(self, data: dict[str, Any]) -> None:
+        told, difference = self._remarks(data), ""
+        if data["drift"]:
+            why, difference = self._drift(data["name"], data["drift"])
+            told.append(why)
+        self.check.calls.append(CheckedCall(data["call"], data["order"], Verdict.REUSE, "; ".join(told), difference))
+
+    def _remarks(self, data: dict[str, Any]) -> list[str]:
+        assert self._engine is not None  # noqa: S101 - executing
+        told = []
+        view = self._engine.state.calls.get(data["order"])
+        code = checkpoint_named(data["name"])
+        if view is not None and view.record is not None and code is not None and view.record.code != code.code:
+            told.append("its code has changed, its result is kept")
+        if data["how"] == "pinned":
+            told.append("its output is given")
+        if data["how"] == "reused":
+            told.append("another run's result is taken")
+        if data["error"]:
+            told.append("it failed, and the flow went on")
+        if data["stale"]:
+            told.append(f"kept although {', '.join(data['stale'])} changed")
+        return told
+
+    def _drift(self, name: str, policy: str) -> tuple[str, str]:
+        """Return what drifted and goes on by a policy, in short and in full."""
+        data = self._drifted.pop(name, {})
+        why = f"drift, and the policy is {policy}"
+        return (f"{why}: {data['text']}", data["difference"]) if data else (why, "")
+
+    def _on_drift(self, data: dict[str, Any]) -> None:
+        if data["policy"] == "stop":
+            told = CheckedCall(data["call"], 0, Verdict.STOP, f"drift: {data['text']}", data["difference"])
+            self.check.calls.append(told)
+        else:
+            self._drifted[parse_call(data["call"]).name] = data
+
+    def _on_wait(self, data: dict[str, Any]) -> None:
+        self.check.calls.append(CheckedCall(data["wait"], 0, Verdict.ASK, "a question that is not recorded"))
+
+    def _on_unclaimed(self, data: dict[str, Any]) -> None:
+        self.check.left = list(data["calls"])
+
+
+class _WouldRun(RunInterrupted):
+    """The reason of a stop at a call that would be executed."""
+
+
+def _in_flight(state: RunState) -> dict[int, CallView]:
+    return {order: view for order, view in state.calls.items() if view.record is None}
