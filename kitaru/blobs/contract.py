@@ -115,6 +115,9 @@ class Workspace(Blobs, Protocol):
     def appender(self, key: str) -> Appender:
         """Make a new file at `key`, its name durable; StoreError if there is one."""
 
+    def stage(self, key: str, data: bytes | Iterable[bytes]) -> bool:
+        """As `create`, but what is put there may vanish with the power until `settle` was called with the key."""
+
     def adopt(self, source: str, key: str) -> bool:
         """Let the finished file at `source` be the blob at `key` too, without a copy; False if `key` is taken."""
 

@@ -60,6 +60,13 @@ class LocalBlobs:
 
         Never `O_EXCL` on the name itself: a kill would leave it taken and empty for ever.
         """
+        return self._make(key, data, self._publish)
+
+    def stage(self, key: str, data: bytes | Iterable[bytes]) -> bool:
+        """As `create`, but with the name not durable before `settle`: many new files then share a sync or two."""
+        return self._make(key, data, self._link_unsettled)
+
+    def _make(self, key: str, data: bytes | Iterable[bytes], publish: Callable[[str, str], bool]) -> bool:
         path = self._path(key)
         if os.path.lexists(path):
             return False
@@ -69,7 +76,7 @@ class LocalBlobs:
             fd = self._files.open(scratch, _MAKE, GROWING_MODE)
             try:
                 self._fill(fd, [data] if isinstance(data, bytes) else data)
-                return self._publish(scratch, key)
+                return publish(scratch, key)
             finally:
                 os.close(fd)
                 self._files.unlink(scratch)
@@ -92,6 +99,21 @@ class LocalBlobs:
         except FileExistsError:
             return False
         self._sync_directory(os.path.dirname(target))  # noqa: PTH120 - keys are strings, and this is a hot path
+        return True
+
+    def _link_unsettled(self, source: str, key: str) -> bool:
+        target = self._path(key)
+        try:
+            self._files.link(source, target)
+        except FileExistsError:
+            return False
+        except FileNotFoundError:
+            directory = key.rpartition("/")[0]
+            self._ensure(directory)
+            self._ready.discard(directory)  # `settle` sees to it that its name is durable, too
+            with contextlib.suppress(FileExistsError):
+                self._files.mkdir(self._path(directory), DIRECTORY_MODE)
+            self._files.link(source, target)
         return True
 
     def _link(self, source: str, target: str, key: str) -> None:
@@ -139,11 +161,15 @@ class LocalBlobs:
         if not self.durable:
             return
         path = self._path(key)
-        with contextlib.suppress(FileNotFoundError):
+        try:
             if content:
                 self._sync_path(path, 0)
             self._ensure(key)
             self._sync_directory(os.path.dirname(path))  # noqa: PTH120 - as above
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise store_error(error, "sync", path) from error
 
     def freshen(self, key: str) -> bool:
         """Set a file's time to now, as git does with an object it is given again; False if nothing is there."""

@@ -82,6 +82,8 @@ class MemoryBlobs:
         with self._guard:
             return self._put(key, content)
 
+    stage = create
+
     def _put(self, key: str, content: bytes | bytearray) -> bool:
         if check_key(key) in self._content:
             return False

@@ -51,6 +51,8 @@ class OverlayBlobs:
         with self._guard:
             return not self.exists(key) and self._top.create(key, data)
 
+    stage = create
+
     def get(self, key: str, *, limit: int | None = None, start: int = 0) -> bytes:
         """Return the bytes at `key` from `start` on; KeyError if there is nothing, Damaged if more than `limit`."""
         return self._below(key).get(key, limit=limit, start=start)

@@ -15,6 +15,7 @@ from kitaru.model.encoding import Decoder, Encoded, Encoder
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Mapping, Sequence
 
+    from kitaru.model.encoding import Part
     from kitaru.runtime.names import ClassNames
 
 MAX_TRACEBACK_CHARS = 20_000
@@ -35,9 +36,24 @@ class Values:
         self.root = names.root
         self.encoder = Encoder(name_of=names.name_of)
 
-    def encode(self, value: object, known: Container[str], path: str = "value") -> Encoded:
-        """Encode a value; objects already in `known` are left out. Raises Unencodable."""
-        return self.encoder.encode(value, known, path=path)
+    def encode(
+        self,
+        value: object,
+        known: Container[str],
+        path: str = "value",
+        *,
+        sink: Callable[[str, Part], None] | None = None,
+    ) -> Encoded:
+        """Encode a value; objects already in `known` are left out, and so are those given to `sink`.
+
+        Args:
+            sink: takes huge parts while others are hashed yet, as `Encoder.encode` says. For a value that is recorded
+                at once; what is recorded later is better kept than written before anything needs it.
+
+        Raises:
+            Unencodable
+        """
+        return self.encoder.encode(value, known, path=path, sink=sink)
 
     def encode_receiver(self, value: object, known: Container[str], path: str) -> Encoded:
         """Encode the `self` of a method: as it is where it can be, else its class and what of its attributes can be.

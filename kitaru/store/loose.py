@@ -52,15 +52,37 @@ def write(blobs: Workspace, object_id: str, data: bytes | Part, nonce: Callable[
     """
     key = layout.object_key(object_id)
     while not blobs.create(key, _packed(data)):
-        try:
-            read(blobs, object_id)
-        except Damaged:
-            blobs.move(key, f"{layout.LOST}/damaged-{object_id}-{nonce()}")
-        except KeyError:
-            continue
-        else:
-            if reuse.rely(blobs, key):
-                return
+        if _is_whole(blobs, object_id, nonce) and reuse.rely(blobs, key):
+            return
+
+
+def exists(blobs: Workspace, object_id: str) -> bool:
+    """Tell whether there is a file of an object, whatever is in it."""
+    return blobs.exists(layout.object_key(object_id))
+
+
+def rely(blobs: Workspace, object_id: str) -> bool:
+    """Make an object that was staged durable, and keep gc from removing it; False if it is gone."""
+    return reuse.rely(blobs, layout.object_key(object_id))
+
+
+def stage(blobs: Workspace, object_id: str, data: bytes | Part, nonce: Callable[[], str]) -> None:
+    """As `write`, but the object may vanish with the power until it is relied on."""
+    while not blobs.stage(layout.object_key(object_id), _packed(data)):
+        if _is_whole(blobs, object_id, nonce):
+            return
+
+
+def _is_whole(blobs: Workspace, object_id: str, nonce: Callable[[], str]) -> bool:
+    """Tell whether an object is there and as it was written; one that is damaged is put aside."""
+    try:
+        read(blobs, object_id)
+    except Damaged:
+        blobs.move(layout.object_key(object_id), f"{layout.LOST}/damaged-{object_id}-{nonce()}")
+        return False
+    except KeyError:
+        return False
+    return True
 
 
 def read(blobs: Workspace, object_id: str) -> bytes:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from kitaru.blobs.contract import Lock, Workspace
+    from kitaru.model.encoding import Part
     from kitaru.model.records import Record, Stored
     from kitaru.store.runs import RunContent
 
@@ -55,6 +56,8 @@ class RunWriter:
         self._segments = len(content.segments)
         self._head = content.head
         self._guard = threading.RLock()
+        self._staged: dict[str, None] = {}
+        self._settling = threading.Lock()
         self._journal: JournalWriter | None = None
         self._journal_nonce = ""
         self._broken: StoreError | None = None
@@ -73,8 +76,10 @@ class RunWriter:
             StoreError: the disk refused. This writer never writes again; the run can be resumed by another.
         """
         self._check()
-        with self._breaking(StoreError):
-            small = self._put_large(objects) if objects else []
+        small = self._put_large(objects) if objects else []
+        if self._staged:
+            with self._breaking(StoreError):
+                self._settle()
         with self._guard:
             self._check()
             with self._breaking(BaseException):  # a Ctrl-C between append and `_head` would fork the chain
@@ -85,14 +90,8 @@ class RunWriter:
         return stored
 
     def put_large(self, objects: Sequence[tuple[str, bytes]]) -> None:
-        """Put the large ones of some objects in the store, ahead of the record that will name them.
-
-        Raises:
-            StoreError: the disk refused.
-        """
-        self._check()
-        with self._breaking(StoreError):
-            self._put_large(objects)
+        """Stage the large ones of some objects, as `stage` does."""
+        self._put_large(objects)
 
     @property
     def directory(self) -> Path | None:
@@ -103,6 +102,34 @@ class RunWriter:
     def durable(self) -> bool:
         """Whether what was written survives power loss."""
         return self._blobs.durable
+
+    def stage(self, object_id: str, data: bytes | Part) -> None:
+        """Write a large object ahead of the record that will name it: the commit of that makes it durable.
+
+        Any thread may do so, such as those of `Encoder.encode`, whose sink this is. Whoever commits later than gc's
+        grace period from now must give the object to `commit` again.
+
+        Raises:
+            StoreError: the disk refused. This writer never writes again.
+        """
+        self._check()
+        if object_id in self.known or (object_id in self._staged and loose.exists(self._blobs, object_id)):
+            return
+        with self._breaking(StoreError):
+            loose.stage(self._blobs, object_id, data, self._nonce)
+        self._staged[object_id] = None
+
+    def _settle(self) -> None:
+        """Make all that is staged durable, and known; who comes while another is about it waits for him."""
+        with self._settling:
+            for object_id in list(self._staged):
+                if not loose.rely(self._blobs, object_id):
+                    raise StoreError(
+                        f"object {object_id[:16]}, written ahead of its record, was removed by `kitaru gc` meanwhile",
+                        hint=f"kitaru resume {self.run}",
+                    )
+                self.known.add(object_id)
+                del self._staged[object_id]
 
     def _append(self, record: Record, objects: list[tuple[str, bytes]]) -> tuple[Stored, JournalWriter, int]:
         known = self.known
@@ -123,8 +150,7 @@ class RunWriter:
             if object_id in self.known:
                 continue
             if len(data) > loose.LARGE:
-                loose.write(self._blobs, object_id, data, self._nonce)
-                self.known.add(object_id)
+                self.stage(object_id, data)
             else:
                 small[object_id] = data
         return list(small.items())

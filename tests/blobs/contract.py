@@ -111,6 +111,16 @@ class WorkspaceContract(BlobsContract):
             file.append(b"y")
         assert blobs.get("open/r/n").rstrip(b"\0") == b"x"
 
+    def test_what_is_staged_is_read_back_and_settled(self, blobs):
+        assert blobs.stage("a/b/k", iter([b"con", b"tent"]))
+        assert blobs.get("a/b/k") == b"content"
+        assert not blobs.stage("a/b/k", b"other")
+        assert not blobs.create("a/b/k", b"other")
+        blobs.settle("a/b/k")
+        assert blobs.get("a/b/k") == b"content"
+        assert blobs.create("a/l", b"x")
+        assert not blobs.stage("a/l", b"y")
+
     def test_adopt(self, blobs):
         file = blobs.appender("open/r/n")
         file.append(b"content")

@@ -13,7 +13,7 @@ from kitaru.blobs import LocalBlobs
 from kitaru.blobs.growing import FIRST_FILL
 from kitaru.errors import StoreError
 from tests.blobs.contract import WorkspaceContract
-from tests.store.faults import Died, FaultyFiles
+from tests.store.faults import Died, FaultyFiles, PowerLoss
 
 
 class TestPowerLoss(WorkspaceContract):
@@ -35,6 +35,42 @@ def test_a_name_is_linked_only_when_its_bytes_are_synced(tmp_path):
     files.calls.clear()
     blobs.create("a/l", b"x")
     assert files.calls == ["open", "pwrite", "fchmod", "fsync", "link", "fsync", "unlink"]
+
+
+def test_a_staged_name_is_durable_once_settled_and_its_new_directories_are(tmp_path):
+    for settled in (False, True):
+        root = tmp_path / str(settled)
+        files = PowerLoss()
+        blobs = LocalBlobs(root, files=files)
+        blobs.create("format", b"x")
+        blobs.stage("a/b/k", b"content")
+        if settled:
+            blobs.settle("a/b/k")
+        files.fail_power()
+        assert LocalBlobs(root).exists("a/b/k") == settled
+    assert LocalBlobs(root).get("a/b/k") == b"content"
+
+
+def test_a_directory_that_was_pruned_is_made_again_for_what_is_staged(tmp_path):
+    files = PowerLoss()
+    blobs = LocalBlobs(tmp_path / "store", files=files)
+    blobs.create("a/b/k", b"x")
+    other = LocalBlobs(tmp_path / "store")
+    other.delete("a/b/k")
+    other.prune("a/b")
+    blobs.stage("a/b/l", b"content")
+    blobs.settle("a/b/l")
+    files.fail_power()
+    assert other.get("a/b/l") == b"content"
+
+
+def test_many_staged_names_share_syncs(tmp_path):
+    files = FaultyFiles()
+    blobs = LocalBlobs(tmp_path, files=files)
+    blobs.create("a/k", b"x")
+    files.calls.clear()
+    blobs.stage("a/l", b"x")
+    assert files.calls == ["open", "pwrite", "fchmod", "fsync", "link", "unlink"]
 
 
 def test_nothing_is_synced_where_only_processes_crash(tmp_path):
@@ -96,6 +132,12 @@ def test_a_refusal_is_told_in_plain_words(tmp_path, call, number, words):
         blobs.create("k", b"x")
     assert isinstance(caught.value.__cause__, OSError)
     assert not LocalBlobs(tmp_path).children("tmp")
+
+
+def test_a_refusal_to_settle_is_told_in_plain_words(tmp_path):
+    LocalBlobs(tmp_path).create("k", b"x")
+    with pytest.raises(StoreError, match="cannot sync"):
+        LocalBlobs(tmp_path, files=FaultyFiles(fail={"fsync": errno.EIO})).settle("k")
 
 
 class TestGrowingFile:

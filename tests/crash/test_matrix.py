@@ -99,7 +99,7 @@ def test_the_model_loses_what_is_not_synced(fresh, monkeypatch):
 
     monkeypatch.setattr(GrowingFile, "sync", lambda file, upto: None)
     root, attic = fresh()
-    disk, teller = told(root, attic, ("run",), fate="lost", die_at=60)
+    disk, teller = told(root, attic, ("run",), fate="lost", die_at=70)
     assert disk.dead
     disk.fail_power()
     assert len(teller.acknowledged) >= 1

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kitaru.model.encoding import Decoder, Encoder, Part, memo, texts
+from kitaru.model.encoding import Decoder, Encoder, memo, texts
 from kitaru.model.encoding.wire import varint
 
 ENCODER = Encoder()
@@ -205,36 +205,6 @@ def test_texts_that_are_cut_are_remembered_and_returned():
         assert ENCODER.encode(DOCUMENTS[document], {object_id for object_id, _ in first.objects}).objects == []
     short = objects("x" * (texts.CHUNK_MAX + 5))  # two parts: the concatenation stands in its parent
     assert objects(["x" * (texts.CHUNK_MAX + 5)]).items() >= {i: d for i, d in short.items() if d[:1] != b"C"}.items()
-
-
-def test_huge_texts_are_cut_at_even_places(monkeypatch):
-    monkeypatch.setattr(texts, "HUGE", 100_000)
-    monkeypatch.setattr(texts, "HUGE_PART", 40_001)
-    assert texts.cuts(bytes(120_003), letters=False) == [40_001, 80_002]
-    assert texts.cuts(bytes(120_004), letters=False) == [40_001, 80_002, 120_003]
-    assert texts.cuts("é".encode() * 60_000, letters=True) == [40_002, 80_004]
-    assert texts.cuts("é".encode() * 60_000, letters=False) == [40_001, 80_002]
-
-
-@pytest.mark.parametrize(
-    "make", [random.Random(5).randbytes, lambda n: "".join(f"é{i}" for i in range(n // 7)), bytearray]
-)
-def test_huge_texts_are_given_as_they_lie_in_memory(monkeypatch, make):
-    monkeypatch.setattr(texts, "HUGE", 100_000)
-    monkeypatch.setattr(texts, "HUGE_PART", 40_000)
-    monkeypatch.setattr(texts, "WHOLE", 35_000)
-    value = make(150_000)
-    encoded = ENCODER.encode([value])
-    parts = [data for _, data in encoded.objects if isinstance(data, Part)]
-    assert len(parts) == (
-        0 if isinstance(value, bytearray) else 3
-    )  # of four, the last is small; a bytearray could change
-    store = {object_id: bytes(data) for object_id, data in encoded.objects}
-    for object_id, data in encoded.objects:
-        assert hashlib.sha256(store[object_id]).hexdigest() == object_id
-        assert len(store[object_id]) == len(data)
-    assert Decoder(store.__getitem__).decode(encoded.id) == [value]
-    assert ENCODER.digest([value]) == encoded.id
 
 
 @settings(max_examples=25, deadline=None)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 from kitaru.blobs import LocalBlobs
@@ -14,6 +16,7 @@ from tests.store.samples import call, end, nonces, start, value, whole
 VERSION, VERSION_OBJECTS = value({"entry": "demo"})
 ONE, ONE_OBJECTS = value("what call 1 returned")
 LARGE, LARGE_OBJECTS = whole(bytes(600_000))
+STAGED, STAGED_OBJECTS = whole(bytes(700_000))
 
 
 def scenario(root, files, durable=True):
@@ -28,6 +31,9 @@ def scenario(root, files, durable=True):
             writer.seal()
             writer = repo.reopen("abc")
             acknowledged.append(writer.commit(call(2, LARGE), [*LARGE_OBJECTS, *value(2)[1]]).id)
+            for object_id, data in STAGED_OBJECTS:
+                writer.stage(object_id, data)
+            acknowledged.append(writer.commit(call(3, STAGED)).id)
             acknowledged.append(writer.commit(end()).id)
             writer.seal()
         finally:
@@ -48,7 +54,7 @@ def calls_of(tmp_path_factory):
     root = tmp_path_factory.mktemp("count")
     Repository.create(LocalBlobs(root))
     files = FaultyFiles()
-    assert len(scenario(root, files)) == 4
+    assert len(scenario(root, files)) == 5
     return len(files.calls)
 
 
@@ -81,7 +87,7 @@ def test_power_loss_takes_what_was_not_synced(tmp_path):
     """The model itself: without syncs, acknowledged commits are gone."""
     Repository.create(LocalBlobs(tmp_path))
     files = PowerLoss()
-    assert len(scenario(tmp_path, files, durable=False)) == 4
+    assert len(scenario(tmp_path, files, durable=False)) == 5
     files.fail_power()
     assert Repository.open(LocalBlobs(tmp_path)).run_ids() == []
 
@@ -189,3 +195,55 @@ def test_a_journal_that_does_not_continue_the_run_is_put_aside(tmp_path):
         assert "put aside" in writer.tail
         assert len(writer.records) == 1
     assert len(list((tmp_path / "lost").iterdir())) == 1
+
+
+@pytest.mark.parametrize("name", ["open", "pwrite", "fsync", "link"])
+def test_a_refusal_of_what_is_staged_breaks_the_writer(tmp_path, name):
+    files = FaultyFiles()
+    repo = Repository.create(LocalBlobs(tmp_path, files=files))
+    writer = repo.begin("abc")
+    writer.commit(start(VERSION), VERSION_OBJECTS)
+    files.fail = {name: ENOSPC}
+    with pytest.raises(StoreError, match="no space left"):
+        writer.stage(*STAGED_OBJECTS[0])
+    files.fail = {}
+    with pytest.raises(StoreError, match="no space left"):
+        writer.commit(call(1, STAGED))
+    writer.close()
+    assert check(repo).is_clean
+
+
+def test_what_is_staged_is_known_only_once_it_is_settled(tmp_path):
+    """Else another commit could name it, and be acknowledged, before it is durable."""
+    files = HeldSync()
+    repo = Repository.create(LocalBlobs(tmp_path, files=files))
+    writer = repo.begin("abc")
+    writer.commit(start(VERSION), VERSION_OBJECTS)
+    writer.stage(*STAGED_OBJECTS[0])
+    done = []
+    files.hold.set()
+    threads = [threading.Thread(target=lambda n=n: done.append(writer.commit(call(n, STAGED)))) for n in (1, 2)]
+    threads[0].start()
+    assert files.held.wait(60)
+    threads[1].start()
+    assert STAGED not in writer.known
+    files.hold.clear()
+    files.let_go.set()
+    [thread.join() for thread in threads]
+    assert len(done) == 2
+    assert STAGED in writer.known
+    writer.close()
+
+
+class HeldSync(FaultyFiles):
+    """The next sync, once `hold` is set, lasts until `let_go` is."""
+
+    def __init__(self):
+        super().__init__()
+        self.hold, self.held, self.let_go = threading.Event(), threading.Event(), threading.Event()
+
+    def _real(self, name, args):
+        if name == "fsync" and self.hold.is_set():
+            self.held.set()
+            assert self.let_go.wait(60)
+        return super()._real(name, args)

@@ -10,8 +10,10 @@ from typing import Any, Literal, cast
 
 import numpy as np
 
+from kitaru.model.encoding import texts
 from kitaru.model.encoding.extensions import Extension
 from kitaru.model.encoding.refusal import Refused
+from kitaru.model.encoding.wire import Buffer
 
 # Not the long double ("g"): it differs between machines, and has bytes that nobody sets.
 _KINDS = frozenset("?bBhHiIlLqQnNpPefdFDmMSUV")
@@ -66,14 +68,22 @@ def _copy_fields(target: Any, source: Any) -> None:  # noqa: ANN401 - numpy arra
 
 
 def take_array(value: Any) -> object:  # noqa: ANN401 - a numpy array
-    """Return an array as `(element type, shape, "C" or "F", bytes)`."""
+    """Return an array as `(element type, shape, "C" or "F", bytes)`; the bytes of a huge one as a `Buffer`."""
     described = dtype_data(value.dtype, value)
     order: Literal["C", "F"] = "F" if value.flags.f_contiguous and not value.flags.c_contiguous else "C"
     if value.dtype.names is not None:
         clean = np.zeros(value.shape, value.dtype, order=order)
         _copy_fields(clean, value)
         value = clean
-    return (described, value.shape, order, value.tobytes(order=order))
+    return (described, value.shape, order, _raw(value, order))
+
+
+def _raw(value: Any, order: Literal["C", "F"]) -> bytes | Buffer:  # noqa: ANN401 - a numpy array
+    """Return the bytes of an array; those of a huge one without a copy, if they lie in order."""
+    if value.nbytes <= texts.HUGE or not (value.flags.c_contiguous or value.flags.f_contiguous):
+        return cast("bytes", value.tobytes(order=order))
+    flat = value.reshape(-1, order=order).view(np.uint8)  # bytes first: not every dtype can be seen as a buffer
+    return Buffer(memoryview(flat))
 
 
 def make_array(data: Any) -> Any:  # noqa: ANN401 - a plain value; a numpy array

@@ -38,6 +38,7 @@ from kitaru.model.encoding.wire import (
     TRUE,
     TUPLE,
     UNSET,
+    Buffer,
     head,
     varint,
 )
@@ -143,6 +144,10 @@ def _long(tag: bytes, data: bytes, found: memo.Item | None, state: State) -> byt
 
 def _bytearray(value: bytearray, state: State, depth: int) -> bytes:
     return state.text(BYTEARRAY, value)
+
+
+def _buffer(value: Buffer, state: State, depth: int) -> bytes:
+    return state.text(BYTES, value.view)
 
 
 def _range(value: range, state: State, depth: int) -> bytes:
@@ -304,6 +309,7 @@ ENCODERS: dict[type, EncodeFn] = {
     str: string,
     bytes: _bytes,
     bytearray: _bytearray,
+    Buffer: _buffer,
     range: _range,
     list: _list,
     tuple: tuple_,

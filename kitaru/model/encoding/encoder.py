@@ -22,6 +22,8 @@ from kitaru.model.encoding.wire import REFERENCE
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from kitaru.model.encoding.wire import Part
+
 _STANDARD = frozenset({"datetime", "decimal", "uuid", "pathlib", "pathlib._local", "zoneinfo"})
 _NONE_KNOWN: frozenset[str] = frozenset()
 
@@ -34,7 +36,7 @@ class Encoded:
         id: hex SHA-256 of the root object's bytes.
         objects: id and bytes of every object not known before, children before parents, the root last. In place of
             the bytes of a large part of a text beyond 32 MiB stands a `Part`, which has a length, makes bytes by
-            `bytes()`, and is written by the store as it lies in memory.
+            `bytes()`, and is written by the store as it lies in memory; with a sink, these are not among them.
     """
 
     id: str
@@ -66,7 +68,14 @@ class Encoder:
         self._table = _Table(name_of)
         self._generation = registry.generation()
 
-    def encode(self, value: object, known: Container[str] = _NONE_KNOWN, *, path: str = "value") -> Encoded:
+    def encode(
+        self,
+        value: object,
+        known: Container[str] = _NONE_KNOWN,
+        *,
+        path: str = "value",
+        sink: Callable[[str, Part], None] | None = None,
+    ) -> Encoded:
         """Encode a value.
 
         Args:
@@ -74,11 +83,14 @@ class Encoder:
             known: ids of objects that exist already and need not be returned; where an object exists, all that it
                 refers to must exist.
             path: what the value is called in an error.
+            sink: is given id and content of each large part of a text beyond 32 MiB that is not known, as soon as
+                it is hashed, by several threads at once: so one part can be written while the next is hashed, and no
+                more than a few are in memory beside the value. What it raises ends the encoding.
 
         Raises:
             Unencodable: a part of the value cannot be stored; the message says where it is and why.
         """
-        state = State(self._current(), known, keep=True)
+        state = State(self._current(), known, keep=True, sink=sink)
         return Encoded(_root(value, state, path), state.objects)
 
     def digest(self, value: object, *, path: str = "value") -> str:

@@ -11,15 +11,23 @@ from __future__ import annotations
 from collections.abc import Callable
 from hashlib import sha256
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from kitaru.model.encoding import texts
 from kitaru.model.encoding.wire import CONCAT, INLINE_MAX, REFERENCE, SPLIT_MIN, STR, Part, cuts, head, varint
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Mapping
+    from collections.abc import Container, Iterator, Mapping
 
 EncodeFn = Callable[[Any, "State", int], bytes]
+SinkFn = Callable[[str, Part], None]
+
+
+class Chunk(NamedTuple):
+    """One part of a long text."""
+
+    head: bytes
+    body: memoryview
 
 
 class State:
@@ -29,14 +37,18 @@ class State:
         table: encoder of each exact type.
         known: ids of objects that need not be returned; with an object, all that it refers to is known.
         keep: whether bytes of objects are wanted at all.
+        sink: takes the parts of huge texts instead of `objects`; from any thread.
     """
 
-    __slots__ = ("active", "keep", "known", "looks", "objects", "seen", "table")
+    __slots__ = ("active", "keep", "known", "looks", "objects", "seen", "sink", "table")
 
-    def __init__(self, table: Mapping[type, EncodeFn], known: Container[str], *, keep: bool) -> None:
+    def __init__(
+        self, table: Mapping[type, EncodeFn], known: Container[str], *, keep: bool, sink: SinkFn | None = None
+    ) -> None:
         self.table = table
         self.known = known
         self.keep = keep
+        self.sink = sink
         self.seen: set[str] = set()
         self.objects: list[tuple[str, bytes]] = []
         self.active: set[int] = set()
@@ -74,25 +86,51 @@ class State:
         self.seen.difference_update(object_id for object_id, _ in self.objects[mark:])
         del self.objects[mark:]
 
-    def text(self, tag: bytes, data: bytes | bytearray) -> bytes:
-        """Return the item of a text with these bytes, cut into chunks when long."""
+    def text(self, tag: bytes, data: texts.Text) -> bytes:
+        """Return the item of a text with these bytes, cut into chunks when long.
+
+        Args:
+            tag: `s`, `b` or `B`.
+            data: the bytes. Other than `bytes`, they may be changed by another thread meanwhile, and are copied part
+                by part. A memoryview is huge.
+        """
         size = len(data)
         ends = texts.cuts(data, letters=tag == STR)
         if not ends:
             return self.item(head(tag, size) + data)
         view = memoryview(data)
-        parts = [Part(head(tag, end - start), view[start:end]) for start, end in pairwise((0, *ends, size))]
-        entries = []
-        for part, digest in zip(parts, texts.digests(parts), strict=True):
-            self._add_part(digest.hex(), part, whole=len(part) <= texts.WHOLE or type(data) is bytearray)
-            entries.append((digest + varint(len(part.body)), len(part.body)))
+        chunks = [Chunk(head(tag, end - start), view[start:end]) for start, end in pairwise((0, *ends, size))]
+        refer = self._refer_huge if size > texts.HUGE else self._refer_all
+        entries = [(digest + varint(count), count) for digest, count in refer(chunks)]
         return self.item(self.concatenation(tag, entries))
 
-    def _add_part(self, object_id: str, part: Part, *, whole: bool) -> None:
-        """Add a part of a text: put together, unless it is large and cannot change meanwhile."""
-        if self.keep and object_id not in self.seen:
-            data = bytes(part) if whole else cast("bytes", part)  # `Encoded` tells of it; no other use of it succeeds
-            self.add(object_id, data)
+    def _refer_all(self, chunks: list[Chunk]) -> Iterator[tuple[bytes, int]]:
+        for chunk in chunks:
+            yield self.refer(b"".join(chunk))[1:], len(chunk.body)
+
+    def _refer_huge(self, chunks: list[Chunk]) -> Iterator[tuple[bytes, int]]:
+        for digest, count, part in texts.together(self._placed, chunks):
+            if part is not None:
+                data = bytes(part) if count <= texts.WHOLE else cast("bytes", part)  # `Encoded` tells of it
+                self.add(digest.hex(), data)
+            yield digest, count
+
+    def _placed(self, chunk: Chunk) -> tuple[bytes, int, Part | None]:
+        """Return digest and length of a part, and the part unless the sink took it. In several threads at once."""
+        body = chunk.body
+        if self.keep and type(body.obj) is not bytes:  # what is hashed must be what is written
+            body = memoryview(bytes(body))
+        made = sha256(chunk.head)
+        made.update(body)
+        part = Part(chunk.head, body)
+        if self.sink is None or len(body) <= texts.WHOLE or not self.keep:
+            return made.digest(), len(body), part if self.keep else None
+        object_id = made.hexdigest()
+        if object_id not in self.seen:
+            self.seen.add(object_id)
+            if object_id not in self.known:
+                self.sink(object_id, part)
+        return made.digest(), len(body), None
 
     def sequence(self, tag: bytes, items: list[bytes]) -> bytes:
         """Return the item of a list, tuple, set or dict with these elements, cut into chunks when long."""

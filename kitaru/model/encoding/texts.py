@@ -12,14 +12,15 @@ Source: FastCDC, Xia et al., USENIX ATC 2016, for the least and most sizes; the 
 
 from __future__ import annotations
 
-from hashlib import sha256
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 from zlib import crc32
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
-    from kitaru.model.encoding.wire import Part
+T = TypeVar("T")
+R = TypeVar("R")
+Text: TypeAlias = bytes | bytearray | memoryview
 
 SPLIT_MIN = 32 << 10
 """A text of no more bytes is one object."""
@@ -35,23 +36,26 @@ HUGE = 32 << 20
 HUGE_PART = 16 << 20
 
 WHOLE = 1 << 20
-"""Parts of more bytes than this are given as they lie in memory; stores put these into files of their own."""
+"""Parts of huge texts of more bytes than this are given as they lie in memory, to be written to files of their own."""
+
+WORKERS = 3
+"""How many parts of a huge text are worked on at once: two are hashed, or written, while one waits for the disk."""
 
 _CLASSES = bytes((byte ^ byte >> 1 ^ byte >> 2 ^ byte >> 4) & 1 for byte in range(256))
 _PATTERN = bytes((0, 0, 1, 0, 1, 1))
 
 
-def cuts(data: bytes | bytearray, *, letters: bool) -> list[int]:
+def cuts(data: Text, *, letters: bool) -> list[int]:
     """Return where a text is cut: positions in it, without its two ends.
 
     Args:
-        data: the bytes; UTF-8 for a str.
+        data: the bytes; UTF-8 for a str. A memoryview only where it is huge.
         letters: whether it is UTF-8, in which a cut inside a letter is put off to its end.
     """
     size = len(data)
     if size <= SPLIT_MIN:
         return []
-    next_cut = _even if size > HUGE else _Sieve(data).next_cut
+    next_cut = _even if isinstance(data, memoryview) or size > HUGE else _Sieve(data).next_cut
     found: list[int] = []
     start = 0
     while True:
@@ -64,21 +68,18 @@ def cuts(data: bytes | bytearray, *, letters: bool) -> list[int]:
         start = end
 
 
-def digests(parts: list[Part]) -> Iterator[bytes]:
-    """Yield the SHA-256 of each part; of huge texts by two threads, for hashing lets others run."""
-    if sum(map(len, parts)) <= HUGE:
-        yield from map(_digest, parts)
-        return
+def together(work: Callable[[T], R], parts: Iterable[T]) -> Iterator[R]:
+    """Yield what `work` returns for each part of a huge text, in order, WORKERS at once.
+
+    To hash and to write lets other threads run. Whatever is raised ends it when the parts begun are done.
+    """
     from concurrent.futures import ThreadPoolExecutor
 
-    with ThreadPoolExecutor(2) as pool:
-        yield from pool.map(_digest, parts)
-
-
-def _digest(part: Part) -> bytes:
-    made = sha256(part.head)
-    made.update(part.body)
-    return made.digest()
+    pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="kitaru-large")
+    try:
+        yield from pool.map(work, parts)
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _even(start: int) -> int:

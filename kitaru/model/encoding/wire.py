@@ -52,7 +52,7 @@ class Part:
 
     Args:
         head: how they begin.
-        body: how they go on.
+        body: how they go on; bytes.
     """
 
     __slots__ = ("body", "head")
@@ -66,6 +66,19 @@ class Part:
 
     def __bytes__(self) -> bytes:
         return b"".join((self.head, self.body))
+
+
+class Buffer:
+    """Bytes of something else, huge, and not to be copied: encoded as `bytes` are.
+
+    Args:
+        view: one dimension of bytes; more than 32 MiB.
+    """
+
+    __slots__ = ("view",)
+
+    def __init__(self, view: memoryview) -> None:
+        self.view = view
 
 
 def varint(n: int) -> bytes:

@@ -1,0 +1,138 @@
+"""Huge texts: cut at even places, hashed and handed on part by part, never copied whole."""
+
+import hashlib
+import random
+import threading
+
+import pytest
+
+from kitaru.model.encoding import Decoder, Encoder, Part, texts
+
+ENCODER = Encoder()
+
+
+@pytest.fixture(autouse=True)
+def _small(monkeypatch):
+    monkeypatch.setattr(texts, "HUGE", 100_000)
+    monkeypatch.setattr(texts, "HUGE_PART", 40_000)
+    monkeypatch.setattr(texts, "WHOLE", 35_000)
+
+
+def noise(size):
+    return random.Random(size).randbytes(size)
+
+
+def letters(size):
+    return "".join(f"é{i}" for i in range(size // 7))
+
+
+def test_huge_texts_are_cut_at_even_places(monkeypatch):
+    monkeypatch.setattr(texts, "HUGE_PART", 40_001)
+    assert texts.cuts(bytes(120_003), letters=False) == [40_001, 80_002]
+    assert texts.cuts(bytes(120_004), letters=False) == [40_001, 80_002, 120_003]
+    assert texts.cuts("é".encode() * 60_000, letters=True) == [40_002, 80_004]
+    assert texts.cuts("é".encode() * 60_000, letters=False) == [40_001, 80_002]
+
+
+@pytest.mark.parametrize("make", [noise, letters, bytearray])
+def test_huge_texts_are_given_as_they_lie_in_memory(make):
+    value = make(150_000)
+    encoded = ENCODER.encode([value])
+    parts = [data for _, data in encoded.objects if isinstance(data, Part)]
+    if make is noise:
+        assert len(parts) == 3  # of four, the last is small
+        assert all(part.body.obj is value for part in parts)
+    store = {object_id: bytes(data) for object_id, data in encoded.objects}
+    for object_id, data in encoded.objects:
+        assert hashlib.sha256(store[object_id]).hexdigest() == object_id
+        assert len(store[object_id]) == len(data)
+    assert Decoder(store.__getitem__).decode(encoded.id) == [value]
+    assert ENCODER.digest([value]) == encoded.id
+    assert [object_id for object_id, _ in ENCODER.encode([value]).objects] == [i for i, _ in encoded.objects]
+
+
+class Sink:
+    def __init__(self):
+        self.taken = {}
+
+    def __call__(self, object_id, part):
+        self.taken[object_id] = bytes(part)
+
+
+@pytest.mark.parametrize("make", [noise, letters, lambda n: bytearray(noise(n))])
+def test_a_sink_takes_the_large_parts_and_the_rest_is_returned(make):
+    value = make(150_000)
+    sink = Sink()
+    encoded = ENCODER.encode([value, "beside"], sink=sink)
+    assert encoded.id == ENCODER.digest([value, "beside"])
+    assert len(sink.taken) == 3
+    assert not any(isinstance(data, Part) for _, data in encoded.objects)
+    assert not sink.taken.keys() & {object_id for object_id, _ in encoded.objects}
+    assert Decoder({**sink.taken, **dict(encoded.objects)}.__getitem__).decode(encoded.id) == [value, "beside"]
+
+
+def test_a_sink_is_not_given_what_is_known_nor_anything_twice():
+    value = noise(150_000)
+    first = Sink()
+    encoded = ENCODER.encode(value, sink=first)
+    known = {*first.taken, *(object_id for object_id, _ in encoded.objects)}
+    again = Sink()
+    assert ENCODER.encode([value, value], known, sink=again).id == ENCODER.digest([value, value])
+    assert again.taken == {}
+    counted = []
+    ENCODER.encode([value, value], sink=lambda object_id, part: counted.append(object_id))
+    assert sorted(counted) == sorted(first.taken)
+
+
+def test_what_a_sink_raises_ends_the_encoding_and_the_parts_not_begun_are_left():
+    given = []
+
+    def full(object_id, part):
+        given.append(object_id)
+        raise OSError("full")
+
+    with pytest.raises(OSError, match="full"):
+        ENCODER.encode(noise(40 * 40_000), sink=full)
+    assert len(given) < 40
+    assert not [t for t in threading.enumerate() if t.name.startswith("kitaru-large")]
+
+
+def test_what_changes_meanwhile_is_written_as_it_was_hashed():
+    value = bytearray(noise(150_000))
+
+    def change(object_id, part):
+        value[:] = bytes(len(value))
+        assert hashlib.sha256(bytes(part)).hexdigest() == object_id
+
+    ENCODER.encode(value, sink=change)
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        lambda np, flat: flat,
+        lambda np, flat: flat.reshape(100, -1),
+        lambda np, flat: np.asfortranarray(flat.reshape(100, -1)),
+        lambda np, flat: flat.reshape(100, -1)[:, ::2],
+        lambda np, flat: flat.view("M8[us]"),
+        lambda np, flat: flat.reshape(100, -1)[:50],
+        lambda np, flat: np.frombuffer(flat.tobytes(), flat.dtype),
+    ],
+    ids=["flat", "C", "F", "strided", "times", "slice", "read-only"],
+)
+def test_huge_arrays_have_the_ids_of_the_bytes_they_consist_of(monkeypatch, shape):
+    np = pytest.importorskip("numpy")
+    array = shape(np, np.random.default_rng(1).integers(0, 1 << 60, 50_000))
+    assert array.nbytes > texts.HUGE
+    sink = Sink()
+    encoded = ENCODER.encode(array, sink=sink)
+    assert len(sink.taken) >= array.nbytes // texts.HUGE_PART
+    again = Decoder({**sink.taken, **dict(encoded.objects)}.__getitem__).decode(encoded.id)
+    assert again.dtype == array.dtype
+    assert again.flags.f_contiguous == (array.flags.f_contiguous or array.ndim == 1)
+    assert again.flags.writeable
+    np.testing.assert_array_equal(again, array)
+    from kitaru.model.encoding import arrays
+
+    monkeypatch.setattr(arrays, "_raw", lambda value, order: value.tobytes(order=order))
+    assert ENCODER.digest(array) == encoded.id
