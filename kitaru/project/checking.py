@@ -5,19 +5,33 @@ Owns: these verbs, and the copy of the store that they work on. What is found ou
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from kitaru.blobs.overlay import OverlayBlobs
+from kitaru.model.history import OVER, Status
 from kitaru.project.reading import Reading
+from kitaru.store.repository import Repository
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from kitaru.runtime.checking import Check
     from kitaru.runtime.runner import Options, Prepared, Runner
+    from kitaru.store.repository import RunWriter
+
+
+_FINAL = frozenset(str(status) for status in OVER - {Status.FAILED})
 
 
 class Checking(Reading):
     """A project as it is asked what would happen."""
+
+    if TYPE_CHECKING:  # the project makes it
+
+        @cached_property
+        def runner(self) -> Runner:
+            """What prepares runs."""
 
     def check_resume(self, run: str, *, on_drift: str = "", as_recorded: bool | None = None) -> Check:
         """Return what a resume would do: which calls it would reuse, execute or stop at, and why.
@@ -60,16 +74,24 @@ class Checking(Reading):
         as_recorded: bool | None,
         prepare: Callable[[Runner, str, Options], Prepared],
     ) -> Check:
-        from kitaru.blobs.overlay import OverlayBlobs
-        from kitaru.runtime.checking import Check, CheckedRunner, Checker
+        from kitaru.runtime.checking import Check, Checker
         from kitaru.runtime.options import check_policy
         from kitaru.runtime.runner import Options
-        from kitaru.store.repository import Repository
 
         state = self.state(self.find_run(run))
-        repo = Repository.open(OverlayBlobs(self.repo.blobs), self.services.random_bytes)
-        copy = Reading(self.root, repo, self.config, self.services)
-        runner = CheckedRunner(repo, self.root, self.services, self.config.on_drift, copy.values)
+        repo = _Copy(OverlayBlobs(self.repo.blobs), self.services.random_bytes)
+        copy = type(self)(self.root, repo, self.config, self.services)
         checker = Checker(Check(state.run, state.start.flow))
         options = Options(check_policy(on_drift), as_recorded, observer=checker)
-        return checker.run(prepare(runner, state.run, options))
+        return checker.run(prepare(copy.runner, state.run, options))
+
+
+class _Copy(Repository):
+    """A store on which what was done with a run can be tried again: a run that is over, too."""
+
+    def reopen(self, run: str) -> RunWriter:
+        """Open a run for writing, as if the last word on it were not said: that it completed, or was cancelled."""
+        writer = super().reopen(run)
+        ends = [i for i, stored in enumerate(writer.records) if getattr(stored.record, "status", "") in _FINAL]
+        del writer.records[ends[-1] if ends else len(writer.records) :]
+        return writer

@@ -13,20 +13,17 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from kitaru.errors import Drift, KitaruError, RunInterrupted, RunWaiting, StoreError
-from kitaru.model.history import OVER, RunState, Status
 from kitaru.model.ids import parse_call
-from kitaru.runtime.decorators import checkpoint_named
+from kitaru.runtime.calls import Asked, Calls
+from kitaru.runtime.execution import Execution
 from kitaru.runtime.placements import Placements
-from kitaru.runtime.runner import Runner
 from kitaru.runtime.stopping import RunStopped, in_event_loop
 
 if TYPE_CHECKING:
-    from kitaru.model.history import CallView
+    from kitaru.model.history import CallView, RunState
     from kitaru.runtime.engine import Engine, Outcome
     from kitaru.runtime.events import Event
-    from kitaru.runtime.execution import Execution
-    from kitaru.runtime.runner import Options, Prepared
-    from kitaru.store.repository import RunWriter
+    from kitaru.runtime.runner import Prepared
 
 
 class Verdict(StrEnum):
@@ -93,19 +90,6 @@ class Check:
         return self.error if self.ending in (Ending.DRIFTS, Ending.FAILS) else None
 
 
-class CheckedRunner(Runner):
-    """Prepares runs, those that are over included: their history is followed as if the last word were not said."""
-
-    def _resume(self, writer: RunWriter, options: Options) -> Prepared:
-        records = writer.records
-        ends = [i for i, stored in enumerate(records) if getattr(stored.record, "status", "") in _FINAL]
-        del records[ends[-1] if ends else len(records) :]
-        return super()._resume(writer, options)
-
-
-_FINAL = frozenset(str(status) for status in OVER - {Status.FAILED})
-
-
 class Checker(Placements):
     """Watches an execution and keeps it from executing anything.
 
@@ -131,7 +115,7 @@ class Checker(Placements):
         """
         engine = self._engine = prepared.engine
         self._flying = _in_flight(engine.state)
-        engine.placements = self
+        engine.placements, engine.calls = self, _WatchedCalls(engine, self)
         outcome = prepared.execute()
         check = self.check
         check.calls += sorted(self._would_run, key=lambda call: call.order)
@@ -196,29 +180,25 @@ class Checker(Placements):
         self.check.code = data["executes"]
         self.check.changes = [(path, kind) for path, kind in data["changes"]]
 
-    def _on_call(self, data: dict[str, Any]) -> None:
-        told, difference = self._remarks(data), ""
-        if data["drift"]:
-            why, difference = self._drift(data["name"], data["drift"])
+    def reused(self, asked: Asked, view: CallView) -> None:
+        """Note that this call would take a record."""
+        told, difference = self._remarks(asked, view), ""
+        if view.drift:
+            why, difference = self._drift(view.name, view.drift)
             told.append(why)
-        self.check.calls.append(CheckedCall(data["call"], data["order"], Verdict.REUSE, "; ".join(told), difference))
+        self.check.calls.append(CheckedCall(view.label, view.order, Verdict.REUSE, "; ".join(told), difference))
 
-    def _remarks(self, data: dict[str, Any]) -> list[str]:
-        assert self._engine is not None  # noqa: S101 - executing
-        told = []
-        view = self._engine.state.calls.get(data["order"])
-        code = checkpoint_named(data["name"])
-        if view is not None and view.record is not None and code is not None and view.record.code != code.code:
-            told.append("its code has changed, its result is kept")
-        if data["how"] == "pinned":
-            told.append("its output is given")
-        if data["how"] == "reused":
-            told.append("another run's result is taken")
-        if data["error"]:
-            told.append("it failed, and the flow went on")
-        if data["stale"]:
-            told.append(f"kept although {', '.join(data['stale'])} changed")
-        return told
+    def _remarks(self, asked: Asked, view: CallView) -> list[str]:
+        record = view.record
+        assert record is not None  # noqa: S101 - only finished calls are taken
+        remarks = {
+            "its output is given": record.how == "pinned",
+            "another run's result is taken": record.how == "reused",
+            "its code has changed, its result is kept": record.how == "ran" and record.code != asked.checkpoint.code,
+            "it failed, and the flow went on": bool(record.error),
+            f"kept although {', '.join(view.stale)} changed": bool(view.stale),
+        }
+        return [told for told, holds in remarks.items() if holds]
 
     def _drift(self, name: str, policy: str) -> tuple[str, str]:
         """Return what drifted and goes on by a policy, in short and in full."""
@@ -238,6 +218,21 @@ class Checker(Placements):
 
     def _on_unclaimed(self, data: dict[str, Any]) -> None:
         self.check.left = list(data["calls"])
+
+
+class _WatchedCalls(Calls):
+    """The calls of an execution, told to who checks it."""
+
+    def __init__(self, engine: Engine, checker: Checker) -> None:
+        super().__init__(engine)
+        self._checker = checker
+
+    def decide(self, asked: Asked) -> CallView | Execution:
+        """Decide as ever, and tell of a call that takes a record."""
+        found = super().decide(asked)
+        if not isinstance(found, Execution):
+            self._checker.reused(asked, found)
+        return found
 
 
 class _WouldRun(RunInterrupted):
