@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from kitaru.model.ids import display_call
+from kitaru.model.records import SLEEP
 
 if TYPE_CHECKING:
     from kitaru.model.records import Answer, Begun, Call, End, Note, Resumed, Start, Stored, Wait
@@ -89,6 +90,11 @@ class WaitView:
         """Whether an answer is still asked for."""
         return self.answer is None and not self.closed
 
+    @property
+    def is_sleep(self) -> bool:
+        """Whether it waits for its deadline alone, and asks nobody."""
+        return self.record.name == SLEEP
+
 
 @dataclass(slots=True, eq=False)
 class RunState:
@@ -139,8 +145,18 @@ class RunState:
 
     @property
     def open_waits(self) -> list[WaitView]:
-        """The questions that wait for an answer, in call order; none once the run is over."""
+        """What the run waits for, questions and sleeps, in call order; nothing once the run is over."""
         return [] if self.end else [w for w in self.ordered_waits if w.is_open]
+
+    @property
+    def open_questions(self) -> list[WaitView]:
+        """Those of the open waits that somebody is to answer."""
+        return [w for w in self.open_waits if not w.is_sleep]
+
+    @property
+    def wakes(self) -> int:
+        """When the first open sleep is over, microseconds since 1970 UTC; 0 where nothing sleeps."""
+        return min((w.record.deadline or 0 for w in self.open_waits if w.is_sleep), default=0)
 
     @property
     def version(self) -> dict[str, Any]:

@@ -108,9 +108,18 @@ def parse_revision(text: str) -> Revision:
     raise BadRevision(text, f"a run's id is {RUN_ID_LENGTH} letters and digits")
 
 
+OWN = "kitaru."
+"""How the names begin of what Kitaru itself records: `kitaru.now`, `kitaru.sleep`."""
+
+
 def is_call_name(name: str) -> bool:
     """Tell whether a checkpoint or wait may be called so: it can be typed in a shell and in a revision."""
-    return bool(name) and name.isprintable() and not any(c in ":#@*/" or c.isspace() for c in name)
+    return (
+        bool(name)
+        and not name.startswith(OWN)
+        and name.isprintable()
+        and not any(c in ":#@*/" or c.isspace() for c in name)
+    )
 
 
 def display_call(name: str, occurrence: int) -> str:

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 VERSION = 1
 
+SLEEP = "kitaru.sleep"
+"""Name of a wait that asks nobody."""
+
 
 def _all_text(values: Iterable[object]) -> bool:
     return all(type(value) is str for value in values)
@@ -67,7 +70,7 @@ class Start(Record):
         on_drift: policy given for the whole run, or empty.
         code: `working-tree` or `recorded`.
         key: what a caller gave so that the run is started once, or empty.
-        limits: `{"max_calls": n, "max_seconds": n}`, those that were given for this run.
+        limits: `{"max_calls": n, "max_us": microseconds}`, those that were given for this run.
     """
 
     kind: ClassVar[str] = "start"

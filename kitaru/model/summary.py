@@ -23,7 +23,8 @@ class RunSummary:
         status: as recorded; see `live_status`.
         started, ended: microseconds since 1970 UTC; `ended` is 0 while the run is not over.
         calls: how many calls this run itself finished; those it shares with its source are not counted.
-        waits: labels of the open waits.
+        waits: labels of the open questions.
+        wakes: when the first open sleep is over, microseconds since 1970 UTC; 0 where nothing sleeps.
         error: one line, where the run failed.
     """
 
@@ -38,6 +39,7 @@ class RunSummary:
     calls: int = 0
     waits: list[str] = field(default_factory=list)
     error: str = ""
+    wakes: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """Return a JSON-able dict."""
@@ -67,8 +69,9 @@ def summarize(run: str, records: Sequence[Stored]) -> RunSummary:
         source=str((state.start.source or {}).get("run", "")),
         tags=state.start.tags,
         calls=sum(1 for c in state.calls.values() if c.record is not None),
-        waits=[w.label for w in state.open_waits],
+        waits=[w.label for w in state.open_questions],
         error=str((end.error or {}).get("message", "")) if end else "",
+        wakes=state.wakes,
     )
 
 

@@ -43,7 +43,7 @@ class Answering:
             UnknownWait: there is none, or more than one.
             AlreadyAnswered: the one that is named has its answer.
         """
-        found = state.open_waits
+        found = state.open_questions
         if name is not None:
             wanted = parse_call(name)
             named = [w for w in state.ordered_waits if w.record.name == wanted.name]
@@ -53,7 +53,7 @@ class Answering:
                 answer = named[-1].answer
                 raise self._refusal(state.run, named[-1], answer.by, answer.answered, answer.value)
         if len(found) != 1:
-            raise UnknownWait(state.run, name, [w.label for w in state.open_waits])
+            raise UnknownWait(state.run, name, [w.label for w in state.open_questions])
         return found[0]
 
     def record(self, run: str, view: WaitView, value: Any, *, text: bool, by: str, note: str) -> None:  # noqa: ANN401 - whatever the schema says

@@ -50,9 +50,13 @@ def _why_not(state: RunState) -> KitaruError | None:
 
     if state.status is Status.COMPLETED:
         return None
-    if state.open_waits:
-        view = state.open_waits[0]
+    if state.open_questions:
+        view = state.open_questions[0]
         return RunWaiting(answer_line(state.run, view), hint=view.record.question)
+    if state.wakes:
+        from kitaru.runtime.sleeping import sleeping
+
+        return sleeping(state.run, state.wakes)
     if state.status is Status.CANCELLED:
         from kitaru.runtime.cancelling import recorded_cancelled
 
@@ -133,6 +137,10 @@ class Project(Keeping, Comparing, Checking):
         documents: Mapping[str, Any] | None = None,
         tags: Iterable[str] = (),
         on_drift: str = "",
+        key: str = "",
+        max_calls: int | None = None,
+        max_seconds: float | None = None,
+        stay_s: float | None = None,
         observer: Observer | None = None,
         foreground: bool = False,
     ) -> FlowHandle[Any]:
@@ -145,15 +153,27 @@ class Project(Keeping, Comparing, Checking):
             documents: more inputs, read from JSON.
             tags: names to find the run by.
             on_drift: policy for the whole run: `stop`, `new`, `reuse`, or empty for the flow's own.
+            key: start the run once: where one was started for this flow and key, its handle is returned, whatever the
+                inputs are now, and `handle.outcome.existing` is set.
+            max_calls, max_seconds: stop the run, as failed, before it executes more; it can be resumed with more.
+            stay_s: how long a `kitaru.sleep` may be for which this process stays, instead of letting the run go.
             observer: told what happens.
             foreground: execute on this thread, to the end; by default a thread of its own does.
 
         Raises:
             UsageError: no such flow, or inputs that do not fit.
             CodeUnloadable: its file cannot be imported.
+            PrunedRun: the run of this key was removed on purpose.
         """
+        from kitaru.runtime.keys import StartedBefore
+
         options = self._options(on_drift, observer, tags=tags)
-        prepared = self.runner.start(target, inputs, options, text=text, documents=documents)
+        self._bound(options, max_calls, max_seconds, stay_s)
+        options.key = key
+        try:
+            prepared = self.runner.start(target, inputs, options, text=text, documents=documents)
+        except StartedBefore as before:
+            return self._finished(before.run, existing=True)
         return self._handle(prepared, options, foreground=foreground)
 
     def resume(
@@ -162,6 +182,9 @@ class Project(Keeping, Comparing, Checking):
         *,
         on_drift: str = "",
         as_recorded: bool | None = None,
+        max_calls: int | None = None,
+        max_seconds: float | None = None,
+        stay_s: float | None = None,
         observer: Observer | None = None,
         foreground: bool = False,
     ) -> FlowHandle[Any]:
@@ -172,6 +195,7 @@ class Project(Keeping, Comparing, Checking):
             on_drift: policy for this time only; empty for what the run was started with.
             as_recorded: execute the code that the run recorded (True), or the working tree's (False); None goes on with
                 the recorded code where the run's last call was made by it on purpose.
+            max_calls, max_seconds, stay_s: as of `run`; limits that are not given stay as they are.
 
         Raises:
             RunHeld: another process executes it.
@@ -179,6 +203,7 @@ class Project(Keeping, Comparing, Checking):
             RunOver: it has completed.
         """
         options = self._options(on_drift, observer, as_recorded=as_recorded)
+        self._bound(options, max_calls, max_seconds, stay_s)
         return self._handle(self.runner.resume(self.find_run(run), options), options, foreground=foreground)
 
     def replay(
@@ -302,6 +327,13 @@ class Project(Keeping, Comparing, Checking):
 
         return Options(check_policy(on_drift), as_recorded, tuple(tags), observer)
 
+    def _bound(self, options: Options, max_calls: int | None, max_seconds: float | None, stay_s: float | None) -> None:
+        from kitaru.runtime.limits import given
+
+        options.limits = given(max_calls, max_seconds)
+        if stay_s is not None:
+            options.stay_us = int(stay_s * 1_000_000)
+
     def _handle(self, prepared: Prepared, options: Options, *, foreground: bool) -> FlowHandle[Any]:
         from kitaru.runtime.handle import FlowHandle
 
@@ -336,7 +368,7 @@ class Project(Keeping, Comparing, Checking):
         waits = self.state(run).open_waits
         return any(self.repo.answer(run, w.record.digest) is not None for w in waits)
 
-    def _finished(self, run: str) -> FlowHandle[Any]:
+    def _finished(self, run: str, *, existing: bool = False) -> FlowHandle[Any]:
         """Return a handle for a run that this process does not execute."""
         from kitaru.runtime.engine import Outcome
         from kitaru.runtime.handle import FlowHandle
@@ -344,7 +376,7 @@ class Project(Keeping, Comparing, Checking):
         def tell() -> Outcome:
             state = self.state(run)
             value = self.value(state.end.output, run) if state.end and state.end.output else None
-            return Outcome(run, state.status, value, _why_not(state))
+            return Outcome(run, state.status, value, _why_not(state), existing)
 
         handle: FlowHandle[Any] = FlowHandle(run, tell, lambda: self.state(run).status, lambda: None)
         return handle.finish()

@@ -193,8 +193,8 @@ class Reading:
         return state
 
     def waits(self) -> list[OpenWait]:
-        """Return the open waits of all runs, oldest first."""
-        states = [self.state(s.run) for s in self._summaries() if s.waits]
+        """Return the open waits of all runs, questions and sleeps, oldest first."""
+        states = [self.state(s.run) for s in self._summaries() if s.waits or s.wakes]
         found = [OpenWait(state, view) for state in states for view in state.open_waits]
         return sorted(found, key=lambda w: w.view.record.at)
 

@@ -119,6 +119,8 @@ class Calls:
             if not isinstance(found, Call):
                 return found
             reused = self._reuse(asked, found)
+            if reused is None:
+                self._engine.limits.count(self._engine, found)
             return reused or Execution(self._engine, asked, found, found.repeat)
 
     def _reuse(self, asked: Asked, record: Call) -> CallView | None:

@@ -33,6 +33,8 @@ class ActiveCall:
     Attributes:
         name, order, occurrence: as they will be recorded.
         attempt: 1, or more where earlier attempts of this call are recorded.
+        live: told each piece of output that is kept.
+        progressed: what `kitaru.progress` told last.
         cancel: stops what executes, from any thread; None where nothing can. Set by who executes it.
     """
 
@@ -53,6 +55,8 @@ class ActiveCall:
     partial: dict[str, str] = field(default_factory=dict)
     scope: str = ""
     cancel: Callable[[], object] | None = None
+    live: Callable[[ActiveCall, int, str, str], None] | None = None
+    progressed: tuple[object, ...] = ()
 
     @property
     def key(self) -> str:
@@ -64,6 +68,8 @@ class ActiveCall:
         logged, self.logged = self.logged, text if stream == "log" else ""
         if logged and stream == "stderr" and text.endswith(logged.partition(": ")[2]):
             return
+        if self.live is not None:
+            self.live(self, at_us, stream, text)
         room = MAX_LOG_CHARS - self.output_chars
         if room > 0:
             self._add(at_us - self.began_us, stream, text[:room])

@@ -18,6 +18,7 @@ from kitaru.errors import (
     Drift,
     KitaruError,
     OverrideNotReached,
+    RunCancelled,
     RunFailed,
     RunInterrupted,
     RunWaiting,
@@ -29,14 +30,18 @@ from kitaru.model.history import Status
 from kitaru.model.ids import display_call
 from kitaru.model.records import Begun, Call, End, Note, Record, Resumed, Stored
 from kitaru.runtime.calls import Calls
+from kitaru.runtime.cancelling import cancelled, end_record
 from kitaru.runtime.context import ActiveCall, current_engine, executing
 from kitaru.runtime.events import Event, Observer, Services
+from kitaru.runtime.limits import Limits
 from kitaru.runtime.options import FlowOptions
 from kitaru.runtime.placements import Placements
 from kitaru.runtime.scopes import Scope
+from kitaru.runtime.sleeping import STAY_US, Sleeps
 from kitaru.runtime.stopping import RunStopped
 from kitaru.runtime.waits import Waits
 from kitaru.runtime.watcher import InFlight
+from kitaru.store.live import LiveWriter, Piece
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -46,7 +51,7 @@ if TYPE_CHECKING:
     from kitaru.runtime.decorators import Checkpoint
     from kitaru.runtime.plan import Plan
     from kitaru.runtime.values import Values
-    from kitaru.store.repository import AnswerName, RunWriter
+    from kitaru.store.repository import AnswerName, CancelName, RunWriter
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +61,14 @@ class Outcome:
     Attributes:
         value: what the flow returned, where it completed.
         error: why it did not complete: `RunWaiting`, `RunFailed` with the original as its cause, `Drift`, …
+        existing: nothing was executed here: the run was started before, for the same key.
     """
 
     run: str
     status: Status
     value: Any = None
     error: KitaruError | None = None
+    existing: bool = False
 
 
 class Engine:
@@ -79,6 +86,10 @@ class Engine:
         options: what else the flow says.
         observer: told what happens, or None.
         resumed: record to write before the first new one, where the run is taken up again.
+        find_request: returns the request to cancel the run, if there is one; asked some twenty times a second.
+        live: takes what calls in flight write, for those who follow the run.
+        limits: what the run may not exceed.
+        stay_us: how long a sleep may be for which the process stays.
     """
 
     def __init__(
@@ -95,6 +106,10 @@ class Engine:
         options: FlowOptions | None = None,
         observer: Observer | None = None,
         resumed: Resumed | None = None,
+        find_request: Callable[[], CancelName | None] = lambda: None,
+        live: LiveWriter | None = None,
+        limits: Limits | None = None,
+        stay_us: int = STAY_US,
     ) -> None:
         self.run = writer.run
         self.writer = writer
@@ -111,9 +126,14 @@ class Engine:
         """Finds what the result cache has for a call: fields of its record, `output` and `reused` among them."""
         self.after_call: list[Callable[[Call], None]] = []
         """Called with the record of each attempt that was recorded, on the thread or loop that carries it."""
-        self.in_flight = InFlight(services.clock_us, self._record_begun)
+        self.in_flight = InFlight(services.clock_us, self._record_begun, self._look)
+        self.live = live or LiveWriter(None)
+        self.limits = limits or Limits()
         self.calls = Calls(self)
         self.waits = Waits(self, find_answer)
+        self.sleeps = Sleeps(self, stay_us)
+        self._find_request = find_request
+        self._request: CancelName | None = None
         self._latched: KitaruError | None = None
         self._stopping = threading.Event()
         self._resumed = resumed
@@ -130,6 +150,7 @@ class Engine:
             return self._interrupted(error if isinstance(error, StoreError) else self._latched)
         finally:
             self.placements.close()
+            self.live.close()
             self.writer.close()
 
     def _execute(self, body: Callable[[], Any]) -> Outcome:
@@ -179,12 +200,20 @@ class Engine:
         reason = self._latched
         if reason is None or isinstance(reason, (StoreError, RunInterrupted, Drift)):
             return self._interrupted(reason)
+        if self._request is not None and isinstance(reason, RunCancelled):
+            return self._cancelled(self._request, reason)
         if not isinstance(reason, RunWaiting):
             return self._fail(reason)
         self._note_unasked()
         self._seal()
         self.emit("end", status="waiting")
         return Outcome(self.run, Status.WAITING, error=reason)
+
+    def _cancelled(self, request: CancelName, reason: RunCancelled) -> Outcome:
+        self.commit(end_record(request, self.now()))
+        self._seal()
+        self.emit("end", status="cancelled")
+        return Outcome(self.run, Status.CANCELLED, error=reason)
 
     def _seal(self) -> None:
         """Seal the journal. All in it is durable already: a disk that fails only now takes nothing of the outcome."""
@@ -212,6 +241,17 @@ class Engine:
         """
         self.stop(reason)
         self.in_flight.cancel()
+
+    def _look(self) -> None:
+        """Stop the run where somebody asked for that, or where it has taken as long as it may."""
+        if self.has_stopped:
+            return
+        request = self._find_request()
+        if request is not None:
+            self._request = request
+            self.request_stop(cancelled(self.run, request))
+        elif (reached := self.limits.time_is_up(self)) is not None:
+            self.request_stop(reached)
 
     @property
     def has_stopped(self) -> bool:
@@ -254,8 +294,14 @@ class Engine:
             self._show_output(call, stream, call.whole_lines(stream, text))
         return True
 
+    def write_live(self, call: ActiveCall, at_us: int, stream: str, text: str) -> None:
+        """Let those who follow the run see a piece of output."""
+        label = display_call(call.name, call.occurrence)
+        self.live.add(Piece(label, call.order, call.began_us, stream, 0, at_us, text))
+
     def flush_output(self, call: ActiveCall) -> None:
-        """Tell the observer what a call has written of lines that are not ended."""
+        """Tell who watches what a call has written of lines that are not ended."""
+        self.live.flush(call.order)
         for stream in list(call.partial):
             self._show_output(call, stream, call.partial.pop(stream))
 

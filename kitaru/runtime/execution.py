@@ -89,6 +89,7 @@ class Execution:
             self._key,
             record.after,
             scope=record.scope,
+            live=engine.write_live,
         )
         if engine.observer is not None:
             engine.emit("begin", call=self.label, name=record.name, order=record.order)
@@ -151,6 +152,7 @@ class Execution:
         """The run stops while the function executes: nothing is recorded, and a resume executes it again."""
         self.engine.in_flight.remove(self.active)
         self.engine.flush_output(self.active)
+        self.engine.live.forget(self.active.order)
 
     def _finish(self, objects: list[tuple[str, bytes]], *, sync: bool) -> Stored:
         engine, record, active = self.engine, self.record, self.active
@@ -167,6 +169,7 @@ class Execution:
         record.at = engine.now()
         engine.in_flight.remove(active)
         stored = engine.commit(record, gathered, sync=sync)
+        engine.live.forget(record.order)
         engine.calls.finished(record)
         return stored
 

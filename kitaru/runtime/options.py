@@ -126,6 +126,7 @@ class FlowArguments(TypedDict, total=False):
     cache: bool | None
     max_calls: int | None
     max_seconds: object
+    key: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +142,7 @@ class FlowOptions:
         cache: whether checkpoints that do not say use the result cache; None means not.
         max_calls: calls that a run may execute, or None.
         max_seconds: seconds that a run may execute, or None.
+        key: for `with_options`: a run is started once for one key, and found afterwards.
     """
 
     on_drift: str = ""
@@ -151,10 +153,11 @@ class FlowOptions:
     cache: bool | None = None
     max_calls: int | None = None
     max_seconds: float | None = None
+    key: str = ""
 
     def changed(self, given: FlowArguments) -> FlowOptions:
         """Return these options with others given; raises BadConfig as `CheckpointOptions.changed`."""
-        checked = {name: _check_one(name, value) for name, value in given.items()}
+        checked = {name: _check_one(name, value, _FLOW_CHECKS) for name, value in given.items()}
         return replace(self, **checked)
 
 
@@ -225,8 +228,11 @@ _CHECKS: dict[str, Callable[[Any, str], Any]] = {
 }
 
 
-def _check_one(option: str, value: object) -> Any:  # noqa: ANN401 - the option's own type
-    check = _CHECKS.get(option)
+_FLOW_CHECKS = {**_CHECKS, "key": _text}
+
+
+def _check_one(option: str, value: object, checks: Mapping[str, Callable[[Any, str], Any]] = _CHECKS) -> Any:  # noqa: ANN401 - the option's own type
+    check = checks.get(option)
     if check is None:
-        raise BadConfig(f"there is no option {option}", hint=f"options are {', '.join(_CHECKS)}")
+        raise BadConfig(f"there is no option {option}", hint=f"options are {', '.join(checks)}")
     return check(value, option)

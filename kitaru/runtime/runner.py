@@ -10,7 +10,7 @@ import atexit
 import contextlib
 import shutil
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,13 +27,17 @@ from kitaru.runtime.cancelling import cancelled, end_held
 from kitaru.runtime.capture import capturing
 from kitaru.runtime.decorators import Flow, find_live_flow
 from kitaru.runtime.engine import Engine, Outcome
+from kitaru.runtime.keys import begin_once
+from kitaru.runtime.limits import limits_of
 from kitaru.runtime.loading import LoadedFlow, during_import, load_entry, load_target
 from kitaru.runtime.names import alias_main
 from kitaru.runtime.plan import Overrides, Plan
 from kitaru.runtime.replaying import Changes, recorded_plan
 from kitaru.runtime.schema import parse_inputs
+from kitaru.runtime.sleeping import STAY_US
 from kitaru.runtime.sources import Entry, changed_files, entry_of
 from kitaru.runtime.versions import Version, Versions
+from kitaru.store.live import LiveWriter, path_of
 from kitaru.store.runs import collector_paused
 from kitaru.store.states import run_state
 
@@ -42,7 +46,7 @@ if TYPE_CHECKING:
 
     from kitaru.runtime.events import Observer, Services
     from kitaru.runtime.values import Values
-    from kitaru.store.repository import Repository, RunWriter
+    from kitaru.store.repository import CancelName, Repository, RunWriter
 
 WORKING_TREE, RECORDED = "working-tree", "recorded"
 
@@ -57,12 +61,18 @@ class Options:
             the run recorded with last.
         tags: names to find the run by.
         observer: told what happens, or None.
+        key: start the run once for this key; empty for a run of its own.
+        limits: for this run, or from a resume on, as `runtime.limits.given` returns them.
+        stay_us: how long a sleep may be for which the process stays.
     """
 
     on_drift: str = ""
     as_recorded: bool | None = None
     tags: tuple[str, ...] = ()
     observer: Observer | None = None
+    key: str = ""
+    limits: Mapping[str, int] = field(default_factory=dict)
+    stay_us: int = STAY_US
 
 
 @dataclass(slots=True)
@@ -139,6 +149,7 @@ class Runner:
         Raises:
             UsageError: no such flow, inputs that do not fit, a place where no run may be started.
             CodeUnloadable: the flow's file cannot be imported.
+            StartedBefore: the key's run was begun before.
         """
         _check_may_start()
         loaded = self._load(target)
@@ -146,7 +157,8 @@ class Runner:
         given = parse_inputs(flow.fn, inputs, text=text, documents=documents)
         bound = {**self._encodable_defaults(flow), **given}
         version, new = self.versions.record(flow, loaded.entry, loaded.loaded_files)
-        writer = self._repo.begin(new_run_id(self._services.random_bytes))
+        key = options.key or flow.options.key
+        writer = self._begin(flow.name, key)
         try:
             objects, ids = self._encode_all(bound, writer)
             record = Start(
@@ -158,6 +170,8 @@ class Runner:
                 tags=_tags(flow, options),
                 on_drift=options.on_drift,
                 code=WORKING_TREE,
+                key=key,
+                limits=dict(options.limits),
             )
             writer.commit(record, objects)
             state, runs = run_state(self._repo, writer.run)
@@ -168,6 +182,11 @@ class Runner:
         engine.emit("version", flow=flow.name, n=version.n, new=new)
         engine.emit("run", flow=flow.name, version=version.n, inputs=ids, source=None, resumed=False)
         return Prepared(engine, flow, bound)
+
+    def _begin(self, flow: str, key: str) -> RunWriter:
+        if key:
+            return begin_once(self._repo, flow, key, self._services)
+        return self._repo.begin(new_run_id(self._services.random_bytes))
 
     def _encodable_defaults(self, flow: Flow[Any, Any]) -> dict[str, Any]:
         """Return the defaults that are inputs like any other: a run goes on with those it was started with."""
@@ -221,6 +240,7 @@ class Runner:
             origin=self._services.origin,
             on_drift=options.on_drift,
             code=code.kind,
+            limits=dict(options.limits),
         )
         inputs = parse_inputs(code.flow.fn, self._decode_all(state.start.inputs, runs), text=False)
         plan = recorded_plan(state, runs)
@@ -263,6 +283,7 @@ class Runner:
                 tags=_tags(code.flow, options),
                 on_drift=options.on_drift,
                 code=code.kind,
+                limits=dict(options.limits),
             )
             stored = writer.commit(record, objects + more + also)
             state, runs = run_state(self._repo, writer.run, [stored])
@@ -297,7 +318,17 @@ class Runner:
             options=flow.options,
             observer=options.observer,
             resumed=resumed,
+            find_request=lambda: self._request(writer.run),
+            live=LiveWriter(path_of(self._repo.blobs, writer.run)),
+            limits=limits_of(state, writer.records, flow.options, options.limits, self._services.clock_us()),
+            stay_us=options.stay_us,
         )
+
+    def _request(self, run: str) -> CancelName | None:
+        """Return the request to cancel a run: looked for many times a second, and read once it is there."""
+        if not self._repo.is_cancellation_there(run):
+            return None
+        return self._repo.cancellation(run, settle=True)
 
     def _code(self, state: RunState, *, as_recorded: bool) -> _Code:
         """Return the code to execute.

@@ -23,13 +23,17 @@ class InFlight:
 
     Args:
         clock_us: microseconds since 1970 UTC.
+        look: called each time it looks, from then on when the first call begins.
         record: called, once per call, for a call that has been in flight for 50 ms. It is called with the lock held,
             so that its note never follows the call's own record.
     """
 
-    def __init__(self, clock_us: Callable[[], int], record: Callable[[ActiveCall], None]) -> None:
+    def __init__(
+        self, clock_us: Callable[[], int], record: Callable[[ActiveCall], None], look: Callable[[], None]
+    ) -> None:
         self._clock_us = clock_us
         self._record = record
+        self._also = look
         self._lock = threading.Lock()
         self._calls: dict[int, ActiveCall] = {}
         self._done = threading.Event()
@@ -38,8 +42,8 @@ class InFlight:
     def __enter__(self) -> InFlight:
         return self
 
-    def _start(self) -> None:
-        """Begin to watch, at the first call: a resume that executes none needs no thread."""
+    def start(self) -> None:
+        """Begin to watch, at the first call or sleep: a resume that executes none needs no thread."""
         with self._lock:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._watch, name="kitaru-in-flight", daemon=True)
@@ -59,7 +63,7 @@ class InFlight:
         """A call begins."""
         self._calls[call.order] = call
         if self._thread is None:
-            self._start()
+            self.start()
 
     def remove(self, call: ActiveCall) -> None:
         """A call is over; after this its note is no longer written."""
@@ -76,6 +80,7 @@ class InFlight:
         while not self._done.wait(LOOK_EVERY_S):
             with self._lock:
                 self._look()
+            self._also()
 
     def _look(self) -> None:
         now = self._clock_us()

@@ -1,0 +1,61 @@
+"""Starting a run once for a key that the caller chose, however often and wherever it is asked for.
+
+Owns: the order of the steps, each of which may be the last before a crash: the key is named for a run id, then the run
+is begun under that id. Whoever comes next with the key finds the run, or begins it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kitaru.errors import RunHeld, UnknownRun
+from kitaru.model.ids import new_run_id
+
+if TYPE_CHECKING:
+    from kitaru.runtime.events import Services
+    from kitaru.store.repository import Repository, RunWriter
+
+MAX_TRIES = 20
+"""How often a lock is tried for that belongs to who is just beginning the run: half a second each."""
+
+
+class StartedBefore(Exception):
+    """The run of this key was begun before.
+
+    Args:
+        run: its id.
+    """
+
+    def __init__(self, run: str) -> None:
+        super().__init__(run)
+        self.run = run
+
+
+def begin_once(repo: Repository, flow: str, key: str, services: Services) -> RunWriter:
+    """Begin the run of a key.
+
+    Raises:
+        StartedBefore: it was begun, by whomever.
+        PrunedRun: it was, and removed on purpose: what was to happen once has happened.
+        RunHeld: another process has been beginning it for long, and has not recorded anything.
+    """
+    standing = repo.start_key(flow, key)
+    if standing is None:
+        run = new_run_id(services.random_bytes)
+        _, standing = repo.put_start_key(flow, key, run, by=services.user, at=services.clock_us())
+    for _ in range(MAX_TRIES):
+        repo.check_unpruned(standing.run)
+        if _has_begun(repo, standing.run):
+            raise StartedBefore(standing.run)
+        try:
+            return repo.begin(standing.run)
+        except RunHeld as error:
+            held = error
+    raise held
+
+
+def _has_begun(repo: Repository, run: str) -> bool:
+    try:
+        return bool(repo.records(run))
+    except UnknownRun:
+        return False
