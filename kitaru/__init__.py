@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from kitaru.runtime.context import current_call
     from kitaru.runtime.decorators import Checkpoint, Flow, checkpoint, flow
     from kitaru.runtime.handle import FlowHandle
+    from kitaru.runtime.primitives import now, progress, random, sleep, sleep_async, uuid4
 
 __version__ = "0.1.0"
 
@@ -35,8 +36,14 @@ __all__ = [
     "flow",
     "load",
     "log",
+    "now",
+    "progress",
+    "random",
     "register_serializer",
     "save",
+    "sleep",
+    "sleep_async",
+    "uuid4",
     "wait",
 ]
 
@@ -53,8 +60,14 @@ _HOMES = {
     "flow": "kitaru.runtime.decorators",
     "load": "kitaru.api",
     "log": "kitaru.runtime.artifacts",
+    "now": "kitaru.runtime.primitives",
+    "progress": "kitaru.runtime.primitives",
+    "random": "kitaru.runtime.primitives",
     "register_serializer": "kitaru.model.encoding",
     "save": "kitaru.runtime.artifacts",
+    "sleep": "kitaru.runtime.primitives",
+    "sleep_async": "kitaru.runtime.primitives",
+    "uuid4": "kitaru.runtime.primitives",
     "wait": "kitaru.api",
 }
 
