@@ -51,6 +51,14 @@ AsRecordedOpt: TypeAlias = Annotated[
     bool | None,
     typer.Option("--as-recorded/--working-tree", help="Execute the recorded code, or the working tree's."),
 ]
+CheckOpt: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "--check",
+        help="Only tell what would be reused, executed or stopped, and why: the flow's body runs, no checkpoint "
+        "executes, nothing is written.",
+    ),
+]
 TagOpt: TypeAlias = Annotated[list[str], typer.Option("--tag", metavar="TAG", help="Tag the run; may be repeated.")]
 QuietOpt: TypeAlias = Annotated[bool, typer.Option("-q", "--quiet", help="Show no progress.")]
 EventsOpt: TypeAlias = Annotated[

@@ -3,7 +3,7 @@
 `--from X` is consent to keep everything before the first call of `X`: calls kept although their inputs changed are
 listed as stale. `--set` on a name that is called several times must say which: `fetch#2`, or `fetch#*` for all. A
 change that the run never comes to is an error. Values are JSON, or plain text where they are not. Progress, JSON and
-events are those of [run](run.md).
+events are those of [run](run.md). `--check` tells what would happen, as of [resume](resume.md).
 """
 
 from __future__ import annotations
@@ -14,9 +14,11 @@ import typer
 
 from kitaru.cli import complete
 from kitaru.cli.carry import Manner, carry
+from kitaru.cli.check_page import tell_check
 from kitaru.cli.inputs import pairs
 from kitaru.cli.options import (
     AsRecordedOpt,
+    CheckOpt,
     EventsOpt,
     NoInputOpt,
     OnDriftOpt,
@@ -56,6 +58,7 @@ def replay(
     tag: TagOpt = [],  # noqa: B006 - as above
     on_drift: OnDriftOpt = None,
     as_recorded: AsRecordedOpt = None,
+    check: CheckOpt = False,
     output: OutputOpt = Output.TEXT,
     quiet: QuietOpt = False,
     events: EventsOpt = False,
@@ -71,7 +74,11 @@ def replay(
     project = Project.open()
     source = project.find_run(run)
     changes = _changes({"set_": set_, "arg": arg, "answer": answer})
-    carry(
+    if check:
+        given = _given(changes)
+        found = project.check_replay(source, from_=from_, on_drift=policy(on_drift), as_recorded=as_recorded, **given)
+        return tell_check(found, output)
+    return carry(
         project,
         lambda observer: _start(
             project,
@@ -91,13 +98,11 @@ def _changes(given: dict[str, list[str]]) -> dict[str, dict[str, str]]:
     return {name: pairs(words, _FORMS[name]) for name, words in given.items()}
 
 
+def _given(changes: dict[str, dict[str, str]]) -> dict[str, Any]:
+    """Return the changes as `Project` takes them."""
+    values = {"args": changes["arg"], "set": changes["set_"], "answers": changes["answer"]}
+    return {"text": True, **{name: given or None for name, given in values.items()}}
+
+
 def _start(project: Project, source: str, changes: dict[str, dict[str, str]], **options: Any) -> Any:  # noqa: ANN401 - passed on
-    return project.replay(
-        source,
-        args=changes["arg"] or None,
-        set=changes["set_"] or None,
-        answers=changes["answer"] or None,
-        text=True,
-        foreground=True,
-        **options,
-    )
+    return project.replay(source, foreground=True, **_given(changes), **options)

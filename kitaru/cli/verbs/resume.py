@@ -5,13 +5,24 @@ and what changed in it since is shown; `--as-recorded` takes the code that the r
 made by recorded code goes on with it, which is shown, until `--working-tree`. Code that cannot be imported leaves the
 run as it was. `--on-drift` holds for this command only; that of `run` and `replay` for their run.
 Progress, JSON and events are those of [run](run.md).
+
+## Looking ahead
+
+`kitaru resume RUN --check` runs the flow's body with the recorded results, up to the calls that would execute (with
+several lines of work at once: the first of each), and tells what would become of each call: `=` reuse, `>` run, `!`
+stop, `?` a question that is not recorded. The body itself is ordinary code and runs; no checkpoint is executed and
+nothing is written. It ends with status 5 where the run would stop at drift, with 1 where the body fails, else with 0.
+A run that is over is followed to its end. [Changing code](../changing-code.md) has examples. `-o json` prints a
+[check](json.md#check).
 """
 
 from __future__ import annotations
 
 from kitaru.cli.carry import Manner, carry
+from kitaru.cli.check_page import tell_check
 from kitaru.cli.options import (
     AsRecordedOpt,
+    CheckOpt,
     EventsOpt,
     NoInputOpt,
     OnDriftOpt,
@@ -28,6 +39,7 @@ def resume(
     *,
     on_drift: OnDriftOpt = None,
     as_recorded: AsRecordedOpt = None,
+    check: CheckOpt = False,
     output: OutputOpt = Output.TEXT,
     quiet: QuietOpt = False,
     events: EventsOpt = False,
@@ -40,8 +52,10 @@ def resume(
     from kitaru.project import Project
 
     project = Project.open()
+    if check:
+        return tell_check(project.check_resume(run, on_drift=policy(on_drift), as_recorded=as_recorded), output)
     found = project.find_run(run)
-    carry(
+    return carry(
         project,
         lambda observer: project.resume(
             found, on_drift=policy(on_drift), as_recorded=as_recorded, observer=observer, foreground=True
