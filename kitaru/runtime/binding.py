@@ -33,6 +33,8 @@ class Binder:
         """
         if not self._plain or len(args) > len(self.names):
             return self._slow(args, kwargs)
+        if not kwargs and len(args) == len(self.names):
+            return dict(zip(self.names, args))  # noqa: B905 - as many, by the line above
         bound = dict(zip(self.names, args, strict=False))
         if kwargs:
             if not (self._known >= kwargs.keys()) or not bound.keys().isdisjoint(kwargs):

@@ -7,7 +7,7 @@ up, which costs nothing until it happens.
 from __future__ import annotations
 
 from struct import Struct
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from kitaru.model.encoding import memo, rows, texts
 from kitaru.model.encoding.references import references
@@ -55,6 +55,9 @@ _dicts = memo.DICTS
 
 _LOOKING_DEPTH = 8
 """Deeper dicts that hold more than leaves are not looked up: each level would read the whole content again."""
+
+_STATELESS: State = cast("State", None)
+"""Given to encoders that are known not to look at it."""
 
 ABSENT: Any = object()
 """Stands for a field that has no value."""
@@ -120,6 +123,24 @@ def string(value: str, state: State, depth: int) -> bytes:
     if large is None:
         memo.LARGE_STRINGS.put(value, (item, _referred(item)))
     return item
+
+
+_SMALL_TEXT = (INLINE_MAX - 2) // 4
+_SMALL_INT = 1 << 62
+
+
+def small(value: object) -> bytes | None:
+    """Return the item of a small integer or short text: its whole encoding; None for any other value.
+
+    Most arguments of most calls are one of these, and need nothing of what an encoding in progress needs.
+    """
+    if type(value) is int:
+        found = _ints.get(value)
+        return found or (_int(value, _STATELESS, 0) if -_SMALL_INT < value < _SMALL_INT else None)
+    if type(value) is str:
+        found = _strings.get(value)
+        return found or (string(value, _STATELESS, 0) if len(value) <= _SMALL_TEXT else None)
+    return None
 
 
 def _bytes(value: bytes, state: State, depth: int) -> bytes:

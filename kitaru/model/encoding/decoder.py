@@ -170,22 +170,29 @@ def _new_key(raw: bytes) -> str:
 
 
 def _read_dict_into(out: dict[Any, Any], data: bytes, pos: int, session: Session, depth: int) -> int:
-    depth = enter(depth)
-    count, pos = read_length(data, pos)
-    expected, size = len(out) + count, len(data)
-    readers, known = READERS, _keys
+    if depth >= wire.MAX_DEPTH:
+        enter(depth)
+    depth += 1
+    count, size = data[pos], len(data)
+    if count < 128 and count < size - pos:
+        pos += 1
+    else:
+        count, pos = read_length(data, pos)
+    expected = len(out) + count
+    readers, known, text = READERS, _keys, _STR
     for _ in range(count):
-        end = pos + 2 + data[pos + 1]
-        if data[pos] == _STR and data[pos + 1] < 128 and end <= size:  # as nearly every key is
-            key = known.get(data[pos + 2 : end]) or _new_key(data[pos + 2 : end])
+        length = data[pos + 1]
+        if data[pos] == text and length < 128 and (end := pos + 2 + length) <= size:  # as nearly every key is
+            raw = data[pos + 2 : end]
+            key = known.get(raw) or _new_key(raw)
             pos = end
         else:
             key, pos = readers[data[pos]](data, pos + 1, session, depth)
-        end = pos + 2 + data[pos + 1] if data[pos] == _STR and data[pos + 1] < 128 else size + 1
-        if end <= size:  # a short text, as most values are: read here, for the call would cost as much
-            value, pos = data[pos + 2 : end].decode("utf-8", "surrogatepass"), end
+        tag = data[pos]
+        if tag == text and (length := data[pos + 1]) < 128 and (end := pos + 2 + length) <= size:
+            value, pos = data[pos + 2 : end].decode("utf-8", "surrogatepass"), end  # a call would cost as much again
         else:
-            value, pos = readers[data[pos]](data, pos + 1, session, depth)
+            value, pos = readers[tag](data, pos + 1, session, depth)
         try:
             out[key] = value
         except TypeError:

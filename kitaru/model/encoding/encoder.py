@@ -9,9 +9,8 @@ from __future__ import annotations
 import dataclasses
 import enum
 from collections.abc import Container
-from dataclasses import dataclass
 from hashlib import sha256
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from kitaru.model.encoding import basics, registry
 from kitaru.model.encoding.classes import class_name, is_model, is_namedtuple
@@ -28,8 +27,7 @@ _STANDARD = frozenset({"datetime", "decimal", "uuid", "pathlib", "pathlib._local
 _NONE_KNOWN: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class Encoded:
+class Encoded(NamedTuple):
     """An encoded value.
 
     Attributes:
@@ -90,6 +88,10 @@ class Encoder:
         Raises:
             Unencodable: a part of the value cannot be stored; the message says where it is and why.
         """
+        item = basics.small(value)
+        if item is not None:
+            object_id = sha256(item).hexdigest()
+            return Encoded(object_id, [] if object_id in known else [(object_id, item)])
         state = State(self._current(), known, keep=True, sink=sink)
         return Encoded(_root(value, state, path), state.objects)
 

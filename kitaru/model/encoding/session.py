@@ -54,15 +54,16 @@ class Session:
         self.class_of = class_of
         self.opaque = opaque
         self._sizes: dict[str, int] | None = {} if whole_objects else None
-        self._total = 0
-        self._shared: dict[str, Any] = {}
-        self._read: set[str] = set()
-        self._repeats = 0
+        self._total = self._repeats = 0
+        self._shared: dict[str, Any] | None = None  # made by the first reference, which most values do not have
+        self._read: set[str] | None = None
 
     def bytes_of(self, object_id: str) -> bytes:
         """Fetch an object, counting what is fetched again."""
         data = self.fetch(object_id)
         self._total += len(data) + 64
+        if self._read is None:
+            self._read = set()
         if object_id in self._read:
             self._again(len(data) + 64)
         self._read.add(object_id)
@@ -75,6 +76,8 @@ class Session:
 
     def load(self, object_id: str, depth: int) -> Any:  # noqa: ANN401 - any value
         """Return the value of an object that a reference names."""
+        if self._shared is None:
+            self._shared = {}
         if object_id in self._shared:
             if self._sizes is not None:  # one object here, and many for whoever walks through the value
                 self._total += self._sizes[object_id]
