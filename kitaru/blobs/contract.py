@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator
     from pathlib import Path
 
 MAX_KEY_PART_BYTES = 255
@@ -130,8 +130,10 @@ class Workspace(Blobs, Protocol):
     def settle(self, key: str, *, content: bool = False) -> None:
         """Make a name that was found durable, before it is relied on; with `content`, its bytes too."""
 
-    def stamps(self, prefix: str) -> dict[str, int]:
-        """Return for each name one level below `prefix` a number that changes when something is added below it."""
+    def stamps(self, prefix: str, names: Collection[str] | None = None) -> dict[str, int]:
+        """Return for each name one level below `prefix`, or each of `names` that is there, a number that changes when
+        something is added below it.
+        """
 
     def stamp(self, key: str) -> int:
         """Return a number that `freshen` changes and nothing else: a file's time; KeyError if nothing is there."""

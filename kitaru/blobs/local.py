@@ -19,7 +19,7 @@ from kitaru.blobs.growing import GrowingFile
 from kitaru.errors import Damaged
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator
 
 TMP = "tmp"
 LOCKS = "locks"
@@ -242,14 +242,22 @@ class LocalBlobs:
         with self._scan(prefix) as entries:
             return sorted(entry.name for entry in entries)
 
-    def stamps(self, prefix: str) -> dict[str, int]:
+    def stamps(self, prefix: str, names: Collection[str] | None = None) -> dict[str, int]:
         """Return for each name below `prefix` its modification time: for a directory, when a name was added."""
+        if names is not None:
+            return dict(self._stamps_of(prefix, names))
         stamps = {}
         with self._scan(prefix) as entries:
             for entry in entries:
                 with contextlib.suppress(FileNotFoundError):
                     stamps[entry.name] = entry.stat(follow_symlinks=False).st_mtime_ns
         return stamps
+
+    def _stamps_of(self, prefix: str, names: Collection[str]) -> Iterator[tuple[str, int]]:
+        directory = self._path(prefix)
+        for name in names:
+            with contextlib.suppress(FileNotFoundError):
+                yield name, os.lstat(f"{directory}/{name}").st_mtime_ns
 
     def stamp(self, key: str) -> int:
         """Return the modification time of a file, which is never written again: when it was made, or freshened."""

@@ -12,7 +12,7 @@ from kitaru.blobs.contract import check_key
 from kitaru.errors import Damaged, StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator
 
 
 class MemoryLock:
@@ -163,10 +163,11 @@ class MemoryBlobs:
         start = prefix.rstrip("/") + "/"
         return sorted({key[len(start) :].partition("/")[0] for key in self.keys(prefix)})
 
-    def stamps(self, prefix: str) -> dict[str, int]:
+    def stamps(self, prefix: str, names: Collection[str] | None = None) -> dict[str, int]:
         """Return for each name below `prefix` a number that changes when something is added below it."""
         start = prefix.rstrip("/") + "/"
-        return {name: self._stamps[start + name] for name in self.children(prefix)}
+        there = self.children(prefix)
+        return {name: self._stamps[start + name] for name in there if names is None or name in names}
 
     def stamp(self, key: str) -> int:
         """Return a number that `freshen` changes; KeyError if nothing is there."""

@@ -16,7 +16,7 @@ from kitaru.blobs.memory import MemoryBlobs
 from kitaru.errors import StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
     from kitaru.blobs.contract import Appender, Lock, Workspace
 
@@ -117,12 +117,12 @@ class OverlayBlobs:
     def settle(self, key: str, *, content: bool = False) -> None:
         """Nothing here outlives the process; what is read from the base is not acted on."""
 
-    def stamps(self, prefix: str) -> dict[str, int]:
+    def stamps(self, prefix: str, names: Collection[str] | None = None) -> dict[str, int]:
         """Return for each name below `prefix` a number that changes when something is added below it."""
         found: Counter[str] = Counter()
-        for name, stamp in chain(self._base.stamps(prefix).items(), self._top.stamps(prefix).items()):
+        for name, stamp in chain(self._base.stamps(prefix, names).items(), self._top.stamps(prefix, names).items()):
             found[name] += stamp
-        return {name: found[name] for name in self.children(prefix)}
+        return {name: found[name] for name in self.children(prefix) if names is None or name in names}
 
     def stamp(self, key: str) -> int:
         """Return a number that `freshen` changes; KeyError if nothing is there."""

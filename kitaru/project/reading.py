@@ -11,6 +11,7 @@ import socket
 import time
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice, takewhile
 from typing import TYPE_CHECKING, Any
 
 from kitaru.errors import UnknownCall
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from kitaru.model.lineage import Lineage
     from kitaru.runtime.events import Services
     from kitaru.runtime.values import Values
+    from kitaru.store.catalog import Listing
     from kitaru.store.repository import AnswerName, Repository
 
 
@@ -102,7 +104,7 @@ class Reading:
         Raises:
             BadRevision, UnknownRun, AmbiguousRevision
         """
-        return finding.find_run(self.repo, text, lambda: [s.run for s in self._summaries()])
+        return finding.find_run(self.repo, text, lambda: self._summaries().ids())
 
     def find_call(self, text: str) -> tuple[RunState, CallView]:
         """Return the call that a revision names, `RUN:call` or `RUN:call#2`, with its run; raises also UnknownCall."""
@@ -147,26 +149,37 @@ class Reading:
             since_us: only runs started at or after this, microseconds since 1970 UTC.
             limit: at most so many.
         """
-        wanted = frozenset(tags)
-        found: list[RunSummary] = []
-        for summary in self._summaries():
-            if limit is not None and len(found) >= limit:
-                break
-            if (flow and summary.flow != flow) or not wanted.issubset(summary.tags):
-                continue
-            if since_us is not None and summary.started < since_us:
-                continue
-            live = self._live(summary)
-            if status is None or live.status == status:
-                found.append(live)
-        return found
+        return self.log_page(limit, flow=flow, status=status, tags=tags, since_us=since_us)[0]
 
-    def _summaries(self) -> list[RunSummary]:
+    def log_page(
+        self,
+        limit: int | None,
+        *,
+        flow: str | None = None,
+        status: str | None = None,
+        tags: Iterable[str] = (),
+        since_us: int | None = None,
+        count: bool = False,
+    ) -> tuple[list[RunSummary], int]:
+        """Return the first of what `log` lists, and how many more there are: counted only with `count`, else 0.
+
+        Without any condition, the summaries of those beyond the limit are not even decoded.
+        """
+        summaries, wanted = self._summaries(), frozenset(tags)
+        if not flow and not status and not wanted and since_us is None:
+            shown = [self._live(summary) for summary in summaries[:limit]]
+            return shown, len(summaries) - len(shown)
+        recent = takewhile(lambda s: since_us is None or s.started >= since_us, summaries)
+        fitting = (s for s in recent if (not flow or s.flow == flow) and wanted.issubset(s.tags))
+        found = (live for s in fitting if (live := self._live(s)) and status in (None, live.status))
+        return list(islice(found, limit)), sum(1 for _ in found) if count else 0
+
+    def _summaries(self) -> Listing:
         from kitaru.store.catalog import Catalog
 
         catalog = Catalog(self.repo)
         summaries = catalog.summaries()
-        self.damaged = dict(catalog.damaged)
+        self.damaged = catalog.damaged  # what is read later may add to it
         return summaries
 
     def _live(self, summary: RunSummary) -> RunSummary:

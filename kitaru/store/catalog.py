@@ -1,41 +1,62 @@
 """The index of all runs, so that listing thousands of them reads few.
 
 Owns: which summaries are kept, and when one is made anew. Everything in it is made from the runs; deleting the cache
-loses nothing. Knows nothing of how a run is summarised.
+loses nothing. Knows nothing of how a run is summarised, nor of how the rows are kept.
 
-A sealed run changes only by a new name in its directory, and a directory's time tells that, unless two changes fall
-into one tick of the clock. So, as git does for its index, an entry that was made within two seconds of the youngest
-directory's time is looked at again: the number of names decides.
+Nothing that counts in a summary can follow the end of a run that completed or was cancelled, so such a run is never
+looked at again. Another sealed run changes only by a new name in its directory, and a directory's time tells that,
+unless two changes fall into one tick of the clock. So, as git does for its index, an entry that was made within two
+seconds of the youngest directory's time is looked at again: the number of names decides.
 """
 
 from __future__ import annotations
 
-import json
-import zlib
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-
-import zstandard
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, overload
 
 from kitaru.errors import Damaged, UnknownRun
+from kitaru.model.history import Status
 from kitaru.model.summary import RunSummary, summarize
 from kitaru.store import layout
+from kitaru.store.rows import FINAL, SETTLED, Rows
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from kitaru.store.repository import Repository
 
-VERSION = 1
-SHARDS = 16
 RACY_NS = 2_000_000_000
-_MAX_SHARD = 256 * 1024 * 1024
+_FINAL = (Status.COMPLETED, Status.CANCELLED)
 
 
-@dataclass(slots=True)
-class _Entry:
-    stamp: int
-    names: int
-    settled: bool
-    summary: RunSummary
+class Listing(Sequence[RunSummary]):
+    """Summaries of runs, the latest start first; each is decoded when it is looked at.
+
+    Args:
+        order: of each run when it began, its escaped id, and its summary where that is at hand.
+        summary: finds the summary of an escaped id.
+    """
+
+    def __init__(self, order: list[tuple[int, str, RunSummary | None]], summary: Callable[[str], RunSummary]) -> None:
+        self._order, self._summary = order, summary
+
+    def __len__(self) -> int:
+        return len(self._order)
+
+    @overload
+    def __getitem__(self, index: int) -> RunSummary: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[RunSummary]: ...
+    def __getitem__(self, index: int | slice) -> RunSummary | list[RunSummary]:
+        """Return one summary, or a list of some."""
+        if isinstance(index, slice):
+            return [made or self._summary(part) for _, part, made in self._order[index]]
+        _, part, made = self._order[index]
+        return made or self._summary(part)
+
+    def ids(self) -> list[str]:
+        """Return the ids of the runs alone, in order."""
+        return [layout.unescape(part) for _, part, _ in self._order]
 
 
 class Catalog:
@@ -50,54 +71,58 @@ class Catalog:
 
     def __init__(self, repo: Repository) -> None:
         self._repo, self._blobs = repo, repo.blobs
-        self._directory = repo.blobs.scratch
-        self._entries: dict[str, _Entry] | None = None
-        self._changed: set[int] = set()
+        self._kept: Rows | None = None
         self.damaged: dict[str, Damaged] = {}
 
-    def summaries(self) -> list[RunSummary]:
+    def summaries(self) -> Listing:
         """Return the summaries of all runs, the latest start first; what lies in `open/` is read as it is now."""
         self.damaged = {}
         pruned = set(self._blobs.children(layout.PRUNED))
         live = set(self._blobs.children(layout.OPEN)) - pruned
-        stamps = self._blobs.stamps(layout.RUNS)
-        found = self._sealed({p: stamp for p, stamp in stamps.items() if p not in live and p not in pruned})
-        found += [summary for part in sorted(live) if (summary := self._summary(part)) is not None]
-        found.sort(key=lambda summary: (-summary.started, summary.run))
-        return found
+        parts = [part for part in self._blobs.children(layout.RUNS) if part not in live and part not in pruned]
+        rows = self._rows()
+        self._renew(parts, rows)
+        rows.save()
+        started = rows.started
+        order: list[tuple[int, str, RunSummary | None]]
+        order = [(-started[row], part, None) for part, row in rows.number.items()]
+        made = [(part, summary) for part in live if (summary := self._summarize(part)) is not None]
+        order += [(-summary.started, part, summary) for part, summary in made]
+        order.sort(key=lambda item: item[:2])
+        return Listing(order, self._summary)
 
-    def _sealed(self, stamps: dict[str, int]) -> list[RunSummary]:
-        entries = self._load()
-        youngest = max(stamps.values(), default=0)
-        for part in entries.keys() - stamps.keys():
-            self._drop(part)
-        found = []
+    def _rows(self) -> Rows:
+        if self._kept is None:
+            self._kept = Rows(self._blobs.scratch)
+        return self._kept
+
+    def _renew(self, parts: list[str], rows: Rows) -> None:
+        """Bring the rows up to date with the sealed runs that there are."""
+        for part in rows.number.keys() - set(parts):
+            rows.drop(part)
+        number, flags = rows.number, rows.flags
+        stamps = self._blobs.stamps(layout.RUNS, [p for p in parts if p not in number or not flags[number[p]] & FINAL])
+        youngest = max([*stamps.values(), max(rows.stamps, default=0)], default=0)
         for part, stamp in stamps.items():
-            entry = entries.get(part)
-            if entry is None or entry.stamp != stamp or not entry.settled:
-                entry = self._renew(part, stamp, entry, settled=stamp < youngest - RACY_NS)
-            if entry is not None:
-                found.append(entry.summary)
-        self._save()
-        return found
+            row = number.get(part)
+            if row is None or rows.stamps[row] != stamp or not flags[row] & SETTLED:
+                self._look(part, stamp, is_settled=stamp < youngest - RACY_NS)
 
-    def _renew(self, part: str, stamp: int, entry: _Entry | None, *, settled: bool) -> _Entry | None:
-        names = len(self._blobs.children(f"{layout.RUNS}/{part}"))
-        if entry is not None and entry.stamp == stamp and entry.names == names:
-            if settled:
-                entry.settled = True
-                self._changed.add(_shard(part))
-            return entry
-        summary = self._summary(part)
+    def _look(self, part: str, stamp: int, *, is_settled: bool) -> None:
+        rows = self._rows()
+        names, row = len(self._blobs.children(f"{layout.RUNS}/{part}")), rows.number.get(part)
+        if row is not None and (rows.stamps[row], rows.names[row]) == (stamp, names):
+            if is_settled:
+                rows.settle(part)
+            return
+        summary = self._summarize(part)
         if summary is None:
-            self._drop(part)
-            return None
-        made = _Entry(stamp, names, settled, summary)
-        self._load()[part] = made
-        self._changed.add(_shard(part))
-        return made
+            rows.drop(part)
+        else:
+            flags = SETTLED * is_settled | FINAL * (summary.status in _FINAL)
+            rows.put(part, summary, stamp, names, flags)
 
-    def _summary(self, part: str) -> RunSummary | None:
+    def _summarize(self, part: str) -> RunSummary | None:
         try:
             run = layout.unescape(part)
         except ValueError:
@@ -110,58 +135,13 @@ class Catalog:
             self.damaged[run] = error
             return None
 
-    def _drop(self, part: str) -> None:
-        if self._load().pop(part, None) is not None:
-            self._changed.add(_shard(part))
-
-    # -- between processes ---------------------------------------------------------------------------------------
-
-    def _load(self) -> dict[str, _Entry]:
-        if self._entries is None:
-            self._entries = {}
-            if self._directory is not None:
-                from kitaru.store.cache import BytesCache
-
-                for key, data in BytesCache(self._directory).read([_key(n) for n in range(SHARDS)]).items():
-                    self._entries.update(_unpack(data, key))
-        return self._entries
-
-    def _save(self) -> None:
-        if self._directory is None or not self._changed:
-            return
-        from kitaru.store.cache import BytesCache
-
-        shards: dict[int, dict[str, _Entry]] = {n: {} for n in self._changed}
-        for part, entry in self._load().items():
-            shard = shards.get(_shard(part))
-            if shard is not None:
-                shard[part] = entry
-        BytesCache(self._directory).write({_key(n): _pack(entries) for n, entries in shards.items()})
-        self._changed.clear()
-
-
-def _shard(part: str) -> int:
-    return zlib.crc32(part.encode()) % SHARDS
-
-
-def _key(shard: int) -> str:
-    return f"catalog-{VERSION}-{shard}"
-
-
-def _pack(entries: dict[str, _Entry]) -> bytes:
-    rows = {part: [e.stamp, e.names, e.settled, e.summary.to_json()] for part, e in entries.items()}
-    data = json.dumps(rows, separators=(",", ":")).encode()
-    return zstandard.ZstdCompressor(level=1, write_checksum=True).compress(data)
-
-
-def _unpack(data: bytes, key: str) -> dict[str, _Entry]:
-    """Return the entries of a shard; none if it is not one, for it will be made anew."""
-    try:
-        rows: dict[str, Any] = json.loads(zstandard.ZstdDecompressor().decompress(data, max_output_size=_MAX_SHARD))
-        return {
-            part: _Entry(int(stamp), int(names), settled is True, RunSummary.from_json(summary))
-            for part, (stamp, names, settled, summary) in rows.items()
-            if _key(_shard(part)) == key
-        }
-    except (zstandard.ZstdError, ValueError, TypeError, AttributeError, RecursionError):
-        return {}
+    def _summary(self, part: str) -> RunSummary:
+        """Return what is kept of a run, or, where the cache was spoiled since, read it."""
+        rows = self._rows()
+        found = rows.summary(part)
+        if found is not None and layout.escape(found.run) == part:
+            return found
+        began = rows.started[rows.number[part]]
+        rows.drop(part)  # to be made anew by the next listing
+        rows.save()
+        return self._summarize(part) or RunSummary(layout.unescape(part), "", 0, "damaged", began)

@@ -157,6 +157,7 @@ class WorkspaceContract(BlobsContract):
         while blobs.stamps("runs")["a"] == before["a"]:  # a file system's clock may tick slowly
             blobs.create(f"runs/a/{len(blobs.children('runs/a')) + 1}", b"")
         assert blobs.stamps("runs")["b"] == before["b"]
+        assert blobs.stamps("runs", ["b", "none"]) == {"b": before["b"]}
 
     def test_freshen(self, blobs):
         blobs.create("a/k", b"x")

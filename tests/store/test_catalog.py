@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import sqlite3
 
 import pytest
+import zstandard
 
 from kitaru.blobs import LocalBlobs, MemoryBlobs
-from kitaru.store import Repository
+from kitaru.model.records import End
+from kitaru.model.summary import RunSummary
+from kitaru.store import Repository, rows
 from kitaru.store.cache import BytesCache
 from kitaru.store.catalog import RACY_NS, Catalog
 from tests.store.samples import call, end, fill, nonces, start
@@ -28,9 +32,9 @@ def settled(blobs):
     """Blobs of which all directories are old, but for one that is not."""
     real = blobs.stamps
 
-    def stamps(prefix):
-        names = real(prefix)
-        return {name: stamp - (2 * RACY_NS if name != "young" else 0) for name, stamp in names.items()}
+    def stamps(prefix, names):
+        found = real(prefix, names)
+        return {name: stamp - (2 * RACY_NS if name != "young" else 0) for name, stamp in found.items()}
 
     blobs.stamps = stamps
     return blobs
@@ -87,22 +91,26 @@ def test_a_run_that_changed_is_read_again(root):
 
 
 def test_two_changes_in_one_tick_of_the_clock_are_seen(root):
-    frozen = dict.fromkeys(("one", "two", "young"), 10**18)
+    for run in ("failed", "waits"):
+        with Repository.open(LocalBlobs(root)).begin(run) as writer:
+            writer.commit(start())
+            writer.commit(End(at=5, status="failed"))
+            writer.seal()
 
     def frozen_catalog():
         blobs = LocalBlobs(root)
-        blobs.stamps = lambda prefix: frozen
+        blobs.stamps = lambda prefix, names: dict.fromkeys(names, 10**18)
         return Catalog(Repository.open(blobs))
 
     before = {s.run: s for s in frozen_catalog().summaries()}
     repo = Repository.open(LocalBlobs(root))
-    with repo.reopen("one") as writer:
+    with repo.reopen("failed") as writer:
         writer.commit(start())
         writer.seal()
     catalog = frozen_catalog()
     after = {s.run: s for s in catalog.summaries()}
-    assert before["two"] == after["two"]
-    assert "one" in catalog.damaged  # a second start: it was read again
+    assert before["waits"] == after["waits"]
+    assert "failed" in catalog.damaged  # a second start: it was read again
 
 
 def test_open_runs_are_read_as_they_are(root):
@@ -157,8 +165,107 @@ def test_a_damaged_cache_is_made_anew(root, content):
 def test_a_cache_with_nonsense_in_it_is_made_anew(root):
     before, _, _ = listed(root)
     for content in (b"nonsense", b"\x28\xb5\x2f\xfd", b""):
-        BytesCache(root / "cache").write({f"catalog-1-{n}": content for n in range(16)})
+        for key in ("catalog-2-little", "catalog-2-block-0"):
+            assert BytesCache(root / "cache").read([key])
+            BytesCache(root / "cache").write({key: content})
+            assert listed(root)[0] == before
+            assert listed(root)[0] == before
+
+
+def test_rows_that_belong_to_another_index_are_left_out(root):
+    """Two processes wrote at once: the index is of one, the block of the other."""
+    before, _, _ = listed(root)
+    kept = BytesCache(root / "cache").read(["catalog-2-block-0"])
+    rows = json.loads(zstandard.ZstdDecompressor().decompress(kept["catalog-2-block-0"]))
+    for other in ([*rows[1:], rows[0]], rows[:1], [], [7, None, {}], [{**row, "run": "other"} for row in rows]):
+        packed = zstandard.ZstdCompressor().compress(json.dumps(other).encode())
+        BytesCache(root / "cache").write({"catalog-2-block-0": packed})
         assert listed(root)[0] == before
+        assert listed(root)[0] == before
+        assert listed(root)[1].read == 0
+
+
+def test_a_row_that_is_spoiled_of_a_run_that_is_damaged(root):
+    listed(root)
+    BytesCache(root / "cache").write({"catalog-2-block-0": b"nonsense"})
+    name = root / "runs/two/000001"
+    name.chmod(0o600)
+    name.write_bytes(b"?")
+    found, _, catalog = listed(root)
+    assert (found["two"].status, found["two"].started) == ("damaged", 1)
+    assert set(catalog.damaged) == {"two"}
+    assert set(listed(root)[0]) == {"one", "young"}
+
+
+def test_columns_that_lie_are_left_out(root):
+    before, _, _ = listed(root)
+    kept = BytesCache(root / "cache").read(["catalog-2-little"])["catalog-2-little"]
+    data = zstandard.ZstdDecompressor().decompress(kept)
+    for other in (data[:-1], data[:4] + b"\xff" + data[5:], b"\xff\xff\xff\xff" + data[4:], bytes(8), data + b"x"):
+        BytesCache(root / "cache").write({"catalog-2-little": zstandard.ZstdCompressor().compress(other)})
+        assert listed(root)[0] == before
+
+
+def many(root, count):
+    repo = Repository.create(LocalBlobs(root, False), nonces())
+    for n in range(count):
+        with repo.begin(f"run{n:04}") as writer:
+            writer.commit(start(at=n))
+            writer.commit(end(n))
+            writer.seal()
+    return repo
+
+
+def test_only_what_is_shown_is_decoded(tmp_path, monkeypatch):
+    many(tmp_path, 700)
+    listed(tmp_path)
+    decoded, real = [], RunSummary.from_json.__func__
+    monkeypatch.setattr(
+        RunSummary, "from_json", classmethod(lambda cls, data: (decoded.append(data["run"]), real(cls, data))[1])
+    )
+    read, real_read = [], BytesCache.read
+    monkeypatch.setattr(BytesCache, "read", lambda cache, keys: (read.extend(keys), real_read(cache, keys))[1])
+    listing = Catalog(Repository.open(LocalBlobs(tmp_path))).summaries()
+    assert (len(listing), decoded, len(read)) == (700, [], 1)
+    assert listing.ids() == [f"run{n:04}" for n in reversed(range(700))]
+    assert [s.run for s in listing[:20]] == decoded == listing.ids()[:20]
+    assert len(read) == 2
+    assert (listing[-1].run, listing[699].started) == ("run0000", 0)
+
+
+def test_an_end_that_is_final_is_not_looked_at_again(tmp_path):
+    repo = many(tmp_path, 5)
+    for run, status in (("failed", "failed"), ("cancelled", "cancelled")):
+        with repo.begin(run) as writer:
+            writer.commit(start(at=100))
+            writer.commit(End(at=101, status=status))
+            writer.seal()
+    listed(tmp_path)
+    blobs = LocalBlobs(tmp_path)
+    asked, real = [], blobs.stamps
+    blobs.stamps = lambda prefix, names: (asked.extend(names), real(prefix, names))[1]
+    assert len(Catalog(Repository.open(blobs)).summaries()) == 7
+    assert asked == ["failed"]
+
+
+def test_the_table_is_made_anew_when_most_of_it_is_gone(tmp_path, monkeypatch):
+    monkeypatch.setattr(rows, "BLOCK", 4)
+    repo = many(tmp_path, 30)
+    assert len(listed(tmp_path)[0]) == 30
+    for n in range(26):
+        repo.prune(f"run{n:04}", at=1, by="ann", may=None)
+    assert set(listed(tmp_path)[0]) == {f"run{n:04}" for n in range(26, 30)}
+    found, reader, _ = listed(tmp_path)
+    assert set(found) == {f"run{n:04}" for n in range(26, 30)}
+    assert reader.read == 0
+    many_more = Repository.open(LocalBlobs(tmp_path, False))
+    for n in range(9):
+        with many_more.begin(f"more{n}") as writer:
+            writer.commit(start(at=50 + n))
+            writer.commit(end(60))
+            writer.seal()
+        listed(tmp_path)
+    assert [s.started for s in Catalog(many_more).summaries()] == [*range(58, 49, -1), 29, 28, 27, 26]
 
 
 class Planted:
@@ -196,7 +303,7 @@ def test_a_row_cannot_name_a_file_outside(root, tmp_path):
     with sqlite3.connect(root / "cache/cache.db") as db:
         db.execute("UPDATE Cache SET value = NULL, mode = 2, filename = ?", (f"../../{secret.name}",))
     db.close()
-    assert BytesCache(root / "cache").read([f"catalog-1-{n}" for n in range(16)]) == {}
+    assert BytesCache(root / "cache").read(["catalog-2-little", "catalog-2-block-0"]) == {}
 
 
 def test_a_place_without_a_disk_has_no_cache():
