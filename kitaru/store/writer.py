@@ -16,7 +16,7 @@ from kitaru.store import envelope, layout, loose, recovery
 from kitaru.store.journal import JournalWriter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
     from kitaru.blobs.contract import Lock, Workspace
@@ -118,6 +118,10 @@ class RunWriter:
         with self._breaking(StoreError):
             loose.stage(self._blobs, object_id, data, self._nonce)
         self._staged[object_id] = None
+
+    def staged_elsewhere(self, object_ids: Iterable[str]) -> None:
+        """Take over large objects that another process has staged in this store: the next commit makes them durable."""
+        self._staged.update((object_id, None) for object_id in object_ids if object_id not in self.known)
 
     def _settle(self) -> None:
         """Make all that is staged durable, and known; who comes while another is about it waits for him."""
