@@ -10,6 +10,7 @@ import hashlib
 import inspect
 import sys
 import threading
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from kitaru.errors import (
@@ -58,16 +59,17 @@ class Elsewhere:
             BaseException: what the function raised.
         """
         job = self._job(execution)
-        host = _EngineHost(execution, job.objects)
+        host = _EngineHost(execution, {**job.objects, **job.unstored})
         execution.active.cancel = host.cancel
         execution.copied = True
         finished = self._runtime.execute(job, host)
-        return _Taking(execution, finished).value(job)
+        return _Taking(execution, job, finished).value()
 
     def _job(self, execution: Execution) -> Job:
         engine, options, record = execution.engine, execution.options, execution.record
         function = self._function(execution)
-        args, objects = _arguments(execution, self._name)
+        args, unstored = _arguments(execution, self._name)
+        objects = execution.asked.objects
         store = engine.writer.directory
         if store is not None:
             engine.writer.put_large(objects)
@@ -77,6 +79,7 @@ class Elsewhere:
             args,
             CallInfo(engine.run, record.name, record.order, record.occurrence, active.attempt, record.began),
             objects={i: bytes(data) for i, data in objects if store is None or len(data) <= LARGE},
+            unstored=unstored,
             store=None if store is None else str(store),
             durable=engine.writer.durable,
             options=self._runtime.options(given_options(options.runtime, options.runtime_options)),
@@ -95,7 +98,7 @@ class Elsewhere:
         entry = entry_of(fn, root)
         if entry.module == "__main__":
             raise NotCheckpointable(
-                f"checkpoint {checkpoint.name} was defined in an interactive session, which no other process can import",
+                f"checkpoint {checkpoint.name} was typed in an interactive session, which no other process can import",
                 hint="move it to a file of the project and import it from there",
             )
         recorded = session.recorded
@@ -117,32 +120,36 @@ def given_options(runtime: Any, options: Mapping[str, Any]) -> Mapping[str, Any]
     """Return what a runtime is to check: `runtime_options=`, over those of an object given as `runtime=`."""
     if isinstance(runtime, str):
         return options
-    return {**{name: getattr(runtime, name) for name in runtime.__dataclass_fields__}, **options}
+    return {**{field.name: getattr(runtime, field.name) for field in fields(runtime)}, **options}
 
 
-def _arguments(execution: Execution, runtime: str) -> tuple[dict[str, str], list[tuple[str, Any]]]:
-    """Return what crosses: an id for each parameter, and the objects that are new.
+def _arguments(execution: Execution, runtime: str) -> tuple[dict[str, str], dict[str, bytes]]:
+    """Return what crosses: an id for each parameter, and the objects of those that are not recorded.
 
-    An ignored argument is no part of the record, but crosses if it can; one that has its default is left out.
+    An ignored argument is no part of the record, and is stored nowhere, but crosses if it can; where it is the default,
+    the function has its own over there.
     """
     asked, values = execution.asked, execution.engine.values
     checkpoint: Checkpoint[..., Any] = asked.checkpoint
-    args, objects = dict(asked.args), list(asked.objects)
-    for name, value in asked.bound.items():
-        if name in checkpoint.ignore and value is checkpoint.binder.defaults.get(name, _Taking):
-            continue
-        if name not in checkpoint.ignore and name != checkpoint.receiver:
+    args, unstored = dict(asked.args), dict[str, bytes]()
+    for name in [n for n in asked.bound if n in checkpoint.ignore or n == checkpoint.receiver]:
+        value = asked.bound[name]
+        if name in checkpoint.ignore and value is checkpoint.binder.defaults.get(name, _NO_DEFAULT):
             continue
         try:
-            encoded = values.encode(value, execution.engine.writer.known, name)
+            encoded = values.encode(value, (), name)
         except Unencodable as error:
             raise NotCheckpointable(
                 f"{error.message}, so that {checkpoint.name} cannot be executed with it in another process",
                 hint=f"make {name} inside of {checkpoint.name}, or leave out runtime={runtime!r}",
             ) from error
-        args[name] = encoded.id
-        objects += encoded.objects
-    return args, objects
+        if args.get(name) != encoded.id:
+            args[name] = encoded.id
+            unstored.update((object_id, bytes(data)) for object_id, data in encoded.objects)
+    return args, unstored
+
+
+_NO_DEFAULT = object()
 
 
 class _EngineHost:
@@ -194,22 +201,25 @@ class _EngineHost:
 class _Taking:
     """What a runtime answered, as a value or an error of this process. Its objects are checked, as any that come in."""
 
-    def __init__(self, execution: Execution, finished: Finished) -> None:
-        self._execution, self._finished = execution, finished
+    def __init__(self, execution: Execution, job: Job, finished: Finished) -> None:
+        self._execution, self._job, self._finished = execution, job, finished
         self._engine: Engine = execution.engine
         for object_id, data in finished.objects.items():
             if hashlib.sha256(data).hexdigest() != object_id:
                 raise Damaged(f"object {object_id[:16]}", "what the runtime gave does not have the hash that names it")
-        self._values = self._engine.values.overlaid(finished.objects)
+        self._values = self._engine.values.overlaid({**job.objects, **finished.objects})
+        self._engine.writer.staged_elsewhere(finished.staged)
 
-    def value(self, job: Job) -> Any:  # noqa: ANN401 - what the function returned
+    def value(self) -> Any:  # noqa: ANN401 - what the function returned
         """Return the call's value, or raise what it came to."""
         finished, label = self._finished, self._execution.label
         if finished.cancelled:
             self._engine.check_latch()
             raise CallCrashed(f"{label} was cancelled", hint=f"kitaru resume {self._engine.run}")
         if finished.timed_out:
-            raise CallTimeout(f"{label} took more than {job.timeout_s:g} s, and was killed", hint="raise its timeout=")
+            raise CallTimeout(
+                f"{label} took more than {self._job.timeout_s:g} s, and was killed", hint="raise its timeout="
+            )
         if finished.crashed is not None:
             said = finished.crashed.last_lines
             raise CallCrashed(

@@ -175,11 +175,12 @@ class Exchange:
             "args": dict(job.args),
             "call": asdict(job.call),
             "objects": list(job.objects),
+            "unstored": list(job.unstored),
             "store": job.store,
             "durable": job.durable,
             "settings": self._settings,
         }
-        self._send(head, list(job.objects.values()))
+        self._send(head, [*job.objects.values(), *job.unstored.values()])
 
     def _send(self, head: dict[str, Any], blobs: list[bytes] | None = None) -> None:
         self._outgoing += map(memoryview, frames.packed(head, blobs or ()))
@@ -289,6 +290,7 @@ def _finished(frame: frames.Frame) -> Finished:
         error=head["error"],
         crashed=Crashed(head["crashed"]) if head["crashed"] else None,
         objects=dict(zip(head["objects"], frame.blobs, strict=True)),
+        staged=head["staged"],
         saved=head["saved"],
         metadata=head["metadata"],
     )

@@ -66,6 +66,7 @@ class Job:
         args: parameter name to the id of its argument's value.
         call: which call of which run it is.
         objects: new objects of the arguments that are in no store yet, by id. Large ones are in the store.
+        unstored: objects of arguments that `ignore=` names, by id: they cross, and are never to be in any store.
         store: the store's directory, in which large objects can be read and written; None where there is no disk.
         durable: whether objects written there must survive power loss.
         options: `runtime_options=` of the checkpoint, as its runtime has checked them.
@@ -76,6 +77,7 @@ class Job:
     args: Mapping[str, str]
     call: CallInfo
     objects: Mapping[str, bytes] = field(default_factory=dict)
+    unstored: Mapping[str, bytes] = field(default_factory=dict)
     store: str | None = None
     durable: bool = True
     options: Any = None
@@ -125,7 +127,8 @@ class Finished:
     Attributes:
         output: id of the returned value.
         error: what the function raised, as `Values.describe_error` tells it.
-        objects: new objects by id, children before parents; large ones may be in the store already instead.
+        objects: new objects by id, children before parents.
+        staged: ids of large ones that were put into the store instead, by `store.loose.stage`.
         saved: name to id, by `kitaru.save`.
         metadata: id of the dict that `kitaru.log` gathered, or None.
     """
@@ -136,6 +139,7 @@ class Finished:
     timed_out: bool = False
     cancelled: bool = False
     objects: dict[str, bytes] = field(default_factory=dict)
+    staged: list[str] = field(default_factory=list)
     saved: dict[str, str] = field(default_factory=dict)
     metadata: str | None = None
 

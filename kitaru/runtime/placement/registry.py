@@ -1,6 +1,6 @@
 """Runtimes by name: Kitaru's own, and those of installed packages.
 
-Owns: the entry point group. Nothing is imported before the user's code asks for it by name, and never on a store's word.
+Owns: the entry point group. Nothing is imported before the user's code asks for it by name: never on a store's word.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ from kitaru.store.loose import LARGE
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from kitaru.model.encoding import Encoded
+    from kitaru.model.encoding import Encoded, Part
     from kitaru.runtime.engine import Engine
     from kitaru.runtime.placement.protocol import Function, Host, Job
 
@@ -38,7 +38,7 @@ def perform(
     host: Host,
     *,
     began: Callable[[], None] = lambda: None,
-    keep_large: Callable[[str, Any], None] | None = None,
+    stage: Callable[[str, bytes | Part], None] | None = None,
 ) -> Finished:
     """Execute a job here and now, on this thread.
 
@@ -46,18 +46,17 @@ def perform(
         job: what to do.
         host: the run.
         began: called when the function is found and its arguments are read, just before it is called.
-        keep_large: puts an object beyond `store.loose.LARGE` into the store; else `Finished.objects` has them all.
+        stage: puts an object beyond `store.loose.LARGE` into the store, from any thread; without it,
+            `Finished.objects` has them all.
 
     Returns:
         What the function gave, or the error it raised; also that of code or a value that could not be loaded.
     """
-    inside = _Inside(job, host)
+    inside = _Inside(job, host, stage)
     finished = Finished()
     try:
         value = inside.call(began)
-        output = inside.values.encode(value, inside.known, f"the result of {job.call.name}")
-        finished.output = output.id
-        inside.gather(output)
+        finished.output = inside.encode(value, f"the result of {job.call.name}")
     except KeyboardInterrupt:
         return Finished(crashed=Crashed("it was interrupted by SIGINT"))
     except BaseException as error:
@@ -65,7 +64,7 @@ def perform(
         finished.error, encoded = inside.values.describe_error(error, inside.known)
         if encoded is not None:
             inside.gather(encoded)
-    inside.finish(finished, keep_large)
+    inside.finish(finished)
     return finished
 
 
@@ -112,9 +111,10 @@ class _Saved(Mapping[str, str]):
 class _Inside:
     """Stands in for the engine, as far as code inside of a call can see one."""
 
-    def __init__(self, job: Job, host: Host) -> None:
-        self._job, self._host = job, host
-        self._objects: dict[str, Any] = {}
+    def __init__(self, job: Job, host: Host, stage: Callable[[str, bytes | Part], None] | None) -> None:
+        self._job, self._host, self._stage = job, host, stage
+        self._objects: dict[str, bytes] = {}
+        self._staged: dict[str, None] = {}
         self.run = job.call.run
         self.known: set[str] = set(job.objects)
         self.values = Values(ClassNames(Path(job.function.root)), self._fetch)
@@ -128,7 +128,8 @@ class _Inside:
 
     def _fetch(self, object_id: str, _: object) -> bytes:
         data = self._host.object(object_id)
-        self.known.add(object_id)
+        if object_id not in self._job.unstored:
+            self.known.add(object_id)
         return data
 
     def check_latch(self) -> None:
@@ -160,24 +161,33 @@ class _Inside:
             active_call.reset(call)
             current_engine.reset(engine)
 
-    def gather(self, encoded: Encoded) -> None:
-        """Keep new objects of a value."""
-        self._objects.update(encoded.objects)
+    def encode(self, value: object, path: str) -> str:
+        """Encode a value, keep its new objects, and return its id."""
+        encoded = self.values.encode(value, self.known, path, sink=self._put if self._stage is not None else None)
+        self.gather(encoded)
+        return encoded.id
 
-    def finish(self, finished: Finished, keep_large: Callable[[str, Any], None] | None) -> None:
-        """Add what was saved and logged, and all new objects: the large ones are put into the store first."""
+    def _put(self, object_id: str, data: bytes | Part) -> None:
+        assert self._stage is not None  # noqa: S101 - only called where it is not
+        self._stage(object_id, data)
+        self._staged[object_id] = None
+
+    def gather(self, encoded: Encoded) -> None:
+        """Keep new objects of a value: the large ones in the store."""
+        for object_id, data in encoded.objects:
+            if self._stage is not None and len(data) > LARGE:
+                self._put(object_id, data)
+            else:
+                self._objects[object_id] = bytes(data)
+
+    def finish(self, finished: Finished) -> None:
+        """Add what was saved and logged, and all new objects."""
         for name, encoded in self.active.saved.items():
             finished.saved[name] = encoded.id
             self.gather(encoded)
         if self.active.metadata:
-            encoded = self.values.encode(self.active.metadata, self.known, "kitaru.log()")
-            finished.metadata = encoded.id
-            self.gather(encoded)
-        for object_id, data in self._objects.items():
-            if keep_large is not None and len(data) > LARGE:
-                keep_large(object_id, data)
-            else:
-                finished.objects[object_id] = bytes(data)
+            finished.metadata = self.encode(self.active.metadata, "kitaru.log()")
+        finished.objects, finished.staged = self._objects, list(self._staged)
 
 
 def _fields(job: Job) -> dict[str, Any]:

@@ -28,6 +28,8 @@ from kitaru.store import loose
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from kitaru.model.encoding import Part
+
 _COUNT_EVERY = 1 << 20
 
 
@@ -36,7 +38,7 @@ class _SocketHost:
 
     def __init__(self, sock: socket.socket, job: Job) -> None:
         self._sock, self._store = sock, None if job.store is None else LocalBlobs(job.store, durable=job.durable)
-        self._objects: dict[str, bytes] = dict(job.objects)
+        self._objects: dict[str, bytes] = {**job.objects, **job.unstored}
         self._lock = threading.Lock()
         self._room = LIMIT_CHARS
         self._left_out: Counter[str] = Counter()
@@ -54,10 +56,10 @@ class _SocketHost:
             raise UnknownObject(object_id)
         return found
 
-    def keep_large(self, object_id: str, data: Any) -> None:  # noqa: ANN401 - bytes or a Part
+    def stage(self, object_id: str, data: bytes | Part) -> None:
         """Put a large object into the store; only called where there is one."""
         assert self._store is not None  # noqa: S101 - see `_work`
-        loose.write(self._store, object_id, data, lambda: os.urandom(12).hex())
+        loose.stage(self._store, object_id, data, lambda: os.urandom(12).hex())
 
     def saved(self, name: str) -> str:
         return str(self._ask("saved", name=name).head["value"])
@@ -132,6 +134,7 @@ class Worker:
                 "error": finished.error,
                 "crashed": finished.crashed.what if finished.crashed else None,
                 "objects": list(finished.objects),
+                "staged": finished.staged,
                 "saved": finished.saved,
                 "metadata": finished.metadata,
                 "tainted": self._tainted(finished),
@@ -140,8 +143,8 @@ class Worker:
             del job, host, finished, frame  # large values need not wait for the next call
 
     def _work(self, job: Job, host: _SocketHost) -> Finished:
-        keep = host.keep_large if job.store is not None else None
-        return perform(job, host, began=lambda: host.tell({"about": "began"}), keep_large=keep)
+        stage = host.stage if job.store is not None else None
+        return perform(job, host, began=lambda: host.tell({"about": "began"}), stage=stage)
 
     def _prepare(self, job: Job, settings: Mapping[str, Any]) -> None:
         """Undo what the last call did to this process, and set this call's limits."""
@@ -197,11 +200,13 @@ def _flush() -> None:
 def _job(frame: frames.Frame) -> tuple[Job, dict[str, Any]]:
     head = frame.head
     function = {**head["function"], **{n: tuple(head["function"][n]) for n in ("path", "recorded_files", "sys_path")}}
+    stored = len(head["objects"])
     job = Job(
         Function(**function),
         head["args"],
         CallInfo(**head["call"]),
-        objects=dict(zip(head["objects"], frame.blobs, strict=True)),
+        objects=dict(zip(head["objects"], frame.blobs[:stored], strict=True)),
+        unstored=dict(zip(head["unstored"], frame.blobs[stored:], strict=True)),
         store=head["store"],
         durable=head["durable"],
     )
