@@ -1,4 +1,4 @@
-"""For tests of flows: a project in memory, with a clock and ids that do not change from one run to the next.
+"""For tests of flows: a project in memory, with clock and ids that are the same each time; histories followed again.
 
 Owns: the public kit. It is the real engine on the real store format; only the bytes lie in memory and time stands
 still until it is told to move.
@@ -21,14 +21,20 @@ import itertools
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kitaru.blobs.local import LocalBlobs
 from kitaru.blobs.memory import MemoryBlobs
+from kitaru.blobs.overlay import OverlayBlobs
 from kitaru.config import Config
+from kitaru.errors import NotAProject, UnknownRun
+from kitaru.model.history import Status
 from kitaru.project import Project
 from kitaru.runtime.events import Event, Services
 from kitaru.store.repository import Repository
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from kitaru.runtime.checking import Check
 
 START_US = 1_767_225_600_000_000
 """2026-01-01 00:00:00 UTC."""
@@ -112,4 +118,84 @@ class Recorder:
         return [(e.data["call"], e.data["how"]) for e in self.events if e.kind == "call"]
 
 
-__all__ = ["FixedClock", "Recorder", "fixed_random", "fixed_services", "memory_project"]
+class HistoryMismatch(AssertionError):
+    """Recorded histories that today's code does not follow; the text tells which calls, and how.
+
+    Attributes:
+        checks: what was found of each run that was followed, those that fit included.
+    """
+
+    def __init__(self, text: str, checks: list[Check]) -> None:
+        super().__init__(text)
+        self.checks = checks
+
+
+def replay_history(
+    store: Path | str | Project,
+    run: str | None = None,
+    *,
+    root: Path | str | None = None,
+    on_drift: str = "",
+    strict: bool = False,
+) -> list[Check]:
+    """Follow recorded histories with today's code: each call must find its record, as a resume would have it.
+
+    The flows' bodies run, with recorded results; no checkpoint executes, and nothing is written to the store.
+
+    Args:
+        store: a copy of a project's `.kitaru` directory, the directory it is in, or a project.
+        run: a revision that names one run; all that the store has by default.
+        root: the directory that the flows' code is found in; the current one by default.
+        on_drift: policy for calls that no longer fit, as of `resume`.
+        strict: a run that had completed must be followed to its end: nothing new may be executed or asked, and every
+            recorded call must be made.
+
+    Returns:
+        What was found of each run, oldest first.
+
+    Raises:
+        HistoryMismatch: a run drifts, or its flow fails; an `AssertionError` that shows the difference.
+        UnknownRun, NotAProject, Damaged: there is no such history, or it cannot be read.
+        CodeUnloadable: today's code has no such flow.
+    """
+    project = store if isinstance(store, Project) else _history(Path(store), root)
+    runs = [run] if run is not None else [summary.run for summary in reversed(project.log())]
+    if project.damaged:
+        raise next(iter(project.damaged.values()))
+    if not runs:
+        raise UnknownRun("@")
+    checks = [project.check_resume(name, on_drift=on_drift) for name in runs]
+    wrong = [told for check in checks if (told := _mismatch(project, check, strict=strict))]
+    if wrong:
+        raise HistoryMismatch("\n\n".join(wrong), checks)
+    return checks
+
+
+def _history(store: Path, root: Path | str | None) -> Project:
+    directory = store if (store / "format").exists() else store / ".kitaru"
+    if not (directory / "format").exists():
+        raise NotAProject(str(store))
+    repo = Repository.open(OverlayBlobs(LocalBlobs(directory)))
+    return Project(Path(root or ".").absolute(), repo, Config())
+
+
+def _mismatch(project: Project, check: Check, *, strict: bool) -> str:
+    """Return what is wrong with a history, or nothing."""
+    parts = []
+    if check.problem is not None:
+        parts = [check.problem.message, *(c.difference for c in check.calls if "\n" in c.difference)]
+    elif strict and project.state(check.run).status is Status.COMPLETED:
+        parts = [f"{c.call}: {c.verdict}, {c.why}" for c in check.calls if c.verdict in ("run", "ask")]
+        parts += [f"{label}: recorded, and no longer made" for label in check.left]
+    return "\n".join([f"run {check.run} of {check.flow}:", *(f"  {part}" for part in parts)]) if parts else ""
+
+
+__all__ = [
+    "FixedClock",
+    "HistoryMismatch",
+    "Recorder",
+    "fixed_random",
+    "fixed_services",
+    "memory_project",
+    "replay_history",
+]
