@@ -118,23 +118,25 @@ class Strand:
 
     def _take(self, raw: bytes, number: int, offset: int) -> dict[str, bytes]:
         sha256, decode, is_object = hashlib.sha256, records.decode, envelope.OBJECT
+        objects, taken = self.objects, self.records
         place = f"{self.where}: the frame at offset {offset}"
-        before = len(self.records)
-        head = self.records[-1].id if self.records else None
+        before = len(taken)
+        head = taken[-1].id if taken else None
         found: dict[str, bytes] = {}
         for kind, start, end in envelope.entries(raw, self.where, offset):
             data = raw[start:end]
             if kind == is_object:
                 object_id = sha256(data).hexdigest()
-                self.objects.setdefault(object_id, (number, start, end))
                 found[object_id] = data
+                if object_id not in objects:
+                    objects[object_id] = (number, start, end)
                 continue
             stored = decode(data, place)
             if head is not None and stored.parent != head:
                 raise Damaged(self.where, f"a record in the frame at offset {offset} does not follow the one before it")
             head = stored.id
-            self.records.append(stored)
-        self.counts.append(len(self.records) - before)
+            taken.append(stored)
+        self.counts.append(len(taken) - before)
         return found
 
     def footer(self) -> bytes:
