@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from kitaru.runtime.engine import Engine, Outcome
     from kitaru.runtime.events import Event
     from kitaru.runtime.runner import Prepared
+    from kitaru.runtime.scopes import Scope
 
 
 class Verdict(StrEnum):
@@ -166,6 +167,8 @@ class Checker(Placements):
             error = view.record.error
             kind = str(error.get("type", "")).removeprefix("builtins:").replace(":", ".")
             return f"its failure ended the run: {kind}: {error.get('message', '')}"
+        if self._engine.state.start.source:
+            return "not shared with the source run"
         return "new: nothing of it is recorded"
 
     # -- watching ----------------------------------------------------------------------------------------------------
@@ -187,6 +190,11 @@ class Checker(Placements):
             why, difference = self._drift(view.name, view.drift)
             told.append(why)
         self.check.calls.append(CheckedCall(view.label, view.order, Verdict.REUSE, "; ".join(told), difference))
+
+    def unreadable(self, view: CallView) -> None:
+        """Note that the run stops at a record that it takes: its value cannot be read by today's code."""
+        told = CheckedCall(view.label, view.order, Verdict.STOP, "its recorded value cannot be read")
+        self.check.calls = [told if call.order == view.order else call for call in self.check.calls]
 
     def _remarks(self, asked: Asked, view: CallView) -> list[str]:
         record = view.record
@@ -233,6 +241,14 @@ class _WatchedCalls(Calls):
         if not isinstance(found, Execution):
             self._checker.reused(asked, found)
         return found
+
+    def recorded(self, view: CallView, scope: Scope | None = None) -> Any:  # noqa: ANN401 - whatever was recorded
+        """Return a recorded result, or tell that it cannot be had."""
+        try:
+            return super().recorded(view, scope)
+        except RunStopped:
+            self._checker.unreadable(view)
+            raise
 
 
 class _WouldRun(RunInterrupted):
