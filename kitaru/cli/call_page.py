@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from kitaru.cli.answered import left_off, standing
 from kitaru.cli.ask import field_rows, how_to_answer
 from kitaru.cli.documents import call_json, how_of, no_longer_made, value_json, values_json, wait_json
+from kitaru.cli.events import origin
 from kitaru.cli.page import Page, Span
 from kitaru.cli.text import duration, error_name, local_time, one_line, short, users_frames
 from kitaru.cli.value import MAX_LINES, plain, pretty
@@ -108,11 +109,13 @@ def call_page(page: Page, project: Project, state: RunState, call: CallView) -> 
 
 def _facts(page: Page, state: RunState, call: CallView) -> None:
     record, how = call.record, how_of(call, state.run)
-    origin = f" from run {call.run}" if how == "reused" else ""
+    came_from = f" from run {call.run}" if how == "reused" else ""
+    if record is not None and record.reused:
+        came_from = f" from {origin(record.reused)}"
     took = f" in {duration(record.at - record.began)}" if record else ""
     if record is None and call.begun:
         took = f" since {local_time(call.begun.began)}"
-    field(page, "how", f"{how}{origin}{took}, call order {call.order}")
+    field(page, "how", f"{how}{came_from}{took}, call order {call.order}")
     if record is None:
         return
     field(page, "ended", local_time(record.at))

@@ -70,6 +70,7 @@ def call_json(call: CallView, run: str, *, gone: bool) -> dict[str, Any]:
         "scope": call.scope,
         "how": how_of(call, run),
         "run": call.run,
+        "reused": record.reused if record else None,
         "record": call.id or None,
         "began": iso(began),
         "ended": iso(record.at) if record else None,

@@ -71,7 +71,7 @@ def _version(data: dict[str, Any], _run: str) -> list[Span]:
     return [("note: ", "dim"), (f"new flow version v{data['n']}", "dim")] if data.get("new") else []
 
 
-def _torn(data: dict[str, Any], _run: str) -> list[Span]:
+def _note(data: dict[str, Any], _run: str) -> list[Span]:
     return [("note: ", "yellow"), str(data.get("text", ""))]
 
 
@@ -80,10 +80,17 @@ def call_spans(data: dict[str, Any]) -> list[Span]:
     failed, reused = data.get("error"), data.get("how") in REUSED
     mark: Span = ("✗ ", "red") if failed else ("= ", "dim") if reused else ("✓ ", "green")
     how = "pinned" if data.get("how") == "pinned" else "reused" if reused else duration(data.get("duration_us") or 0)
+    if data.get("reused"):
+        how += f" from {origin(data['reused'])}"
     line: list[Span] = ["  ", mark, str(data.get("call", "")), (f"  {how}", "dim")]
     if failed:
         line.append((f"  {error_name(failed)}: {one_line(str(failed.get('message', '')))}", "red"))
     return line + _marks(data)
+
+
+def origin(reused: dict[str, Any]) -> str:
+    """Return the call that a result of the cache came from, as it is typed."""
+    return f"{reused.get('run', '')}:{reused.get('call', '')}"
 
 
 def _marks(data: dict[str, Any]) -> list[Span]:
@@ -118,7 +125,8 @@ _WORDS: dict[str, Callable[[dict[str, Any], str], list[Span]]] = {
     "run": _run,
     "code": _code,
     "version": _version,
-    "torn": _torn,
+    "torn": _note,
+    "cache": _note,
     "call": lambda data, _run: call_spans(data),
     "wait": _wait,
     "answer": _answer,

@@ -51,6 +51,10 @@ AsRecordedOpt: TypeAlias = Annotated[
     bool | None,
     typer.Option("--as-recorded/--working-tree", help="Execute the recorded code, or the working tree's."),
 ]
+CacheOpt: TypeAlias = Annotated[
+    bool | None,
+    typer.Option("--cache/--no-cache", help="Take results of earlier runs for equal calls; or execute them anew."),
+]
 CheckOpt: TypeAlias = Annotated[
     bool,
     typer.Option(

@@ -135,7 +135,7 @@ class _Live:
     def _call(self, data: dict[str, Any]) -> None:
         if self._flying.pop(data.get("order", 0), None):
             self._drawn = list(self._flying.values())
-        if data.get("how") in REUSED and not (data.get("error") or data.get("stale") or data.get("drift")):
+        if data.get("how") in REUSED and not any(data.get(mark) for mark in ("error", "stale", "drift", "reused")):
             self._reused.append(str(data.get("call", "")))
             return
         self._flush_reused()

@@ -26,6 +26,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "du": "Show what takes the room in the store",
         "prune": "Remove old runs, on purpose",
         "gc": "Give back the room of what nothing needs",
+        "cache": "Show what the result cache holds, or clear it",
         "fsck": "Check every byte of the store",
     },
     "underneath": {

@@ -119,7 +119,7 @@ class Call(Record):
         began: when the call was made; `at` is when it ended.
         code: fingerprint of the checkpoint's source, 16 hex digits.
         how: `ran`, or `pinned` for an output given by `--set`, or `reused` where another run's record was taken.
-        reused: `{"run", "record"}` where `how` is `reused`.
+        reused: `{"run", "record", "call"}` where `how` is `reused`: the call's label there.
         saved: artifact name to value id, by `kitaru.save()`.
         logs: value id of the captured output, a list of `(microseconds since began, stream, text)`.
         metadata: value id of a dict, by `kitaru.log(...)`, or None.
@@ -128,6 +128,7 @@ class Call(Record):
         delay: for a failed attempt that is made again, the microseconds until then; None where this was the last.
         overran: microseconds that it took beyond its timeout, where nothing could stop it.
         repeat: how many calls of the same identity were made before it.
+        cache: the key under which other calls may take this result, 64 hex digits; empty where none may.
     """
 
     kind: ClassVar[str] = "call"
@@ -152,6 +153,7 @@ class Call(Record):
     delay: int | None = None
     overran: int = 0
     repeat: int = 0
+    cache: str = ""
 
 
 @dataclass(slots=True, eq=False)

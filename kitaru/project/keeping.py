@@ -5,6 +5,7 @@ Owns: these verbs. What they do to the store is in `kitaru.store`; which runs ar
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from kitaru.project.reading import Reading
@@ -16,11 +17,19 @@ if TYPE_CHECKING:
     from kitaru.store.check import Report
     from kitaru.store.gc import Collected
     from kitaru.store.repair import Repaired
+    from kitaru.store.result_cache import CacheUse, ResultCache
     from kitaru.store.usage import Use
 
 
 class Keeping(Reading):
     """A project as it is looked after."""
+
+    @cached_property
+    def results(self) -> ResultCache:
+        """The result cache; made when first needed."""
+        from kitaru.store.result_cache import ResultCache
+
+        return ResultCache(self.repo)
 
     def check(self) -> Report:
         """Check everything in the store: hashes, checksums, chains, references, names."""
@@ -84,6 +93,14 @@ class Keeping(Reading):
 
         grace, nonce = GRACE_US if grace_us is None else grace_us, self.services.random_bytes(12).hex()
         return collect(self.repo, self.services.clock_us(), grace=grace, nonce=nonce, dry_run=dry_run)
+
+    def cache_use(self) -> CacheUse:
+        """Return what the result cache holds."""
+        return self.results.use()
+
+    def clear_cache(self) -> CacheUse:
+        """Forget all cached results, and return what there was: the next runs execute what they would have taken."""
+        return self.results.clear()
 
     def usage(self) -> list[Use]:
         """Return what takes the room in the store, each byte counted once."""

@@ -124,7 +124,7 @@ class Project(Keeping, Comparing, Checking):
         """What prepares runs; made when first needed, for reading verbs do without."""
         from kitaru.runtime.runner import Runner
 
-        return Runner(self.repo, self.root, self.services, self.config.on_drift, self.values)
+        return Runner(self.repo, self.root, self.services, self.config.on_drift, self.values, results=self.results)
 
     # -- executing -------------------------------------------------------------------------------------------------
 
@@ -137,6 +137,7 @@ class Project(Keeping, Comparing, Checking):
         documents: Mapping[str, Any] | None = None,
         tags: Iterable[str] = (),
         on_drift: str = "",
+        cache: bool | None = None,
         key: str = "",
         max_calls: int | None = None,
         max_seconds: float | None = None,
@@ -153,6 +154,8 @@ class Project(Keeping, Comparing, Checking):
             documents: more inputs, read from JSON.
             tags: names to find the run by.
             on_drift: policy for the whole run: `stop`, `new`, `reuse`, or empty for the flow's own.
+            cache: take results of earlier runs: True wherever a checkpoint does not refuse, False nowhere, None as the
+                checkpoints and the flow say; for this time only.
             key: start the run once: where one was started for this flow and key, its handle is returned, whatever the
                 inputs are now, and `handle.outcome.existing` is set.
             max_calls, max_seconds: stop the run, as failed, before it executes more; it can be resumed with more.
@@ -167,7 +170,7 @@ class Project(Keeping, Comparing, Checking):
         """
         from kitaru.runtime.keys import StartedBefore
 
-        options = self._options(on_drift, observer, tags=tags)
+        options = self._options(on_drift, observer, tags=tags, cache=cache)
         self._bound(options, max_calls, max_seconds, stay_s)
         options.key = key
         try:
@@ -182,6 +185,7 @@ class Project(Keeping, Comparing, Checking):
         *,
         on_drift: str = "",
         as_recorded: bool | None = None,
+        cache: bool | None = None,
         max_calls: int | None = None,
         max_seconds: float | None = None,
         stay_s: float | None = None,
@@ -195,6 +199,7 @@ class Project(Keeping, Comparing, Checking):
             on_drift: policy for this time only; empty for what the run was started with.
             as_recorded: execute the code that the run recorded (True), or the working tree's (False); None goes on with
                 the recorded code where the run's last call was made by it on purpose.
+            cache: as of `run`.
             max_calls, max_seconds, stay_s: as of `run`; limits that are not given stay as they are.
 
         Raises:
@@ -202,7 +207,7 @@ class Project(Keeping, Comparing, Checking):
             CodeUnloadable: its code cannot be imported; the run is as it was.
             RunOver: it has completed.
         """
-        options = self._options(on_drift, observer, as_recorded=as_recorded)
+        options = self._options(on_drift, observer, as_recorded=as_recorded, cache=cache)
         self._bound(options, max_calls, max_seconds, stay_s)
         return self._handle(self.runner.resume(self.find_run(run), options), options, foreground=foreground)
 
@@ -218,6 +223,7 @@ class Project(Keeping, Comparing, Checking):
         tags: Iterable[str] = (),
         on_drift: str = "",
         as_recorded: bool | None = None,
+        cache: bool | None = None,
         observer: Observer | None = None,
         foreground: bool = False,
     ) -> FlowHandle[Any]:
@@ -231,12 +237,13 @@ class Project(Keeping, Comparing, Checking):
             set: call to the output it is to have instead of executing.
             answers: wait to its answer.
             text: values are JSON or plain text, as typed.
+            cache: as of `run`.
 
         Raises:
             UsageError: an unknown run, call, input or value, or nothing to change.
             CodeUnloadable: the code cannot be imported.
         """
-        options = self._options(on_drift, observer, as_recorded=as_recorded, tags=tags)
+        options = self._options(on_drift, observer, as_recorded=as_recorded, tags=tags, cache=cache)
         from kitaru.runtime.replaying import Changes
 
         changes = Changes(from_, args or {}, set or {}, answers or {}, text)
@@ -320,12 +327,18 @@ class Project(Keeping, Comparing, Checking):
         return state.end is not None or not any(w.id == view.id and w.is_open for w in state.waits.values())
 
     def _options(
-        self, on_drift: str, observer: Observer | None, *, as_recorded: bool | None = None, tags: Iterable[str] = ()
+        self,
+        on_drift: str,
+        observer: Observer | None,
+        *,
+        as_recorded: bool | None = None,
+        tags: Iterable[str] = (),
+        cache: bool | None = None,
     ) -> Options:
         from kitaru.runtime.options import check_policy
         from kitaru.runtime.runner import Options
 
-        return Options(check_policy(on_drift), as_recorded, tuple(tags), observer)
+        return Options(check_policy(on_drift), as_recorded, tuple(tags), observer, cache)
 
     def _bound(self, options: Options, max_calls: int | None, max_seconds: float | None, stay_s: float | None) -> None:
         from kitaru.runtime.limits import given

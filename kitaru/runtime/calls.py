@@ -124,12 +124,9 @@ class Calls:
             return reused or Execution(self._engine, asked, found, found.repeat)
 
     def _reuse(self, asked: Asked, record: Call) -> CallView | None:
-        """Record what the result cache has for a call, if it has."""
+        """Record what the result cache has for a call, if it has; its record says so then, or where its result goes."""
         engine = self._engine
-        found = engine.reuse(asked) if engine.reuse is not None else None
-        if found is None:
-            return None
-        for name, value in found.items():
+        for name, value in (engine.reuse(asked) if engine.reuse is not None else {}).items():
             setattr(record, name, value)
         record.began = record.at = engine.now()
         record.how = "reused"
@@ -173,6 +170,8 @@ class Calls:
         plan.reached_branch(name)
         return decide(self._engine, asked, nth)
 
+        if record.output is None:
+            return None
     def _note_stale(self, asked: Asked, kept: CallView) -> None:
         """Record, once, that `--from` kept a call although its inputs changed."""
         recorded = kept.record.args if kept.record else {}
@@ -335,3 +334,4 @@ class Calls:
             mutated=record.mutated,
             drift=drift,
         )
+            reused=record.reused,

@@ -122,8 +122,8 @@ class Engine:
         self.options = options or FlowOptions()
         self.scope = Scope()
         self.placements = Placements()
-        self.reuse: Callable[[Asked], Mapping[str, Any] | None] | None = None
-        """Finds what the result cache has for a call: fields of its record, `output` and `reused` among them."""
+        self.reuse: Callable[[Asked], Mapping[str, Any]] | None = None
+        """Returns fields of a call's record that the result cache knows: with `output`, it need not execute."""
         self.after_call: list[Callable[[Call], None]] = []
         """Called with the record of each attempt that was recorded, on the thread or loop that carries it."""
         self.in_flight = InFlight(services.clock_us, self._record_begun, self._look)

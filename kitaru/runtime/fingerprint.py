@@ -77,7 +77,10 @@ class _Walk:
 
     def fingerprint(self, fn: Any) -> str:  # noqa: ANN401 - a function, or what decorates one
         """Return the digest of all that `fn` reaches."""
-        bare = self._unwrapped(fn.fn if isinstance(fn, (Checkpoint, Flow)) else fn)
+        if isinstance(fn, (Checkpoint, Flow)):
+            self.watched.append((vars(fn), "fn", fn.fn))
+            fn = fn.fn
+        bare = self._unwrapped(fn)
         self._number(bare)
         parts: list[Any] = []
         while len(parts) < len(self._queue):

@@ -23,6 +23,7 @@ from kitaru.errors import (
 from kitaru.model.history import RunState, Status
 from kitaru.model.ids import new_run_id
 from kitaru.model.records import Resumed, Start
+from kitaru.runtime.caching import Caching
 from kitaru.runtime.cancelling import cancelled, end_held
 from kitaru.runtime.capture import capturing
 from kitaru.runtime.decorators import Flow, find_live_flow
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from kitaru.runtime.events import Observer, Services
     from kitaru.runtime.values import Values
     from kitaru.store.repository import CancelName, Repository, RunWriter
+    from kitaru.store.result_cache import ResultCache
 
 WORKING_TREE, RECORDED = "working-tree", "recorded"
 
@@ -61,6 +63,8 @@ class Options:
             the run recorded with last.
         tags: names to find the run by.
         observer: told what happens, or None.
+        cache: take results from the result cache: True wherever a checkpoint does not refuse, False nowhere, None as
+            checkpoints and flow say.
         key: start the run once for this key; empty for a run of its own.
         limits: for this run, or from a resume on, as `runtime.limits.given` returns them.
         stay_us: how long a sleep may be for which the process stays.
@@ -70,6 +74,7 @@ class Options:
     as_recorded: bool | None = None
     tags: tuple[str, ...] = ()
     observer: Observer | None = None
+    cache: bool | None = None
     key: str = ""
     limits: Mapping[str, int] = field(default_factory=dict)
     stay_us: int = STAY_US
@@ -123,6 +128,7 @@ class Runner:
         repo: Repository,
         root: Path,
         services: Services,
+        results: the result cache of the store.
         default_on_drift: str,
         values: Values,
     ) -> None:
@@ -132,6 +138,8 @@ class Runner:
     # -- start -------------------------------------------------------------------------------------------------
 
     def start(
+        *,
+        results: ResultCache,
         self,
         target: str | Flow[Any, Any],
         inputs: Mapping[str, Any],
@@ -306,7 +314,7 @@ class Runner:
         options: Options,
         resumed: Resumed | None = None,
     ) -> Engine:
-        return Engine(
+        engine = Engine(
             writer,
             state,
             self.values,
@@ -331,6 +339,8 @@ class Runner:
         return self._repo.cancellation(run, settle=True)
 
     def _code(self, state: RunState, *, as_recorded: bool) -> _Code:
+        Caching(self._results, self._root, engine, options.cache).join()
+        return engine
         """Return the code to execute.
 
         Raises:

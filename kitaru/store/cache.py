@@ -7,17 +7,22 @@ values), and that a cache that cannot be read is no cache. Knows nothing of what
 from __future__ import annotations
 
 import contextlib
+import re
 import shutil
 import sqlite3
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import diskcache  # type: ignore[import-untyped]  # it has no types
+import diskcache.core  # type: ignore[import-untyped]  # it has no types
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _RAW, _BINARY = 1, 2
+_VALUE_FILE = re.compile(r"[0-9a-f]{2}/[0-9a-f]{2}/[0-9a-f]{28}\.val")
+"""The names that diskcache gives to files; a database may say anything."""
+_SETTINGS = dict(diskcache.DEFAULT_SETTINGS)
+"""All of them are given at each opening: what the database says of them is not asked."""
 
 
 class BytesDisk(diskcache.Disk):  # type: ignore[misc]  # diskcache has no types
@@ -49,13 +54,49 @@ class BytesDisk(diskcache.Disk):  # type: ignore[misc]  # diskcache has no types
             return Path(self._directory, filename).read_bytes()
         raise ValueError("a value in the cache is not bytes")
 
+    def remove(self, file_path: object) -> None:
+        """Remove a value's file; a row that names anything outside the cache removes nothing."""
+        if isinstance(file_path, str) and self._is_inside(file_path):
+            super().remove(file_path)
+
     def _is_inside(self, filename: str) -> bool:
-        path = Path(filename)
-        return not path.is_absolute() and ".." not in path.parts and not Path(self._directory, path).is_symlink()
+        if not _VALUE_FILE.fullmatch(filename):
+            return False
+        path = Path(self._directory, filename)
+        return not any(part.is_symlink() for part in (path, *path.parents[:2]))
 
 
-FAILURES = (sqlite3.Error, OSError, ValueError, TypeError, diskcache.Timeout)
+TIMEOUT = diskcache.Timeout
+OF_THE_DISK = (OSError, sqlite3.OperationalError)
+FAILURES = (sqlite3.Error, OSError, ValueError, TypeError, AttributeError, AssertionError, diskcache.Timeout)
 """What a cache that somebody damaged, or a directory that cannot be written, comes up with."""
+
+
+def open_cache(directory: Path, *, size_limit: int = 1 << 30, eviction: str = "none") -> Any:  # noqa: ANN401 - diskcache has no types
+    """Open a cache of bytes under text; what it does may raise any of `FAILURES`.
+
+    Args:
+        directory: where; made when needed.
+        size_limit: bytes at which `eviction` begins.
+        eviction: a policy of diskcache; `none` keeps everything.
+    """
+    _check_settings(directory)
+    settings = {**_SETTINGS, "size_limit": size_limit, "eviction_policy": eviction}
+    return diskcache.Cache(str(directory), disk=BytesDisk, timeout=1, **settings)
+
+
+def _check_settings(directory: Path) -> None:
+    """Refuse a database with settings of its own: diskcache sets an attribute of itself for each that it finds."""
+    database = directory / "cache.db"
+    if not database.exists():
+        return
+    with contextlib.closing(sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True)) as db:
+        try:
+            found = {key for (key,) in db.execute("SELECT key FROM Settings")}
+        except sqlite3.OperationalError:  # made just now, by another process
+            return
+    if not found <= _SETTINGS.keys() | diskcache.core.METADATA.keys():
+        raise ValueError("the cache has settings that it was not made with")
 
 
 class BytesCache:
@@ -73,7 +114,7 @@ class BytesCache:
         if not self._directory.is_dir():
             return {}
         try:
-            with self._opened() as cache:
+            with open_cache(self._directory) as cache:
                 return {key: value for key in keys if (value := cache.get(key)) is not None}
         except FAILURES:
             shutil.rmtree(self._directory, ignore_errors=True)
@@ -81,9 +122,6 @@ class BytesCache:
 
     def write(self, blobs: Mapping[str, bytes]) -> None:
         """Keep these; a failure is no matter, for all can be made again."""
-        with contextlib.suppress(*FAILURES), self._opened() as cache:
+        with contextlib.suppress(*FAILURES), open_cache(self._directory) as cache:
             for key, value in blobs.items():
                 cache.set(key, value)
-
-    def _opened(self) -> Any:  # noqa: ANN401 - diskcache has no types
-        return diskcache.Cache(str(self._directory), disk=BytesDisk, timeout=1, eviction_policy="none")

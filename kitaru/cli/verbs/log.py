@@ -23,6 +23,7 @@ from kitaru.cli import complete
 from kitaru.cli.answered import left_off
 from kitaru.cli.damage import tell_damaged
 from kitaru.cli.documents import call_json, how_of, no_longer_made, run_json, summary_json, wait_json
+from kitaru.cli.events import origin
 from kitaru.cli.graph import Graph
 from kitaru.cli.options import Output, OutputOpt
 from kitaru.cli.page import Page, Span, status_span, write_json
@@ -189,6 +190,8 @@ def _marks(call: CallView, *, gone: bool) -> str:
     if call.stale:
         marks.append(f"stale: {', '.join(call.stale)}")
     if record and record.mutated:
+    if record and record.reused:
+        marks.append(f"from {origin(record.reused)}")
         marks.append(f"mutated: {', '.join(record.mutated)}")
     if call.drift:
         marks.append(f"drift: {call.drift}")

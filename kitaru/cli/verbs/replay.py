@@ -18,6 +18,7 @@ from kitaru.cli.check_page import tell_check
 from kitaru.cli.inputs import pairs
 from kitaru.cli.options import (
     AsRecordedOpt,
+    CacheOpt,
     CheckOpt,
     EventsOpt,
     NoInputOpt,
@@ -58,6 +59,7 @@ def replay(
     tag: TagOpt = [],  # noqa: B006 - as above
     on_drift: OnDriftOpt = None,
     as_recorded: AsRecordedOpt = None,
+    cache: CacheOpt = None,
     check: CheckOpt = False,
     output: OutputOpt = Output.TEXT,
     quiet: QuietOpt = False,
@@ -87,6 +89,7 @@ def replay(
             from_=from_,
             tags=tag,
             on_drift=policy(on_drift),
+            cache=cache,
             as_recorded=as_recorded,
             observer=observer,
         ),

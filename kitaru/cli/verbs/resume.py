@@ -22,6 +22,7 @@ from kitaru.cli.carry import Manner, carry
 from kitaru.cli.check_page import tell_check
 from kitaru.cli.options import (
     AsRecordedOpt,
+    CacheOpt,
     CheckOpt,
     EventsOpt,
     NoInputOpt,
@@ -39,6 +40,7 @@ def resume(
     *,
     on_drift: OnDriftOpt = None,
     as_recorded: AsRecordedOpt = None,
+    cache: CacheOpt = None,
     check: CheckOpt = False,
     output: OutputOpt = Output.TEXT,
     quiet: QuietOpt = False,
@@ -58,7 +60,12 @@ def resume(
     return carry(
         project,
         lambda observer: project.resume(
-            found, on_drift=policy(on_drift), as_recorded=as_recorded, observer=observer, foreground=True
+            found,
+            on_drift=policy(on_drift),
+            as_recorded=as_recorded,
+            cache=cache,
+            observer=observer,
+            foreground=True,
         ),
         Manner(output, quiet, events, no_input),
     )

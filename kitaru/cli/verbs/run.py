@@ -28,8 +28,9 @@ stands), `error` (`type`, `message`, `hint`; null where the run completed or wai
   (`working-tree` or `recorded`)
 - `torn`: `text`, what a crash left half-written, and where it was kept
 - `begin`: `call`, `name`, `order`
-- `call`: `call`, `name`, `order`, `how` (`ran`, `recorded`, `shared` or `pinned`), `duration_us`, `output`, `error`,
-  `stale`, `mutated`, `drift`
+- `call`: `call`, `name`, `order`, `how` (`ran`, `recorded`, `shared`, `pinned` or `reused`), `duration_us`, `output`,
+  `reused` (`run`, `record` and `call` that a cached result came from, or null), `error`, `stale`, `mutated`, `drift`
+- `cache`: `text`, why the result cache is not used
 - `output`: `call`, `stream` (`stdout`, `stderr` or `log`), `text`
 - `wait`: `wait`, `question`, `schema`, `shown`
 - `answer`: `wait`, `by`, `source`
@@ -49,7 +50,7 @@ import typer
 from kitaru.cli import complete
 from kitaru.cli.carry import Manner, carry
 from kitaru.cli.inputs import json_object, pairs
-from kitaru.cli.options import EventsOpt, NoInputOpt, OnDriftOpt, Output, OutputOpt, QuietOpt, TagOpt, policy
+from kitaru.cli.options import CacheOpt, EventsOpt, NoInputOpt, OnDriftOpt, Output, OutputOpt, QuietOpt, TagOpt, policy
 
 
 def run(
@@ -66,6 +67,7 @@ def run(
     ] = None,
     tag: TagOpt = [],  # noqa: B006 - typer copies defaults, and shows None as a value
     on_drift: OnDriftOpt = None,
+    cache: CacheOpt = None,
     output: OutputOpt = Output.TEXT,
     quiet: QuietOpt = False,
     events: EventsOpt = False,
@@ -90,6 +92,7 @@ def run(
             documents={name: value for name, value in documents.items() if name not in typed},
             tags=tag,
             on_drift=policy(on_drift),
+            cache=cache,
             observer=observer,
             foreground=True,
         ),
