@@ -17,18 +17,23 @@ if TYPE_CHECKING:
     from kitaru.runtime.artifacts import log, save
     from kitaru.runtime.context import current_call
     from kitaru.runtime.decorators import Checkpoint, Flow, checkpoint, flow
+    from kitaru.runtime.futures import CallFuture, CallFutures
     from kitaru.runtime.handle import FlowHandle
     from kitaru.runtime.primitives import now, progress, random, sleep, sleep_async, uuid4
+    from kitaru.runtime.retry import Retry
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "CallFuture",
+    "CallFutures",
     "Checkpoint",
     "Flow",
     "FlowHandle",
     "KitaruError",
     "Opaque",
     "Project",
+    "Retry",
     "Status",
     "__version__",
     "checkpoint",
@@ -48,12 +53,15 @@ __all__ = [
 ]
 
 _HOMES = {
+    "CallFuture": "kitaru.runtime.futures",
+    "CallFutures": "kitaru.runtime.futures",
     "Checkpoint": "kitaru.runtime.decorators",
     "Flow": "kitaru.runtime.decorators",
     "FlowHandle": "kitaru.runtime.handle",
     "KitaruError": "kitaru.errors",
     "Opaque": "kitaru.model.encoding",
     "Project": "kitaru.project",
+    "Retry": "kitaru.runtime.retry",
     "Status": "kitaru.model.history",
     "checkpoint": "kitaru.runtime.decorators",
     "current_call": "kitaru.runtime.context",

@@ -17,6 +17,8 @@ Raised where the fault is known, printed in one place (`kitaru.cli`), matched by
     |-- CallCrashed                1   the process that executed a call is gone
     |-- CallTimeout                1   a call took longer than its timeout=
     |-- LimitReached               1   the run made as many calls, or took as long, as it may
+    |-- RunTimeout                 1   an execution of a run took longer than its flow's timeout=
+    |-- CallCancelled              1   the code around a call called it off
     |-- RunNotFinished             1
     |-- RunWaiting                 3   the run stopped at a question
     |   `-- RunSleeping            3   the run stopped until a time
@@ -209,8 +211,16 @@ class CallCrashed(KitaruError):
     """The process that executed a call is gone: a signal, an exit, a limit of memory; the run goes on without it."""
 
 
-class CallTimeout(KitaruError):
+class CallTimeout(KitaruError, TimeoutError):
     """A call took longer than its `timeout=`."""
+
+
+class RunTimeout(KitaruError, TimeoutError):
+    """An execution of a run took longer than its flow's `timeout=`."""
+
+
+class CallCancelled(KitaruError):
+    """The code around a call called it off: an `asyncio.timeout`, a task group that failed, `.cancel()`."""
 
 
 class RunNotFinished(KitaruError):

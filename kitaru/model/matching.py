@@ -53,6 +53,10 @@ class Claims:
         """Tell whether there ever was a record of exactly this identity, taken by now or not."""
         return wanted in self._by_identity
 
+    def has(self, scope: str, name: str) -> bool:
+        """Tell whether a record of this name is still there in a scope."""
+        return bool(self._by_name.get((scope, name)))
+
     def exact(self, wanted: Identity) -> CallView | None:
         """Take the next record of exactly this identity."""
         queue = self._by_identity.get(wanted)

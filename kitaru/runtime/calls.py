@@ -7,16 +7,16 @@ Owns: a call's way from arguments to a recorded result, or to the record that ex
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING, Any
 
-from kitaru.errors import Damaged, KitaruError, Unencodable, UnknownObject, UsageError
+from kitaru.errors import CallCancelled, Damaged, KitaruError, Unencodable, UnknownObject, UsageError
 from kitaru.model.ids import display_call
 from kitaru.model.matching import Identity, identity
 from kitaru.model.records import Call, Note
 from kitaru.runtime.carriers import carry_inline
 from kitaru.runtime.drift import decide
 from kitaru.runtime.execution import Execution
+from kitaru.runtime.pool import Slots
 from kitaru.runtime.scopes import Scope, scope_here
 from kitaru.runtime.stopping import behind
 
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from kitaru.runtime.plan import Place
 
 MAX_REMEMBERED_FAILURES = 256
+
+CALLED_OFF = "kitaru.errors:CallCancelled"
+"""How a record names the error of a call that the code around it called off."""
 
 
 class Asked:
@@ -43,6 +46,7 @@ class Asked:
         "kwargs",
         "objects",
         "on_drift",
+        "place",
         "positional",
         "scope",
     )
@@ -56,8 +60,9 @@ class Asked:
         scope: Scope,
         *,
         on_drift: str = "",
+        place: Place | None = None,
     ) -> None:
-        self.checkpoint, self.scope, self.on_drift = checkpoint, scope, on_drift
+        self.checkpoint, self.scope, self.on_drift, self.place = checkpoint, scope, on_drift, place
         self.positional, self.kwargs = args, kwargs
         self.bound = checkpoint.binder.bind(args, kwargs)
         self.objects: list[tuple[str, bytes]] = []
@@ -87,7 +92,9 @@ class Calls:
         self._failures: dict[int, tuple[BaseException, str]] = {}
         self._defaults: dict[Checkpoint[..., Any], dict[str, str]] = {}
         self._todays: dict[str, str] = {}
-        self._deciding = threading.RLock()
+        self._deciding = engine.plan.lock
+        self._slots: dict[str, Slots] = {}
+        self._called_off: dict[str, str] = {}
         self.saved: dict[str, str] = {}
         """Artifact name to value id, as far as this execution has come: what `kitaru.load` finds."""
 
@@ -100,13 +107,46 @@ class Calls:
         """
         engine = self._engine
         engine.check_latch()
-        asked = Asked(engine, checkpoint, args, kwargs, scope_here(engine.scope))
-        found = self.decide(asked)
+        scope = scope_here(engine.scope)
+        found = self.decide(Asked(engine, checkpoint, args, kwargs, scope))
         if not isinstance(found, Execution):
-            return self.recorded(found, asked.scope)
+            return self.recorded(found, scope)
         value = carry_inline(found)
-        self.show(asked.scope, found.record)
+        self.show(scope, found.record)
         return value
+
+    def reserve(self, scope: Scope, name: str) -> Place | None:
+        """Keep a place in the call order for a call that will be decided later; None where it may have one already."""
+        with self._deciding:
+            return self._engine.plan.reserve(scope.path, name)
+
+    def slots(self, checkpoint: Checkpoint[..., Any]) -> Slots | None:
+        """Return what limits how many calls of a checkpoint execute at once, if anything does."""
+        limit = checkpoint.options.concurrency
+        if limit is None:
+            return None
+        with self._deciding:
+            found = self._slots.get(checkpoint.name)
+            if found is None:
+                found = self._slots[checkpoint.name] = Slots(limit)
+            return found
+
+    def _went_past(self, scope: str) -> None:
+        """A call is made in a scope: what was called off there or below did not end it."""
+        inner = f"{scope}/"
+        self._called_off = {r: path for r, path in self._called_off.items() if not f"{path}/".startswith(inner)}
+
+    def is_called_off(self, view: CallView) -> bool:
+        """Tell whether the code around a recorded call had called it off."""
+        error = view.record.error if view.record is not None else None
+        return error is not None and error["type"] == CALLED_OFF
+
+    def again(self, asked: Asked, view: CallView) -> Execution:
+        """Execute a recorded call once more, in its own place."""
+        with self._deciding:
+            place = self._engine.plan.place_of(view.name, view.order, view.occurrence)
+            record = self._fresh(asked, place)
+            return Execution(self._engine, asked, record, record.repeat)
 
     def decide(self, asked: Asked) -> CallView | Execution:
         """Return the record that this call takes, or what executes it; its place in the call order is settled.
@@ -115,6 +155,8 @@ class Calls:
             RunStopped: it drifted, or an override that it reached cannot be.
         """
         with self._deciding:
+            if self._called_off:
+                self._went_past(asked.scope.path)
             found = self._decide(asked)
             if not isinstance(found, Call):
                 return found
@@ -128,6 +170,8 @@ class Calls:
         engine = self._engine
         for name, value in (engine.reuse(asked) if engine.reuse is not None else {}).items():
             setattr(record, name, value)
+        if record.output is None:
+            return None
         record.began = record.at = engine.now()
         record.how = "reused"
         engine.commit(record, asked.objects)
@@ -139,7 +183,8 @@ class Calls:
         """Return the record that this call takes, or a new one to fill by executing it."""
         view = self._take(asked, self._engine.plan.made(asked.checkpoint.name))
         if view is None or isinstance(view, str):
-            return self._fresh(asked, self._engine.plan.place(asked.checkpoint.name, asked.identity), drift=view or "")
+            place = asked.place or self._engine.plan.place(asked.checkpoint.name, asked.identity)
+            return self._fresh(asked, place, drift=view or "")
         return view
 
     def _take(self, asked: Asked, nth: int) -> CallView | str | None:
@@ -170,8 +215,6 @@ class Calls:
         plan.reached_branch(name)
         return decide(self._engine, asked, nth)
 
-        if record.output is None:
-            return None
     def _note_stale(self, asked: Asked, kept: CallView) -> None:
         """Record, once, that `--from` kept a call although its inputs changed."""
         recorded = kept.record.args if kept.record else {}
@@ -258,19 +301,25 @@ class Calls:
 
     def recorded(self, view: CallView, scope: Scope | None = None) -> Any:  # noqa: ANN401 - whatever was recorded
         """Return a recorded result, or raise a recorded failure; `scope` is where it is wanted."""
+        record = self.tell_recorded(view)
+        value = self._rebuilt(view, record)
+        if record.error is not None and isinstance(value, BaseException):
+            self.remember_failure(value, view.id, view.scope)
+            raise value
+        if scope is not None:
+            self.show(scope, record)
+        return value
+
+    def tell_recorded(self, view: CallView) -> Call:
+        """A recorded call was taken: tell the observer, and return its record."""
         record = view.record
         assert record is not None  # noqa: S101 - only finished calls are claimed
         if self._engine.observer is not None:
             shared = "recorded" if view.run == self._engine.run else "shared"
             self._tell(view.label, record, record.how if record.how != "ran" else shared, view.stale, view.drift)
-        self.saved.update(record.saved)
-        value = self._rebuilt(view, record)
-        if record.error is not None and isinstance(value, BaseException):
-            self.remember_failure(value, view.id)
-            raise value
-        if scope is not None:
-            self.show(scope, record)
-        return value
+        if record.saved:
+            self.saved.update(record.saved)
+        return record
 
     def _rebuilt(self, view: CallView, record: Call) -> object:
         """Return the recorded value or exception; where it cannot be rebuilt, the run stops, whatever the body catches.
@@ -305,15 +354,22 @@ class Calls:
         if record.output is not None:
             scope.shown = (display_call(record.name, record.occurrence), record.output)
 
-    def remember_failure(self, error: BaseException, record: str) -> None:
+    def remember_failure(self, error: BaseException, record: str, scope: str = "") -> None:
         """Keep which record an exception is of: if it ends the run, a resume executes that call again."""
         if len(self._failures) >= MAX_REMEMBERED_FAILURES:
             self._failures.pop(next(iter(self._failures)))
         self._failures[id(error)] = (error, record)
+        if isinstance(error, CallCancelled):
+            self._called_off[record] = scope
 
     def failed_records(self, error: BaseException) -> list[str]:
-        """Return the ids of the records of the calls whose failures led to this exception."""
-        return [self._failures[id(e)][1] for e in behind(error, self._is_failure)]
+        """Return the ids of the records of the calls whose failures led to this exception.
+
+        Calls that were called off on the way are among them: nothing tells whose cancellation an `asyncio.timeout` or
+        a task group has swallowed, but that nothing was called afterwards where they were made.
+        """
+        found = [self._failures[id(e)][1] for e in behind(error, self._is_failure)]
+        return [*found, *(record for record in self._called_off if record not in found)]
 
     def _is_failure(self, error: BaseException) -> bool:
         found = self._failures.get(id(error))
@@ -329,9 +385,9 @@ class Calls:
             how=how,
             duration_us=record.at - record.began,
             output=record.output,
+            reused=record.reused,
             error=error,
             stale=stale,
             mutated=record.mutated,
             drift=drift,
         )
-            reused=record.reused,

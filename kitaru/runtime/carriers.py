@@ -1,4 +1,4 @@
-"""Who carries an executing call through its steps: the thread that made it, one of the pool, an event loop.
+"""Who carries an executing call through its steps: the thread that made it or one of the pool. Event loops: `loops`.
 
 Owns: the order of the steps, and what waits between them. Records and decides nothing: `runtime.execution` does.
 """
@@ -12,6 +12,17 @@ from kitaru.runtime.stopping import RunStopped
 
 if TYPE_CHECKING:
     from kitaru.runtime.execution import Execution
+
+
+def carry(execution: Execution) -> Any:  # noqa: ANN401 - what the function returns
+    """Execute a call to its end, on this thread; an async function has an event loop of its own meanwhile."""
+    if not execution.asked.checkpoint.is_async:
+        return carry_inline(execution)
+    import asyncio
+
+    from kitaru.runtime.loops import carry_async
+
+    return asyncio.run(carry_async(execution))
 
 
 def carry_inline(execution: Execution) -> Any:  # noqa: ANN401 - what the function returns
@@ -34,9 +45,13 @@ def carry_inline(execution: Execution) -> Any:  # noqa: ANN401 - what the functi
             execution.leave()
             raise engine.stop(engine.interrupted()) from None
         except BaseException as error:
-            delay = execution.fail(error)
+            if active.stopped:
+                execution.leave()
+                raise engine.stopped() from None
+            failure = execution.called_off() if active.called_off else error
+            delay = execution.fail(failure, again=not active.called_off)
             if delay is None:
-                raise
+                raise failure from (error if failure is not error else error.__cause__)
         else:
             execution.succeed()
             return value

@@ -36,6 +36,8 @@ class ActiveCall:
         live: told each piece of output that is kept.
         progressed: what `kitaru.progress` told last.
         cancel: stops what executes, from any thread; None where nothing can. Set by who executes it.
+        called_off: the code around the call has cancelled it.
+        stopped: it was cancelled because the run stops.
     """
 
     run: str
@@ -55,6 +57,8 @@ class ActiveCall:
     partial: dict[str, str] = field(default_factory=dict)
     scope: str = ""
     cancel: Callable[[], object] | None = None
+    called_off: bool = False
+    stopped: bool = False
     live: Callable[[ActiveCall, int, str, str], None] | None = None
     progressed: tuple[object, ...] = ()
 

@@ -9,8 +9,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import inspect
-import types
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, ParamSpec, TypeVar, Unpack, overload
 from weakref import WeakValueDictionary
 
@@ -18,6 +17,7 @@ from kitaru.errors import BadInput, CalledDirectly, NotCheckpointable
 from kitaru.model.ids import is_call_name
 from kitaru.runtime.binding import Binder
 from kitaru.runtime.context import active_call, current_engine, executing_runs, warn_if_beside
+from kitaru.runtime.many import Bound, Many
 from kitaru.runtime.options import CheckpointArguments, CheckpointOptions, FlowArguments, FlowOptions
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 R = TypeVar("R")
+T = TypeVar("T")
 
 _live_flows: WeakValueDictionary[tuple[str, str], Flow[Any, Any]] = WeakValueDictionary()
 _checkpoints: WeakValueDictionary[str, Checkpoint[Any, Any]] = WeakValueDictionary()
@@ -56,14 +57,9 @@ def _check_function(fn: object, what: str) -> None:
             f"@{what} cannot decorate the generator function {name}: a half-used generator cannot be recorded",
             hint="return a list, or make each step of it a checkpoint",
         )
-    if inspect.iscoroutinefunction(fn):
-        raise NotCheckpointable(
-            f"@{what} cannot decorate the async function {name}",
-            hint="write `def` and call asyncio.run(...) inside it",
-        )
 
 
-class Checkpoint(Generic[P, R]):
+class Checkpoint(Many[P, R]):
     """A function whose every call in a run is recorded once and never executed again.
 
     Called outside a run, or inside another checkpoint, it is the ordinary function it decorates.
@@ -92,6 +88,7 @@ class Checkpoint(Generic[P, R]):
                 hint=f"its parameters are {', '.join(self.binder.names) or 'none'}",
             )
         self.receiver = self._receiver()
+        self.is_async = inspect.iscoroutinefunction(fn)
         functools.update_wrapper(self, fn, updated=())
 
     def with_options(self, **options: Unpack[CheckpointArguments]) -> Checkpoint[P, R]:
@@ -136,10 +133,14 @@ class Checkpoint(Generic[P, R]):
             return self.fn(*args, **kwargs)
         if active_call.get() is not None:
             return self.fn(*args, **kwargs)
+        if self.is_async:
+            from kitaru.runtime.loops import call_async
+
+            return call_async(engine, self, args, kwargs)  # type: ignore[return-value]  # fn returns a coroutine, too
         return engine.call(self, args, kwargs)  # type: ignore[no-any-return]  # the recorded result of fn
 
     def __get__(self, instance: object, owner: type | None = None) -> Any:  # noqa: ANN401 - as a function's __get__
-        return self if instance is None else types.MethodType(self, instance)
+        return self if instance is None else Bound(self, instance)
 
     def __repr__(self) -> str:
         return f"<checkpoint {self.name}>"
@@ -158,6 +159,7 @@ class Flow(Generic[P, R]):
         self.fn = fn
         self.name = name or fn.__name__
         self.options = options or FlowOptions()
+        self.is_async = inspect.iscoroutinefunction(fn)
         self.binder = Binder(fn)
         for parameter in self.binder.signature.parameters.values():
             if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.VAR_POSITIONAL):
@@ -167,7 +169,11 @@ class Flow(Generic[P, R]):
                 )
         functools.update_wrapper(self, fn, updated=())
 
-    def run(self, *args: P.args, **kwargs: P.kwargs) -> FlowHandle[R]:
+    @overload
+    def run(self: Flow[P, Coroutine[Any, Any, T]], *args: P.args, **kwargs: P.kwargs) -> FlowHandle[T]: ...
+    @overload
+    def run(self, *args: P.args, **kwargs: P.kwargs) -> FlowHandle[R]: ...
+    def run(self, *args: P.args, **kwargs: P.kwargs) -> FlowHandle[Any]:
         """Start a run on a background thread and return its handle at once.
 
         The process waits for the run before it ends. Inputs are the function's own parameters.

@@ -21,6 +21,7 @@ from kitaru.errors import (
     RunCancelled,
     RunFailed,
     RunInterrupted,
+    RunTimeout,
     RunWaiting,
     StoreError,
     UsageError,
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
     from kitaru.runtime.calls import Asked
     from kitaru.runtime.decorators import Checkpoint
     from kitaru.runtime.plan import Plan
+    from kitaru.runtime.submitting import Submitter
     from kitaru.runtime.values import Values
     from kitaru.store.repository import AnswerName, CancelName, RunWriter
 
@@ -136,6 +138,12 @@ class Engine:
         self._request: CancelName | None = None
         self._latched: KitaruError | None = None
         self._stopping = threading.Event()
+        self._submitter: Submitter | None = None
+        self._deadline_us = 0
+        self.tasks: set[Any] = set()
+        """The asyncio tasks that carry calls."""
+        self.shared_syncs: dict[Any, Any] = {}
+        """By event loop: what shares syncs among its tasks."""
         self._resumed = resumed
         self._lock = threading.RLock()
 
@@ -145,10 +153,17 @@ class Engine:
         """Run the body to its end or to a stop, and say how it came out. The writer is sealed or closed."""
         try:
             with executing(self), self.in_flight:
+                if self.options.timeout is not None:
+                    self._deadline_us = self.now() + int(self.options.timeout * 1_000_000)
+                    self.in_flight.start()
                 return self._execute(body)
+        except KeyboardInterrupt:  # once more, while calls were left to end
+            return self._interrupted(self.interrupted())
         except (StoreError, RunStopped) as error:
             return self._interrupted(error if isinstance(error, StoreError) else self._latched)
         finally:
+            if self._submitter is not None:
+                self._submitter.close()
             self.placements.close()
             self.live.close()
             self.writer.close()
@@ -156,14 +171,42 @@ class Engine:
     def _execute(self, body: Callable[[], Any]) -> Outcome:
         try:
             value = body()
+            self.drain()
             self.check_latch()
+            lost = self._submitter.lost() if self._submitter is not None else None
+            if lost is not None:
+                raise lost  # noqa: TRY301 - as the body itself would, had it asked for the result
             return self._complete(value)
         except RunStopped:
+            self._leave()
             return self._stopped()
         except KeyboardInterrupt:
+            self.interrupt()
+            self._leave()
             return self._interrupted(self.interrupted())
         except BaseException as error:
+            self._leave()
             return self._stopped() if self._latched else self._fail(error)
+
+    def drain(self) -> None:
+        """Return once every submitted call, and every call in flight, is over and recorded."""
+        if self._submitter is not None:
+            self._submitter.drain()
+        if self.in_flight.is_busy:
+            self.in_flight.drain()
+
+    def _leave(self) -> None:
+        """The body is over before its end: let calls that cannot be stopped, or need not be, end first."""
+        if self.in_flight.is_busy:
+            self.emit("stopping", calls=self.in_flight.labels)
+        self.drain()
+
+    def _is_late(self) -> RunTimeout | None:
+        timeout = self.options.timeout
+        if timeout is None or self.now() < self._deadline_us:
+            return None
+        hint = f"give it longer by @flow(timeout=...), then kitaru resume {self.run}"
+        return RunTimeout(f"run {self.run} took longer than its timeout of {timeout:g} s", hint=hint)
 
     def _complete(self, value: Any) -> Outcome:  # noqa: ANN401 - whatever the flow returns
         unreached = self.plan.overrides.unreached()
@@ -250,13 +293,17 @@ class Engine:
         if request is not None:
             self._request = request
             self.request_stop(cancelled(self.run, request))
-        elif (reached := self.limits.time_is_up(self)) is not None:
+        elif (reached := self.limits.time_is_up(self) or self._is_late()) is not None:
             self.request_stop(reached)
 
     @property
     def has_stopped(self) -> bool:
         """Whether a stop is latched."""
         return self._latched is not None
+
+    def stopped(self) -> RunStopped:
+        """Return what unwinds code that meets the latch."""
+        return RunStopped(str(self._latched))
 
     def check_latch(self) -> None:
         """Raise `RunStopped` where the run has stopped already."""
@@ -281,6 +328,16 @@ class Engine:
     def call(self, checkpoint: Checkpoint[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:  # noqa: ANN401 - what the checkpoint returns
         """Return what a call of a checkpoint gives; see `Calls.call`."""
         return self.calls.call(checkpoint, args, kwargs)
+
+    @property
+    def submitter(self) -> Submitter:
+        """What calls are submitted to; made when first needed."""
+        with self._lock:
+            if self._submitter is None:
+                from kitaru.runtime.submitting import Submitter
+
+                self._submitter = Submitter(self)
+            return self._submitter
 
     def heard(self, call: ActiveCall | None, stream: str, text: str) -> bool:
         """Take a piece of captured output; tell whether the observer shows it."""
@@ -330,6 +387,13 @@ class Engine:
         with self._lock:
             folding.add(self.state, stored)
         return stored
+
+    def sync(self) -> None:
+        """Return when all that was recorded is durable; raises as `commit`."""
+        try:
+            self.writer.sync()
+        except StoreError as error:
+            raise self.stop(error) from error
 
     def _commit_resumed(self) -> None:
         """Write that the run was taken up again: only once there is something to write after it."""

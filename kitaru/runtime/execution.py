@@ -11,10 +11,11 @@ import hashlib
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
-from kitaru.errors import Unencodable
+from kitaru.errors import CallCancelled, Unencodable
 from kitaru.model.ids import display_call
 from kitaru.model.matching import identity_of
 from kitaru.runtime.context import ActiveCall
+from kitaru.runtime.options import INLINE
 
 if TYPE_CHECKING:
     from kitaru.model.encoding import Encoded
@@ -54,7 +55,18 @@ class Execution:
         copied: the function had copies of its arguments, and cannot have changed them in place.
     """
 
-    __slots__ = ("active", "asked", "copied", "encoded", "engine", "failure", "options", "record", "repeat")
+    __slots__ = (
+        "active",
+        "asked",
+        "copied",
+        "encoded",
+        "engine",
+        "failure",
+        "has_begun",
+        "options",
+        "record",
+        "repeat",
+    )
 
     def __init__(self, engine: Engine, asked: Asked, record: Call, repeat: int) -> None:
         self.engine, self.asked, self.record, self.repeat = engine, asked, record, repeat
@@ -63,6 +75,7 @@ class Execution:
         self.failure: tuple[BaseException, dict[str, Any], Encoded] | None = None
         self.copied = False
         self.active: ActiveCall
+        self.has_begun = False
 
     @property
     def label(self) -> str:
@@ -73,7 +86,14 @@ class Execution:
         """An attempt begins: it is in flight from here on."""
         engine, record = self.engine, self.record
         if record.at:  # written already: the attempt before this one
-            fresh: dict[str, Any] = {"error": None, "delay": None, "saved": {}, "logs": None, "metadata": None}
+            fresh: dict[str, Any] = {
+                "error": None,
+                "delay": None,
+                "saved": {},
+                "logs": None,
+                "metadata": None,
+                "output": None,
+            }
             record = self.record = replace(record, at=0, mutated=[], **fresh)
         self.encoded = self.failure = None
         record.began = engine.now()
@@ -91,6 +111,7 @@ class Execution:
             scope=record.scope,
             live=engine.write_live,
         )
+        self.has_begun = True
         if engine.observer is not None:
             engine.emit("begin", call=self.label, name=record.name, order=record.order)
         engine.in_flight.add(active)
@@ -140,13 +161,17 @@ class Execution:
         record.error, encoded = self._described(error)
         stored = self._finish(encoded.objects if encoded is not None else [], sync=sync)
         if record.delay is None:
-            engine.calls.remember_failure(error, stored.id)
+            engine.calls.remember_failure(error, stored.id, record.scope)
         return record.delay
 
     def _described(self, error: BaseException) -> tuple[dict[str, Any], Encoded | None]:
         if self.failure is not None and self.failure[0] is error:
             return self.failure[1:]
         return self.engine.values.describe_error(error, self.engine.writer.known)
+
+    def called_off(self) -> CallCancelled:
+        """Return the failure of a call that the code around it has cancelled."""
+        return CallCancelled(f"{self.label} was called off by the code around it")
 
     def leave(self) -> None:
         """The run stops while the function executes: nothing is recorded, and a resume executes it again."""
@@ -167,11 +192,28 @@ class Execution:
         if active.output:
             record.logs = self._also(active.output, "its output", gathered)
         record.at = engine.now()
+        self._note_overrun()
         engine.in_flight.remove(active)
         stored = engine.commit(record, gathered, sync=sync)
         engine.live.forget(record.order)
         engine.calls.finished(record)
         return stored
+
+    def _note_overrun(self) -> None:
+        """Say that the function took longer than it may, where nothing can stop one: on a thread of this process."""
+        timeout, record = self.options.timeout, self.record
+        if timeout is None or self.options.runtime != INLINE or self.asked.checkpoint.is_async:
+            return
+        record.overran = max(0, record.at - record.began - int(timeout * 1_000_000))
+        if record.overran:
+            import warnings
+
+            warnings.warn(
+                f"{self.label} took {record.overran / 1_000_000:.3g} s longer than its timeout of {timeout:g} s; "
+                'a function on a thread cannot be stopped: make it async, or give it runtime="isolated"',
+                RuntimeWarning,
+                stacklevel=1,
+            )
 
     def _also(self, value: object, path: str, objects: list[tuple[str, bytes]]) -> str:
         encoded = self.engine.values.encode(value, self.engine.writer.known, path)

@@ -16,7 +16,7 @@ from kitaru.model.history import Status
 from kitaru.runtime.engine import Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
 
 R = TypeVar("R")
 
@@ -72,6 +72,7 @@ class FlowHandle(Generic[R]):
         self._carry, self._status, self._stop = carry, status, stop
         self._crash: BaseException | None = None
         self._thread: threading.Thread | None = None
+        self._over: list[Callable[[], object]] = []
 
     def start(self) -> FlowHandle[R]:
         """Execute on a thread of its own, which the interpreter waits for before it ends."""
@@ -101,6 +102,10 @@ class FlowHandle(Generic[R]):
             self.outcome = self._carry()
         except BaseException as error:  # carried to whoever waits, as a future does
             self._crash = error
+        with _lock:
+            waiting, self._over = self._over, []
+        for tell in waiting:
+            tell()
 
     @property
     def status(self) -> Status:
@@ -131,6 +136,23 @@ class FlowHandle(Generic[R]):
             raise TimeoutError(f"run {self.exec_id} still executes")
         result: R = _result(self.outcome)
         return result
+
+    def __await__(self) -> Generator[Any, None, R]:
+        """Wait as `wait` does, without blocking the event loop."""
+        return self._awaited().__await__()
+
+    async def _awaited(self) -> R:
+        import asyncio
+
+        loop = asyncio.get_running_loop()
+        over = asyncio.Event()
+        with _lock:
+            executes = self._thread is not None and self.outcome is None and self._crash is None
+            if executes:
+                self._over.append(lambda: loop.call_soon_threadsafe(over.set))
+        if executes:
+            await over.wait()
+        return self.wait()
 
     def get(self) -> R:
         """Return the result of a run that has finished; raises as `wait` where it ended otherwise.

@@ -34,6 +34,19 @@ def check_policy(policy: str) -> str:
     return policy
 
 
+def check_on_error(policy: str) -> bool:
+    """Tell whether the failure of one call of many calls off the others.
+
+    Raises:
+        BadConfig: the policy is neither `finish` nor `cancel`.
+    """
+    if policy not in ("finish", "cancel"):
+        raise BadConfig(
+            f"on_error is {policy!r}", hint="use finish or cancel; a parameter of this name is mapped by position"
+        )
+    return policy == "cancel"
+
+
 def seconds(value: object, option: str) -> float | None:
     """Return a duration as seconds: a number, a timedelta, or text such as `30s`, `5m`, `2h`, `7d`; None stays None.
 

@@ -6,6 +6,7 @@ occurrences. Decides nothing about drift and writes nothing; the engine asks it.
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
@@ -95,6 +96,8 @@ class Plan:
         self._run = state.run
         self._kept_until = kept_until
         views = state.ordered_calls
+        self.lock = threading.RLock()
+        """Held by whoever decides a call or a wait: what is taken and counted here is for one at a time."""
         self._kept = [v for v in views if v.id not in doomed]
         self.claims = Claims(self._kept)
         self._redo = Claims(v for v in views if v.id in doomed)
@@ -170,6 +173,13 @@ class Plan:
             self._positions[order] = len(self._sequence)
             self._sequence.append(order)
         return self.place_of(name, order, self._occurrences.get(name, 0) + 1, after)
+
+    def reserve(self, scope: str, name: str) -> Place | None:
+        """Keep a place for a call that is decided later; None where a record or an override may settle its place."""
+        settled = self.dynamic or self._kept_until or self.overrides.sets
+        if settled or self.claims.has(scope, name) or self._redo.has(scope, name):
+            return None
+        return self.place(name)
 
     def place_of(self, name: str, order: int, occurrence: int, after: int | None = None) -> Place:
         """Take a place that is known: that of a call or wait which another one stands for."""

@@ -91,7 +91,14 @@ class Prepared:
     def execute(self) -> Outcome:
         """Run the body to its end or to a stop."""
         with capturing():
-            return self.engine.execute(lambda: self.flow.fn(**self.inputs))
+            return self.engine.execute(self._body)
+
+    def _body(self) -> Any:  # noqa: ANN401 - what the flow returns
+        if not self.flow.is_async:
+            return self.flow.fn(**self.inputs)
+        from kitaru.runtime.loops import run_body
+
+        return run_body(self.engine, lambda: self.flow.fn(**self.inputs))
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +128,7 @@ class Runner:
     Args:
         root: the project's directory.
         default_on_drift: the project's policy, where neither command, checkpoint nor flow says one.
+        results: the result cache of the store.
     """
 
     def __init__(
@@ -128,18 +136,18 @@ class Runner:
         repo: Repository,
         root: Path,
         services: Services,
-        results: the result cache of the store.
         default_on_drift: str,
         values: Values,
+        *,
+        results: ResultCache,
     ) -> None:
         self._repo, self._root, self._services, self._default_on_drift = repo, root, services, default_on_drift
+        self._results = results
         self.values, self.versions = values, Versions(repo, root, values, services)
 
     # -- start -------------------------------------------------------------------------------------------------
 
     def start(
-        *,
-        results: ResultCache,
         self,
         target: str | Flow[Any, Any],
         inputs: Mapping[str, Any],
@@ -331,6 +339,8 @@ class Runner:
             limits=limits_of(state, writer.records, flow.options, options.limits, self._services.clock_us()),
             stay_us=options.stay_us,
         )
+        Caching(self._results, self._root, engine, options.cache).join()
+        return engine
 
     def _request(self, run: str) -> CancelName | None:
         """Return the request to cancel a run: looked for many times a second, and read once it is there."""
@@ -339,8 +349,6 @@ class Runner:
         return self._repo.cancellation(run, settle=True)
 
     def _code(self, state: RunState, *, as_recorded: bool) -> _Code:
-        Caching(self._results, self._root, engine, options.cache).join()
-        return engine
         """Return the code to execute.
 
         Raises:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
+from kitaru.model.ids import display_call
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -36,6 +38,8 @@ class InFlight:
         self._also = look
         self._lock = threading.Lock()
         self._calls: dict[int, ActiveCall] = {}
+        self._empty = threading.Condition(self._lock)
+        self._waited_for = False
         self._done = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -69,11 +73,26 @@ class InFlight:
         """A call is over; after this its note is no longer written."""
         with self._lock:
             self._calls.pop(call.order, None)
+            if self._waited_for and not self._calls:
+                self._empty.notify_all()
+
+    @property
+    def labels(self) -> list[str]:
+        """The calls that execute right now, as shown."""
+        return [display_call(call.name, call.occurrence) for call in list(self._calls.values())]
+
+    def drain(self) -> None:
+        """Return once no call executes."""
+        with self._lock:
+            self._waited_for = True
+            while self._calls:
+                self._empty.wait()
 
     def cancel(self) -> None:
         """Cancel what executes, where something can be cancelled."""
         for call in list(self._calls.values()):
             if call.cancel is not None:
+                call.stopped = True
                 call.cancel()
 
     def _watch(self) -> None:

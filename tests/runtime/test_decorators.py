@@ -103,7 +103,6 @@ async def async_generator():
     ("fn", "said"),
     [
         (generator, "generator"),
-        (coroutine, "async"),
         (async_generator, "generator"),
         (Agent, "not type"),
         (functools.partial(len), "not partial"),
