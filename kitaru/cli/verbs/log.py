@@ -189,9 +189,9 @@ def _marks(call: CallView, *, gone: bool) -> str:
     marks = ["no longer made"] if gone else []
     if call.stale:
         marks.append(f"stale: {', '.join(call.stale)}")
-    if record and record.mutated:
     if record and record.reused:
         marks.append(f"from {origin(record.reused)}")
+    if record and record.mutated:
         marks.append(f"mutated: {', '.join(record.mutated)}")
     if call.drift:
         marks.append(f"drift: {call.drift}")
