@@ -94,7 +94,7 @@ class Reading:
         from kitaru.runtime.names import ClassNames
         from kitaru.runtime.values import Values
 
-        return Values(ClassNames(self.root), self.repo.object)
+        return Values(ClassNames(self.root), self.repo.object, self.repo.large_object)
 
     # -- finding ---------------------------------------------------------------------------------------------------
 

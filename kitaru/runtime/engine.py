@@ -214,7 +214,7 @@ class Engine:
             raise OverrideNotReached(
                 f"run {self.run} never came to {', '.join(unreached)}", hint=f"kitaru log {self.run}"
             )
-        encoded = self.values.encode(value, self.writer.known, "the flow's result")
+        encoded = self.values.encode(value, self.writer.known, "the flow's result", sink=self.writer.stage)
         self._note_unclaimed()
         self._note_unasked()
         self.commit(End(self.now(), "completed", output=encoded.id), encoded.objects)

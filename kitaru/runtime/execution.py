@@ -136,8 +136,9 @@ class Execution:
     def returned(self, value: object) -> None:
         """Encode the function's value, unless the placement has; raises Unencodable."""
         if self.encoded is None:
+            writer = self.engine.writer
             self.encoded = self.engine.values.encode(
-                value, self.engine.writer.known, f"the result of {self.record.name}"
+                value, writer.known, f"the result of {self.record.name}", sink=writer.stage
             )
 
     # -- ends ------------------------------------------------------------------------------------------------------

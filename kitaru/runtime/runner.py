@@ -391,7 +391,7 @@ class Runner:
         objects: list[tuple[str, bytes]] = []
         ids = {}
         for name, value in values.items():
-            encoded = self.values.encode(value, writer.known, name)
+            encoded = self.values.encode(value, writer.known, name, sink=writer.stage)
             objects += encoded.objects
             ids[name] = encoded.id
         return objects, ids

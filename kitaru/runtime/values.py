@@ -28,11 +28,18 @@ class Values:
     Args:
         names: this project's names of classes.
         fetch: returns an object's verified bytes by id; `runs` are the runs to look in first.
+        view: the same for parts of huge texts, as they lie in a file where that can be had.
     """
 
-    def __init__(self, names: ClassNames, fetch: Callable[[str, Sequence[str]], bytes]) -> None:
+    def __init__(
+        self,
+        names: ClassNames,
+        fetch: Callable[[str, Sequence[str]], bytes],
+        view: Callable[[str, Sequence[str]], bytes | memoryview] | None = None,
+    ) -> None:
         self._names = names
         self.fetch = fetch
+        self.view = view or fetch
         self.root = names.root
         self.encoder = Encoder(name_of=names.name_of)
 
@@ -82,7 +89,12 @@ class Values:
             runs: run ids.
             opaque: show a class that is not loaded as an `Opaque` record instead of raising.
         """
-        return Decoder(lambda object_id: self.fetch(object_id, runs), class_of=self._names.class_of, opaque=opaque)
+        return Decoder(
+            lambda object_id: self.fetch(object_id, runs),
+            view=lambda object_id: self.view(object_id, runs),
+            class_of=self._names.class_of,
+            opaque=opaque,
+        )
 
     def overlaid(self, objects: Mapping[str, bytes]) -> Values:
         """Return the same, with objects that are in no store yet; the caller has checked their hashes."""
@@ -91,7 +103,11 @@ class Values:
             data = objects.get(object_id)
             return self.fetch(object_id, runs) if data is None else data
 
-        return Values(self._names, fetch)
+        def view(object_id: str, runs: Sequence[str]) -> bytes | memoryview:
+            data = objects.get(object_id)
+            return self.view(object_id, runs) if data is None else data
+
+        return Values(self._names, fetch, view)
 
     def describe_error(self, error: BaseException, known: Container[str]) -> tuple[dict[str, Any], Encoded | None]:
         """Return the record form of an exception, and the exception as a value where it can be one."""

@@ -92,6 +92,11 @@ def read(blobs: Workspace, object_id: str) -> bytes:
         KeyError: there is no such file.
         Damaged: it is not what was written.
     """
+    return bytes(view(blobs, object_id))
+
+
+def view(blobs: Workspace, object_id: str) -> bytes | memoryview:
+    """As `read`, but what is long and not compressed comes as it lies in the file, mapped into memory."""
     key = layout.object_key(object_id)
     where = blobs.where(key)
     content = blobs.view(key)
@@ -106,7 +111,7 @@ def _packed(data: bytes | Part) -> Iterator[bytes]:
     head = _HEAD.pack(MAGIC, RAW if packed is None else ZSTD, b"", len(data))
     yield head + zlib.crc32(head).to_bytes(4, "little")
     if packed is None and not isinstance(data, bytes):
-        yield data.head
+        yield data.head  # all else of a part lies in memory already
     body = memoryview(packed if packed is not None else data if isinstance(data, bytes) else data.body)
     for at in range(0, len(body), _CHUNK):
         yield body[at : at + _CHUNK]  # type: ignore[misc]  # any buffer can be written
@@ -118,13 +123,15 @@ def _shrunk(data: bytes | Part) -> bytes | None:
     sample = (data if isinstance(data, bytes) else data.body)[:_SAMPLE]
     if len(compressor.compress(sample)) > len(sample) * 0.9:
         return None
-    packed = compressor.compress(bytes(data))
+    stream = compressor.compressobj(size=len(data))
+    pieces: tuple[bytes | memoryview, ...] = (data,) if isinstance(data, bytes) else (data.head, data.body)
+    packed = b"".join([*(stream.compress(piece) for piece in pieces), stream.flush()])
     if len(packed) >= len(data) or (len(data) > _FREE and len(packed) * _MAX_RATIO < len(data)):
         return None
     return packed
 
 
-def _unpacked(content: bytes | memoryview, where: str) -> bytes:
+def _unpacked(content: bytes | memoryview, where: str) -> bytes | memoryview:
     if len(content) < _HEAD_SIZE:
         raise Damaged(where, "too short to be an object")
     magic, method, zeros, length = _HEAD.unpack_from(content)
@@ -135,7 +142,7 @@ def _unpacked(content: bytes | memoryview, where: str) -> bytes:
     if method == RAW:
         if len(body) != length:
             raise Damaged(where, f"{len(body)} bytes after its header, which declares {length}")
-        return bytes(body)
+        return bytes(body) if length < _CHUNK else body  # a process can have some 65,000 maps
     return _inflated(body, length, where)
 
 

@@ -56,6 +56,13 @@ class ObjectFinder:
                     return data
         raise damage or UnknownObject(object_id)
 
+    def view(self, object_id: str, in_runs: Sequence[str]) -> bytes | memoryview:
+        """Return a large object as `find` does, but as it lies in its file where that can be had."""
+        try:
+            return loose.view(self._blobs, object_id)
+        except (KeyError, Damaged):
+            return self.find(object_id, in_runs)
+
     def ids(self, prefix: str) -> list[str]:
         """Return the ids of all objects that begin with `prefix`, sorted."""
         found = set(self._loose_ids(prefix))

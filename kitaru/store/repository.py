@@ -240,6 +240,10 @@ class Repository:
         """
         return self._objects.find(object_id, runs)
 
+    def large_object(self, object_id: str, runs: Sequence[str] = ()) -> bytes | memoryview:
+        """As `object`, for one that is likely large: it comes as it lies in its file, where that can be had."""
+        return self._objects.view(object_id, runs)
+
     def find_objects(self, prefix: str) -> list[str]:
         """Return the ids of all objects that begin with `prefix`, sorted."""
         return self._objects.ids(prefix)

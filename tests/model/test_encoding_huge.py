@@ -6,7 +6,9 @@ import threading
 
 import pytest
 
-from kitaru.model.encoding import Decoder, Encoder, Part, texts
+from kitaru.errors import Damaged, UnknownObject
+from kitaru.model.encoding import Decoder, Encoder, Part, session, texts
+from kitaru.model.encoding.wire import varint
 
 ENCODER = Encoder()
 
@@ -136,3 +138,58 @@ def test_huge_arrays_have_the_ids_of_the_bytes_they_consist_of(monkeypatch, shap
 
     monkeypatch.setattr(arrays, "_raw", lambda value, order: value.tobytes(order=order))
     assert ENCODER.digest(array) == encoded.id
+
+
+@pytest.mark.parametrize("make", [noise, letters, lambda n: bytearray(noise(n)), lambda n: "\ud800é" * (n // 5)])
+def test_parts_of_huge_texts_may_come_as_views_and_other_objects_never_do(make):
+    value = [make(150_000), make(150_000), "beside " * 100]
+    encoded = ENCODER.encode(value)
+    store = {object_id: bytes(data) for object_id, data in encoded.objects}
+    viewed = []
+
+    def view(object_id):
+        viewed.append(object_id)
+        return memoryview(store[object_id])
+
+    again = Decoder(store.__getitem__, view=view).decode(encoded.id)
+    assert again == value
+    assert [type(part) for part in again] == [type(part) for part in value]
+    assert len(viewed) == 8
+    assert all(store[object_id][:1] in (b"s", b"b", b"B") for object_id in viewed)
+
+
+def test_what_is_wrong_with_a_part_is_told_of_the_part():
+    encoded = ENCODER.encode(noise(150_000))
+    store = {object_id: bytes(data) for object_id, data in encoded.objects}
+    bad = next(object_id for object_id, data in store.items() if data[:1] == b"b")
+    with pytest.raises(Damaged, match=f"object {bad[:16]}"):
+        Decoder(store.__getitem__, view=lambda i: memoryview(b"C" if i == bad else store[i])).decode(encoded.id)
+
+    def gone(object_id):
+        raise UnknownObject(object_id)
+
+    with pytest.raises(UnknownObject):
+        Decoder(store.__getitem__, view=gone).decode(encoded.id)
+
+
+def test_parts_that_repeat_are_counted(monkeypatch):
+    monkeypatch.setattr(session, "REPEAT_BUDGET", 1_000_000)
+    part = b"b\xc0\xb8\x02" + bytes(40_000)
+    part_id = hashlib.sha256(part).digest()
+    size = b"\xc0\xb8\x02"
+    node = b"Cb" + varint(40_000 * 100) + varint(100) + (part_id + size) * 100
+    store = {part_id.hex(): part, "node": node}
+    with pytest.raises(Damaged, match="over and over"):
+        Decoder(store.__getitem__).decode("node")
+
+
+def test_a_huge_array_owns_the_memory_that_its_bytes_were_read_into():
+    np = pytest.importorskip("numpy")
+    array = np.arange(50_000)
+    encoded = ENCODER.encode([array, array])
+    store = {object_id: bytes(data) for object_id, data in encoded.objects}
+    first, second = Decoder(store.__getitem__).decode(encoded.id)
+    first[:] = 0
+    np.testing.assert_array_equal(second, array)
+    assert first.flags.writeable
+    assert type(first.base) is bytearray

@@ -80,6 +80,23 @@ def test_a_part_is_written_as_it_lies_in_memory(tmp_path, raw):
     write(LocalBlobs(tmp_path), (object_id, part))
 
 
+def test_what_is_long_and_not_compressed_is_mapped(blobs):
+    raw = os.urandom(3_000_000)
+    long, short = obj(raw), obj(raw[:1000])
+    for thing in (long, short, SHRINKS):
+        write(blobs, thing)
+    assert type(loose.view(blobs, long[0])) is memoryview
+    assert loose.view(blobs, long[0]) == raw
+    assert type(loose.read(blobs, long[0])) is bytes
+    assert loose.view(blobs, short[0]) == raw[:1000]
+    assert type(loose.view(blobs, short[0])) is type(loose.view(blobs, SHRINKS[0])) is bytes
+    damaged = blobs.root / layout.object_key(long[0])
+    damaged.chmod(0o600)
+    damaged.write_bytes(damaged.read_bytes()[:-1] + bytes([raw[-1] ^ 1]))
+    with pytest.raises(Damaged, match="hash"):
+        loose.view(blobs, long[0])
+
+
 def packed(method, length, body):
     head = struct.pack("<8sB3sQ", loose.MAGIC, method, b"", length)
     return head + struct.pack("<I", zlib.crc32(head)) + body

@@ -13,6 +13,7 @@ import numpy as np
 from kitaru.model.encoding import texts
 from kitaru.model.encoding.extensions import Extension
 from kitaru.model.encoding.refusal import Refused
+from kitaru.model.encoding.session import Lent
 from kitaru.model.encoding.wire import Buffer
 
 # Not the long double ("g"): it differs between machines, and has bytes that nobody sets.
@@ -90,11 +91,12 @@ def make_array(data: Any) -> Any:  # noqa: ANN401 - a plain value; a numpy array
     """Return the array that `take_array` described."""
     described, shape, order, raw = data
     dtype = dtype_from(described)
-    if type(raw) is not bytes or math.prod(shape) * dtype.itemsize != len(raw) or any(side < 0 for side in shape):
+    raw = raw.raw if type(raw) is Lent else bytearray(raw) if type(raw) is bytes else None
+    if raw is None or math.prod(shape) * dtype.itemsize != len(raw) or any(side < 0 for side in shape):
         raise ValueError("its shape does not fit its bytes")
     if not raw:
         return np.empty(shape, dtype, order=order)
-    return np.ndarray(shape, dtype, bytearray(raw), order=order)
+    return np.ndarray(shape, dtype, raw, order=order)
 
 
 def _take_scalar(value: Any) -> object:  # noqa: ANN401 - a numpy scalar
@@ -113,7 +115,7 @@ def _make_scalar(data: Any) -> Any:  # noqa: ANN401 - a plain value; a numpy sca
     return make_array((described, (), "C", raw))[()]
 
 
-_ARRAY = Extension("numpy.ndarray", take_array, make_array)
+_ARRAY = Extension("numpy.ndarray", take_array, make_array, keeps_bytes=True)
 _SCALAR = Extension("numpy.scalar", _take_scalar, _make_scalar)
 EXTENSIONS = {extension.name: extension for extension in (_ARRAY, _SCALAR)}
 

@@ -10,9 +10,20 @@ from struct import Struct
 from typing import TYPE_CHECKING, Any, cast
 
 from kitaru.errors import Damaged, SchemaChanged
-from kitaru.model.encoding import registry, wire
+from kitaru.model.encoding import registry, texts, wire
 from kitaru.model.encoding.classes import Opaque, loaded_class
-from kitaru.model.encoding.session import READ_ERRORS, READERS, Locating, ReadFn, Session, enter, misread, read_as, take
+from kitaru.model.encoding.session import (
+    READ_ERRORS,
+    READERS,
+    Locating,
+    ReadFn,
+    Session,
+    enter,
+    lent,
+    misread,
+    read_as,
+    take,
+)
 from kitaru.model.encoding.wire import MAX_CONCAT_DEPTH, Malformed, read_length, read_varint
 
 if TYPE_CHECKING:
@@ -28,6 +39,8 @@ class Decoder:
 
     Args:
         fetch: returns an object's bytes by hex id, hash checked; what it raises passes through.
+        view: the same for the parts of texts beyond 32 MiB, called by several threads at once; what it returns may
+            be a view of bytes that will not change. `fetch` where there is none.
         class_of: finds a loaded class by name, or returns None.
         opaque: show a value whose class is missing as `Opaque`, instead of raising.
     """
@@ -36,10 +49,12 @@ class Decoder:
         self,
         fetch: Callable[[str], bytes],
         *,
+        view: Callable[[str], bytes | memoryview] | None = None,
         class_of: Callable[[str], type | None] = loaded_class,
         opaque: bool = False,
     ) -> None:
         self._fetch = fetch
+        self._view = view or fetch
         self._class_of = class_of
         self._opaque = opaque
 
@@ -50,7 +65,7 @@ class Decoder:
             Damaged: the bytes of an object are not a value.
             SchemaChanged: a class of the value is missing or no longer fits.
         """
-        return self._decode(object_id, Session(self._fetch, self._class_of, opaque=self._opaque))
+        return self._decode(object_id, Session(self._fetch, self._view, self._class_of, opaque=self._opaque))
 
     def decode_together(self, object_ids: Sequence[str]) -> list[object]:
         """Return several values, only to be looked at: an object that they share is read once, and is one in all.
@@ -58,7 +73,7 @@ class Decoder:
         Raises:
             Damaged, SchemaChanged: as of `decode`.
         """
-        session = Session(self._fetch, self._class_of, opaque=self._opaque, whole_objects=True)
+        session = Session(self._fetch, self._view, self._class_of, opaque=self._opaque, whole_objects=True)
         try:
             return [self._decode(object_id, session) for object_id in object_ids]
         except Damaged:  # or they share more than one value may repeat
@@ -260,9 +275,9 @@ def _frozenset(data: bytes, pos: int, session: Session, depth: int) -> tuple[Any
     return _unordered(frozenset, pairs), pos
 
 
-def _read_raw_into(out: bytearray, data: bytes, pos: int, session: Session, depth: int) -> int:
+def _read_raw_into(out: list[memoryview], data: bytes, pos: int, session: Session, depth: int) -> int:
     size, pos = read_length(data, pos)
-    out += data[pos : pos + size]
+    out.append(memoryview(data)[pos : pos + size])
     return pos + size
 
 
@@ -280,30 +295,34 @@ class _Joined:
             raise Malformed("concatenations are nested too deep")
         total, pos = read_varint(data, pos)
         count, pos = read_length(data, pos)
-        found = 0
+        ids: list[str] = []
+        sizes: list[int] = []
         for _ in range(count):
             digest, pos = take(data, pos, 32)
             size, pos = read_varint(data, pos)
-            self._part(digest.hex(), size, session, depth, level)
-            found += size
-        if found != total or count < 2:
-            raise Malformed(f"a concatenation of {total} holds {found} in {count} parts")
+            ids.append(digest.hex())
+            sizes.append(size)
+        if sum(sizes) != total or count < 2:
+            raise Malformed(f"a concatenation of {total} holds {sum(sizes)} in {count} parts")
+        huge = total > texts.HUGE and self.tag in _TEXTS
+        parts = session.huge_parts(ids) if huge else map(session.bytes_of, ids)
+        for object_id, size, part in zip(ids, sizes, parts, strict=True):
+            with Locating(object_id):
+                self._part(part, size, session, depth, level)
         return total, pos
 
-    def _part(self, object_id: str, size: int, session: Session, depth: int, level: int) -> None:
-        data = session.bytes_of(object_id)
-        with Locating(object_id):
-            if data[0] == wire.CONCAT[0]:
-                if data[1] != self.tag:
-                    raise Malformed("a part of a concatenation is of another kind")
-                found, end = self.node(data, 2, session, depth, level + 1)
-            elif data[0] == self.tag:
-                found, _ = read_length(data, 1)
-                end = self.read_into(self.into, data, 1, session, depth)
-            else:
+    def _part(self, data: bytes, size: int, session: Session, depth: int, level: int) -> None:
+        if data[0] == wire.CONCAT[0]:
+            if data[1] != self.tag:
                 raise Malformed("a part of a concatenation is of another kind")
-            if found != size or end != len(data):
-                raise Malformed(f"a part of a concatenation holds {found} where its parent says {size}")
+            found, end = self.node(data, 2, session, depth, level + 1)
+        elif data[0] == self.tag:
+            found, _ = read_length(data, 1)
+            end = self.read_into(self.into, data, 1, session, depth)
+        else:
+            raise Malformed("a part of a concatenation is of another kind")
+        if found != size or end != len(data):
+            raise Malformed(f"a part of a concatenation holds {found} where its parent says {size}")
 
 
 _KINDS: dict[int, tuple[Callable[[], Any], Callable[..., int], Callable[[Any], Any]]] = {
@@ -312,10 +331,11 @@ _KINDS: dict[int, tuple[Callable[[], Any], Callable[..., int], Callable[[Any], A
     wire.DICT[0]: (dict, _read_dict_into, dict),
     wire.SET[0]: (list, _read_set_into, lambda pairs: _unordered(set, pairs)),
     wire.FROZENSET[0]: (list, _read_set_into, lambda pairs: _unordered(frozenset, pairs)),
-    wire.STR[0]: (bytearray, _read_raw_into, lambda raw: raw.decode("utf-8", "surrogatepass")),
-    wire.BYTES[0]: (bytearray, _read_raw_into, bytes),
-    wire.BYTEARRAY[0]: (bytearray, _read_raw_into, bytearray),
+    wire.STR[0]: (list, _read_raw_into, lambda parts: b"".join(parts).decode("utf-8", "surrogatepass")),
+    wire.BYTES[0]: (list, _read_raw_into, b"".join),
+    wire.BYTEARRAY[0]: (list, _read_raw_into, bytearray().join),
 }
+_TEXTS = frozenset({wire.STR[0], wire.BYTES[0], wire.BYTEARRAY[0]})
 
 
 def _concatenation(data: bytes, pos: int, session: Session, depth: int) -> tuple[Any, int]:
@@ -324,6 +344,8 @@ def _concatenation(data: bytes, pos: int, session: Session, depth: int) -> tuple
         raise Malformed("a concatenation of something that has no parts")
     start, read_into, finish = kind
     joined = _Joined(data[pos], start(), read_into)
+    if data[pos] == wire.BYTES[0] and session.lends:
+        finish = lent
     _, pos = joined.node(data, pos + 1, session, depth, 0)
     return finish(joined.into), pos
 

@@ -30,11 +30,13 @@ class Extension(NamedTuple):
         name: under which it is stored; part of the format.
         take: returns the plain value; raises Refused for what it does not cover.
         make: rebuilds from the plain value; a ValueError or TypeError is damage.
+        keeps_bytes: long bytes in the plain value are given to `make` as `Lent`. It has no value of a user's in it.
     """
 
     name: str
     take: Callable[[Any], object]
     make: Callable[[Any], object]
+    keeps_bytes: bool = False
 
 
 _MODULES = {"numpy": "arrays", "pandas": "frames", "PIL": "images"}
@@ -86,15 +88,28 @@ def _find(name: str) -> Extension:
 def _read_extension(data: bytes, pos: int, session: Session, depth: int) -> tuple[Any, int]:
     depth = enter(depth)
     name, pos = read_as(str, data, pos, session, depth)
-    payload, pos = read(data, pos, session, depth)
     try:
-        return _find(name).make(payload), pos
+        extension = _find(name)
     except KitaruError:
-        if session.opaque:
-            return Opaque(name, {"value": payload}), pos
-        raise
+        if not session.opaque:
+            raise
+        payload, pos = read(data, pos, session, depth)
+        return Opaque(name, {"value": payload}), pos
+    payload, pos = _payload(extension, data, pos, session, depth)
+    try:
+        return extension.make(payload), pos
     except (ValueError, TypeError, KeyError, IndexError, AttributeError, ArithmeticError, MemoryError) as error:
         raise Malformed(f"not a {name}: {error}") from error
+
+
+def _payload(extension: Extension, data: bytes, pos: int, session: Session, depth: int) -> tuple[Any, int]:
+    if not extension.keeps_bytes:
+        return read(data, pos, session, depth)
+    session.lends = True
+    try:
+        return read(data, pos, session, depth)
+    finally:
+        session.lends = False
 
 
 TAG_READERS: dict[bytes, ReadFn] = {wire.EXTENSION: _read_extension}

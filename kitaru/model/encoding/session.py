@@ -6,10 +6,11 @@ functions of the shape `(data, position after the tag, session, depth) -> (value
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
 from kitaru.errors import Damaged
+from kitaru.model.encoding import texts
 from kitaru.model.encoding.wire import BYTES, INLINE_MAX, MAX_DEPTH, STR, Malformed
 
 REPEAT_BUDGET = 256 << 20
@@ -34,23 +35,28 @@ class Session:
 
     Args:
         fetch: returns an object's bytes, of which the hash has been checked.
+        view: the same for the parts of huge texts, in several threads at once.
         class_of: finds a class by name.
         opaque: whether values without a class are shown instead of refused.
         whole_objects: an object that is referred to again gives the very same Python object, also where that could be
             changed: for values that are only looked at.
     """
 
-    __slots__ = ("_read", "_repeats", "_shared", "_sizes", "_total", "class_of", "fetch", "opaque")
+    __slots__ = ("_read", "_repeats", "_shared", "_sizes", "_total", "_view", "class_of", "fetch", "lends", "opaque")
 
     def __init__(
         self,
         fetch: Callable[[str], bytes],
+        view: Callable[[str], bytes | memoryview],
         class_of: Callable[[str], type | None],
         *,
         opaque: bool,
         whole_objects: bool = False,
     ) -> None:
         self.fetch = fetch
+        self._view = view
+        self.lends = False
+        """Whether long bytes are wanted as `Lent`, to be made part of something that owns them."""
         self.class_of = class_of
         self.opaque = opaque
         self._sizes: dict[str, int] | None = {} if whole_objects else None
@@ -61,13 +67,22 @@ class Session:
     def bytes_of(self, object_id: str) -> bytes:
         """Fetch an object, counting what is fetched again."""
         data = self.fetch(object_id)
-        self._total += len(data) + 64
+        self._count(object_id, len(data) + 64)
+        return data
+
+    def huge_parts(self, object_ids: list[str]) -> Iterator[Any]:
+        """Yield the bytes of parts of a huge text, or views of them, counted like others; fetched several at once."""
+        for object_id, data in zip(object_ids, texts.together(self._view, object_ids), strict=True):
+            self._count(object_id, len(data) + 64)
+            yield data
+
+    def _count(self, object_id: str, size: int) -> None:
+        self._total += size
         if self._read is None:
             self._read = set()
         if object_id in self._read:
-            self._again(len(data) + 64)
+            self._again(size)
         self._read.add(object_id)
-        return data
 
     def _again(self, size: int) -> None:
         self._repeats += size
@@ -103,6 +118,20 @@ class Session:
         if end != len(data):
             raise Malformed(f"{len(data) - end} bytes are left over")
         return value
+
+
+class Lent:
+    """Long bytes, to be kept by whoever asked for them."""
+
+    __slots__ = ("raw",)
+
+    def __init__(self, raw: bytearray) -> None:
+        self.raw = raw
+
+
+def lent(parts: list[memoryview]) -> Lent:
+    """Put parts together."""
+    return Lent(bytearray().join(parts))
 
 
 def misread(object_id: str, error: BaseException) -> Damaged:
