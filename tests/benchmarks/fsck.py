@@ -1,4 +1,5 @@
-"""`kitaru fsck` of a store with large objects: half that do not compress, half that do; and what SHA-256 alone does here.
+"""`kitaru fsck` of large objects, half of them noise and half text; and what SHA-256 alone does here.
+
 Usage: fsck.py [MEGABYTES] [ROUNDS]
 """
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from kitaru.blobs.files import _REASONS
 from kitaru.project import Project
-from kitaru.store import loose
+from kitaru.store import loose, packing
 from tests.crash.disk import FATES, Disk
 from tests.crash.story import Teller, executed, open_project, survives
 
@@ -32,8 +32,9 @@ REFUSED = {
 
 @pytest.fixture(autouse=True)
 def large(monkeypatch):
-    """Objects count as large sooner, so that the story's values have some."""
+    """Objects count as large sooner, so that the story's values have some; and two files are enough for a pack."""
     monkeypatch.setattr(loose, "LARGE", 20_000)
+    monkeypatch.setattr(packing, "ENOUGH", 2)
 
 
 @pytest.fixture
@@ -77,6 +78,7 @@ def test_the_story_undisturbed(fresh):
     disk, teller = told(root, attic)
     assert {"open", "pwrite", "fsync", "fdatasync", "ftruncate", "link", "unlink", "mkdir", "rmdir"} <= set(disk.calls)
     assert executed == ["fetch 0", "fetch 1", "fetch 2", "write", "write", "fetch 99"]
+    assert teller.project.repo.segments.packs()
     (left,) = teller.project.log()
     assert (left.flow, left.source) == ("story", teller.runs[0])
     survives(root, teller)

@@ -8,30 +8,35 @@ from __future__ import annotations
 import json
 import random
 import shutil
+from hashlib import sha256
 
 import pytest
 
 from kitaru.errors import KitaruError
 from kitaru.project import Project
-from kitaru.store import loose
+from kitaru.store import loose, packing
 from kitaru.store.check import check_blobs
+from kitaru.store.pack import Pack
 from tests.crash.story import Teller, open_project
 from tests.store.faults import FaultyFiles
 
 APART = ("config.toml", "README.md", ".gitignore", "locks")
 AFTER_MAGIC = 24 + 4
 """Where in a large object's file zstd's flags are."""
-SEALED = ("segments", "objects", "runs", "flows", "answers", "pruned", "format")
+SEALED = ("segments", "packs", "objects", "runs", "flows", "answers", "pruned", "format")
 
 
 @pytest.fixture
 def store(tmp_path, monkeypatch):
-    """A store with runs that ended, a replay, an open journal, an answer, a tombstone and large objects."""
+    """A store with runs that ended, a replay, a pack, an open journal, an answer, a tombstone and large objects."""
     monkeypatch.setattr(loose, "LARGE", 20_000)
+    monkeypatch.setattr(packing, "ENOUGH", 2)
     root = tmp_path / "whole"
     Project.init(root)
     files = FaultyFiles()
-    Teller(open_project(root, files), files, ("run", "answer", "resume", "replay", "other", "prune", "run")).tell()
+    Teller(
+        open_project(root, files), files, ("run", "answer", "resume", "replay", "other", "prune", "gc", "run")
+    ).tell()
     project = open_project(root, FaultyFiles(), "again")
     records = project.repo.records(project.log()[0].run)
     with project.repo.begin("interrupted") as writer:
@@ -108,7 +113,7 @@ def test_never_a_wrong_value(store, tmp_path, count):
         for what, wanted in whole.items():
             assert isinstance(found[what], KitaruError) or is_right(what, found[what], wanted, path), (path, at, what)
         told(damaged, path, at)
-        the_rest(damaged, path, whole, found)
+        the_rest(damaged, path, at, whole, found)
 
 
 def is_right(what, found, wanted, path):
@@ -133,12 +138,26 @@ def told(damaged, path, at):
         assert any(path.name in f"{f.where} {f.what}" for f in report.findings if f.severity == "damage"), (path, at)
 
 
-def the_rest(damaged, path, whole, found):
-    """A run that does not depend on the damaged file reads as before."""
-    if path.parts[0] == "segments":
+def the_rest(damaged, path, at, whole, found):
+    """A run that does not depend on the damaged file, or part of a pack, reads as before."""
+    owners = {path.parts[1]} if path.parts[0] in ("runs", "open") else set()
+    if path.parts[0] in ("segments", "packs"):
+        hurt = {path.parent.name + path.name, *in_pack(damaged / ".kitaru" / path, at)}
         names = (damaged / ".kitaru/runs").glob("*/*")
-        owners = {p.parent.name for p in names if json.loads(p.read_bytes())["segment"][2:] == path.name}
-    else:
-        owners = {path.parts[1]} if path.parts[0] in ("runs", "open") else set()
+        owners = {p.parent.name for p in names if json.loads(p.read_bytes())["segment"] in hurt}
     for run in [what for what in whole if f"values {what}" in whole and what not in owners]:
         assert found[run] == whole[run], (path, run)
+
+
+def in_pack(path, at):
+    """Return the segments that a flip there hurts: one, or all where it hits the index."""
+    if path.parent.name != "packs":
+        return []
+    content = bytearray(path.read_bytes())
+    for bit in range(8):
+        content[at] ^= 1 << bit
+        if sha256(content).hexdigest() == path.name:
+            break
+        content[at] ^= 1 << bit
+    places = Pack(bytes(content), "").in_order()
+    return [s for s, offset, length in places if offset <= at < offset + length] or [s for s, _, _ in places]

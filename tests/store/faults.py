@@ -87,8 +87,11 @@ class PowerLoss(FaultyFiles):
         self._bytes = {}  # inode: bytes at the last sync
         self._names = {}  # directory: names made in it since its last sync
         self._paths = {}  # inode: a path it has
+        self._replaced = {}  # directory: (path, bytes that were there), since its last sync
 
     def _real(self, name, args):
+        if name == "replace":
+            self._keep_replaced(*args)
         result = super()._real(name, args)
         if name in ("fsync", "fdatasync"):
             self._synced(args[0])
@@ -100,6 +103,11 @@ class PowerLoss(FaultyFiles):
             if name == "link":
                 self._paths.setdefault(os.stat(args[1]).st_ino, []).append(args[1])
         return result
+
+    def _keep_replaced(self, source, target):
+        self._paths.setdefault(os.stat(source).st_ino, []).append(target)
+        with open(target, "rb") as file:
+            self._replaced.setdefault(os.path.dirname(target), []).append((target, file.read()))
 
     def _track(self, fd, path):
         inode = os.fstat(fd).st_ino
@@ -113,6 +121,7 @@ class PowerLoss(FaultyFiles):
         path = os.readlink(f"/proc/self/fd/{fd}")
         if os.path.isdir(path):
             self._names.pop(path, None)
+            self._replaced.pop(path, None)
             return
         with open(path, "rb") as file:
             self._bytes[os.fstat(fd).st_ino] = file.read()
@@ -125,6 +134,10 @@ class PowerLoss(FaultyFiles):
                     os.chmod(path, 0o600)
                     with open(path, "wb") as file:
                         file.write(content)
+        for path, content in [item for items in self._replaced.values() for item in reversed(items)]:
+            os.unlink(path)
+            with open(path, "wb") as file:
+                file.write(content)
         for names in self._names.values():
             for path in sorted(names, reverse=True):
                 shutil.rmtree(path) if os.path.isdir(path) else os.path.lexists(path) and os.unlink(path)

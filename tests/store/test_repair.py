@@ -18,7 +18,7 @@ from kitaru.store.gc import collect
 from kitaru.store.layout import start_key
 from kitaru.store.names import key_digest
 from kitaru.store.repair import repair
-from tests.store.faults import Died, FaultyFiles
+from tests.store.faults import Died, FaultyFiles, PowerLoss
 from tests.store.samples import call, end, fill, nonces, start, value, whole
 
 LARGE, LARGE_OBJECTS = whole(bytes(range(256)) * 3000)
@@ -273,7 +273,8 @@ def _damaged_everywhere(root, repo):
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-def test_repair_cut_short_anywhere_is_done_by_the_next(tmp_path, after):
+@pytest.mark.parametrize("disk", [FaultyFiles, PowerLoss])
+def test_repair_cut_short_anywhere_is_done_by_the_next(tmp_path, after, disk):
     whole = tmp_path / "whole"
     _damaged_everywhere(whole, Repository.create(LocalBlobs(whole, False), nonces()))
     shutil.copytree(whole, tmp_path / "counted")
@@ -286,9 +287,12 @@ def test_repair_cut_short_anywhere_is_done_by_the_next(tmp_path, after):
     for at in range(len(files.calls)):
         root = tmp_path / str(at)
         shutil.copytree(whole, root)
-        dying = Repository.open(LocalBlobs(root, files=FaultyFiles(die_at=at, after=after)), nonces(900))
+        files = disk(die_at=at, after=after)
+        dying = Repository.open(LocalBlobs(root, files=files), nonces(900))
         with pytest.raises(Died):
             repair(dying, nonce=lambda: next(NAMES), now=5)
+        if disk is PowerLoss:
+            files.fail_power()
         before = everything(whole)
         mend(root)
         assert mend(root) == []
