@@ -67,16 +67,17 @@ def _changes(
             page.line(f"  {', '.join(told)}", wrap=True)
         return
     for fact in facts:
-        _fact(page, fact)
+        fact_lines(page, fact)
     for value in values:
         _value(page, value, project.differing_parts(value, diff.old, diff.new, MAX_SHOWN_PARTS))
 
 
-def _fact(page: Page, fact: FactChange) -> None:
+def fact_lines(page: Page, fact: FactChange) -> None:
+    """Add a fact that differs: on one line, or as a diff of its text."""
     diff = unified(fact.was, fact.now, MAX_TEXT_LINES) if "\n" in fact.was + fact.now else []
     if diff:
         page.line("  ", (fact.what, "cyan"), whole=True)
-        return _lines(page, diff)
+        return coloured(page, diff)
     was, now = one_line(fact.was) or "none", one_line(fact.now) or "none"
     return page.line("  ", (fact.what, "cyan"), f": {was} → {now}", whole=True)
 
@@ -97,11 +98,12 @@ def _part(page: Page, change: ValueChange, part: Part) -> None:
     diff = _text_diff(part)
     if diff:
         page.line("  ", (name, "cyan"), whole=True)
-        return _lines(page, diff)
-    return page.line("  ", (name, "cyan"), _arrow(part), whole=True)
+        return coloured(page, diff)
+    return page.line("  ", (name, "cyan"), arrow(part), whole=True)
 
 
-def _arrow(part: Part) -> str:
+def arrow(part: Part) -> str:
+    """Return how a part differs, to stand behind its path."""
     if part.was is MISSING:
         return f" is new: {shown(part.now)}"
     if part.now is MISSING:
@@ -118,9 +120,10 @@ def _text_diff(part: Part) -> list[str]:
     return unified(part.was, part.now, MAX_TEXT_LINES)
 
 
-def _lines(page: Page, lines: Iterable[str]) -> None:
+def coloured(page: Page, lines: Iterable[str], indent: str = "    ") -> None:
+    """Add the lines of a diff."""
     for line in lines:
-        page.block(line, "    ", _LINE_STYLES.get(line[:1], ""))
+        page.block(line, indent, _LINE_STYLES.get(line[:1], ""))
 
 
 def _label(step: StepDiff) -> str:
@@ -152,7 +155,7 @@ def diff_json(project: Project, diff: RunDiff, *, stat: bool) -> dict[str, Any]:
 
     def changes(facts: Iterable[FactChange], values: Iterable[ValueChange]) -> dict[str, Any]:
         return {
-            "facts": [{"what": f.what, "was": f.was or None, "now": f.now or None} for f in facts],
+            "facts": facts_json(facts),
             "values": [_value_json(project, diff, value, stat=stat) for value in values],
         }
 
@@ -165,6 +168,11 @@ def diff_json(project: Project, diff: RunDiff, *, stat: bool) -> dict[str, Any]:
         "numbers": {name: {"was": was, "now": now} for name, (was, now) in project.numbers(diff).items()},
         "steps": [{**_step_json(step), **changes(step.facts, step.values)} for step in diff.steps],
     }
+
+
+def facts_json(facts: Iterable[FactChange]) -> list[dict[str, Any]]:
+    """Return facts that differ; null where a side has none."""
+    return [{"what": fact.what, "was": fact.was or None, "now": fact.now or None} for fact in facts]
 
 
 def _run_json(state: RunState) -> dict[str, Any]:
@@ -194,11 +202,12 @@ def _value_json(project: Project, diff: RunDiff, change: ValueChange, *, stat: b
     document: dict[str, Any] = {"what": change.what, "name": change.name, "was": change.was, "now": change.now}
     if not stat:
         parts = project.differing_parts(change, diff.old, diff.new)
-        document |= {"parts": [_part_json(part) for part in parts.found], "more": parts.more}
+        document |= {"parts": [part_json(part) for part in parts.found], "more": parts.more}
     return document
 
 
-def _part_json(part: Part) -> dict[str, Any]:
+def part_json(part: Part) -> dict[str, Any]:
+    """Return where and how a value differs; null on the side that lacks the part."""
     kind = "new" if part.was is MISSING else "gone" if part.now is MISSING else "changed"
     return {
         "path": part.path,

@@ -20,7 +20,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "waits": "List the open questions, with what there is to see",
         "log": "List runs, newest first, or the calls of one run",
         "show": "Show a run, a call or a wait in full",
-        "diff": "Compare two runs, call by call, or two calls",
+        "diff": "Compare two runs, call by call, two calls, or two flow versions",
     },
     "keep in order": {
         "du": "Show what takes the room in the store",

@@ -1,0 +1,158 @@
+"""Flow versions as a user names them, `FLOW@v3`, and what differs between two.
+
+Owns: the grammar of that name, and the comparison of sources and environments. What a version holds is
+`runtime.versions`.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from kitaru.errors import FlowNotFound, UsageError
+from kitaru.project.comparing import FactChange
+from kitaru.project.reading import Reading
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from kitaru.runtime.difference import Parts
+    from kitaru.store.repository import VersionName
+
+MAX_LINES = 20_000
+"""Lines of one file that are compared."""
+
+_NAME = re.compile(r"(?P<flow>[^@:]+)@v(?P<n>[1-9]\d{0,8})")
+
+
+@dataclass(frozen=True, slots=True)
+class FileDiff:
+    """A source file that differs: `kind` is `changed`, `added` or `removed`, `lines` a unified diff of its text."""
+
+    path: str
+    kind: str
+    lines: list[str]
+
+    @property
+    def added(self) -> int:
+        """How many lines were put in."""
+        return sum(line.startswith("+") for line in self.lines)
+
+    @property
+    def removed(self) -> int:
+        """How many lines were taken out."""
+        return sum(line.startswith("-") for line in self.lines)
+
+
+@dataclass(frozen=True, slots=True)
+class VersionDiff:
+    """What differs between two flow versions.
+
+    Attributes:
+        old, new: how they are named.
+        files: the source files that differ, by path.
+        facts: entry, Python, distributions, git commit.
+        inputs: where the JSON schemas of the flows' parameters differ.
+    """
+
+    old: str
+    new: str
+    files: list[FileDiff]
+    facts: list[FactChange]
+    inputs: Parts
+
+    @property
+    def differs(self) -> bool:
+        """Whether there is any difference."""
+        return bool(self.files or self.facts or self.inputs.found)
+
+
+def is_version(text: str) -> bool:
+    """Tell whether a text names a flow version: `FLOW@v3`."""
+    return _NAME.fullmatch(text) is not None
+
+
+class VersionComparing(Reading):
+    """A project as its flow versions are compared."""
+
+    def diff_versions(self, old: str, new: str | None = None) -> VersionDiff:
+        """Compare two recorded versions of a flow, or of two flows.
+
+        Args:
+            old: `FLOW@v3`; alone, it is compared with the version before it.
+            new: the same.
+
+        Raises:
+            FlowNotFound: nothing is recorded of a flow.
+            UsageError: a name that is none, or a version that the flow does not have.
+            Damaged: what is stored is not what was written.
+        """
+        if new is None:
+            old, new = self._before(old), old
+        was, now = self._version(old), self._version(new)
+        return compare_versions(old, new, was, now)
+
+    def _before(self, text: str) -> str:
+        flow, n = _parsed(text)
+        if n == 1:
+            raise UsageError(f"{text} is the first version: compare it with what?", hint=f"kitaru diff {text} OTHER")
+        return f"{flow}@v{n - 1}"
+
+    def _version(self, text: str) -> dict[str, Any]:
+        flow, n = _parsed(text)
+        known = self.repo.versions(flow)
+        found = next((name for name in known if name.n == n), None)
+        if found is None:
+            raise self._missing(flow, n, known)
+        return self.version({"n": n, "id": found.id})
+
+    def _missing(self, flow: str, n: int, known: list[VersionName]) -> UsageError:
+        if known:
+            last = known[-1].n
+            return UsageError(f"flow {flow} has no version v{n}", hint=f"it has v1 to v{last}, as in {flow}@v{last}")
+        flows = ", ".join(self.repo.flows())
+        return FlowNotFound(f"nothing is recorded of a flow {flow!r}", hint=f"the flows are {flows}" if flows else "")
+
+
+def _parsed(text: str) -> tuple[str, int]:
+    match = _NAME.fullmatch(text)
+    if match is None:
+        raise UsageError(f"{text!r} names no flow version", hint="write FLOW@v3")
+    return match["flow"], int(match["n"])
+
+
+def compare_versions(old: str, new: str, was: Mapping[str, Any], now: Mapping[str, Any]) -> VersionDiff:
+    """Compare two versions' values."""
+    from kitaru.runtime.difference import parts_of
+    from kitaru.runtime.sources import changed_files
+
+    files = [
+        FileDiff(path, kind, list(_unified(was["files"].get(path, b""), now["files"].get(path, b""), path, old, new)))
+        for path, kind in changed_files(was["files"], now["files"])
+    ]
+    inputs = parts_of("inputs", was.get("inputs"), now.get("inputs"), 100)
+    return VersionDiff(old, new, files, list(_facts(was, now)), inputs)
+
+
+def _unified(was: bytes, now: bytes, path: str, old: str, new: str) -> Iterator[str]:
+    import difflib
+
+    before, after = (data.decode("utf-8", "replace").splitlines()[:MAX_LINES] for data in (was, now))
+    diff = difflib.unified_diff(before, after, f"{old}/{path}", f"{new}/{path}", lineterm="")
+    yield from list(diff)[2:]  # the page names the file
+
+
+def _facts(was: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[FactChange]:
+    for name in ("entry", "python", "distributions", "git"):
+        before, after = was.get(name), now.get(name)
+        if isinstance(before, dict) and isinstance(after, dict):
+            for part in sorted({*before, *after}):
+                if before.get(part) != after.get(part):
+                    yield FactChange(f"{name} {part}", _text(before.get(part)), _text(after.get(part)))
+        elif before != after:
+            yield FactChange(name, _text(before), _text(after))
+
+
+def _text(value: object) -> str:
+    return "" if value is None else str(value)
