@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from kitaru.runtime.checking import Check
+    from kitaru.testing.runtimes import RuntimeContract
 
 START_US = 1_767_225_600_000_000
 """2026-01-01 00:00:00 UTC."""
@@ -190,10 +191,19 @@ def _mismatch(project: Project, check: Check, *, strict: bool) -> str:
     return "\n".join([f"run {check.run} of {check.flow}:", *(f"  {part}" for part in parts)]) if parts else ""
 
 
+def __getattr__(name: str) -> object:
+    if name == "RuntimeContract":  # what it needs is imported by those who have a runtime to test
+        from kitaru.testing.runtimes import RuntimeContract
+
+        return RuntimeContract
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
 __all__ = [
     "FixedClock",
     "HistoryMismatch",
     "Recorder",
+    "RuntimeContract",
     "fixed_random",
     "fixed_services",
     "memory_project",

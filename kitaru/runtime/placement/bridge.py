@@ -23,13 +23,14 @@ from kitaru.errors import (
 )
 from kitaru.model.encoding import Encoded
 from kitaru.runtime.importing import session
-from kitaru.runtime.names import relative
+from kitaru.runtime.names import MAIN, relative
 from kitaru.runtime.placement.protocol import CallInfo, Function, Job
 from kitaru.runtime.sources import entry_of
 from kitaru.store.loose import LARGE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from pathlib import Path
 
     from kitaru.runtime.decorators import Checkpoint
     from kitaru.runtime.engine import Engine
@@ -59,7 +60,7 @@ class Elsewhere:
             BaseException: what the function raised.
         """
         job = self._job(execution)
-        host = _EngineHost(execution, {**job.objects, **job.unstored})
+        host = _EngineHost(execution)
         execution.active.cancel = host.cancel
         execution.copied = True
         finished = self._runtime.execute(job, host)
@@ -67,7 +68,8 @@ class Elsewhere:
 
     def _job(self, execution: Execution) -> Job:
         engine, options, record = execution.engine, execution.options, execution.record
-        function = self._function(execution)
+        version = str(engine.state.version.get("id", ""))
+        function = function_of(execution.asked.checkpoint, self._name, engine.values.root, version)
         args, unstored = _arguments(execution, self._name)
         objects = execution.asked.objects
         store = engine.writer.directory
@@ -86,34 +88,44 @@ class Elsewhere:
             timeout_s=options.timeout,
         )
 
-    def _function(self, execution: Execution) -> Function:
-        checkpoint = execution.asked.checkpoint
-        fn = inspect.unwrap(checkpoint.fn)
-        if "<" in fn.__qualname__:
-            raise NotCheckpointable(
-                f"checkpoint {checkpoint.name} is {fn.__qualname__}, which no other process can find by its name",
-                hint=f'define it with `def` at the top level of its file, or leave out runtime="{self._name}"',
-            )
-        root = execution.engine.values.root
-        entry = entry_of(fn, root)
-        if entry.module == "__main__":
-            raise NotCheckpointable(
-                f"checkpoint {checkpoint.name} was typed in an interactive session, which no other process can import",
-                hint="move it to a file of the project and import it from there",
-            )
-        recorded = session.recorded
-        return Function(
-            entry.module,
-            entry.qualname,
-            entry.file if recorded is None else relative(fn.__code__.co_filename, recorded.directory) or entry.file,
-            entry.path,
-            checkpoint.code,
-            str(execution.engine.state.version.get("id", "")),
-            str(root),
-            recorded=None if recorded is None else str(recorded.directory),
-            recorded_files=() if recorded is None else tuple(sorted(recorded.files)),
-            sys_path=tuple(sys.path),
+
+def function_of(checkpoint: Checkpoint[..., Any], runtime: str, root: Path, version: str) -> Function:
+    """Return where another process finds a checkpoint's function.
+
+    Args:
+        checkpoint: whose function.
+        runtime: name of the runtime that is to call it, for the error.
+        root: the project's directory.
+        version: id of the flow version that executes.
+
+    Raises:
+        NotCheckpointable: no other process can find it.
+    """
+    fn = inspect.unwrap(checkpoint.fn)
+    if "<" in fn.__qualname__:
+        raise NotCheckpointable(
+            f"checkpoint {checkpoint.name} is {fn.__qualname__}, which no other process can find by its name",
+            hint=f'define it with `def` at the top level of its file, or leave out runtime="{runtime}"',
         )
+    entry = entry_of(fn, root)
+    if entry.module == MAIN:
+        raise NotCheckpointable(
+            f"checkpoint {checkpoint.name} was typed in an interactive session, which no other process can import",
+            hint="move it to a file of the project and import it from there",
+        )
+    recorded = session.recorded
+    return Function(
+        entry.module,
+        entry.qualname,
+        entry.file if recorded is None else relative(fn.__code__.co_filename, recorded.directory) or entry.file,
+        entry.path,
+        checkpoint.code,
+        version,
+        str(root),
+        recorded=None if recorded is None else str(recorded.directory),
+        recorded_files=() if recorded is None else tuple(sorted(recorded.files)),
+        sys_path=tuple(sys.path),
+    )
 
 
 def given_options(runtime: Any, options: Mapping[str, Any]) -> Mapping[str, Any]:  # noqa: ANN401 - a name or an object
@@ -155,16 +167,15 @@ _NO_DEFAULT = object()
 class _EngineHost:
     """The run, as the runtime sees it."""
 
-    def __init__(self, execution: Execution, objects: Mapping[str, bytes]) -> None:
-        self._execution, self._objects = execution, objects
+    def __init__(self, execution: Execution) -> None:
+        self._execution = execution
         self._engine: Engine = execution.engine
         self._lock = threading.Lock()
         self._stops: list[Callable[[], None]] = []
         self._cancelled = False
 
     def object(self, object_id: str) -> bytes:
-        found = self._objects.get(object_id)
-        return self._engine.values.fetch(object_id, self._engine.plan.runs) if found is None else found
+        return self._engine.values.fetch(object_id, self._engine.plan.runs)
 
     def saved(self, name: str) -> str:
         saved = dict(self._engine.calls.saved)

@@ -72,14 +72,14 @@ class Guard:
         order = {"about": "spawn", "argv": list(argv), "env": dict(env), "cwd": cwd, "limits": dict(limits)}
         with self._lock:
             number = next(self._numbers)
-            sock = self._sock or self._start()
-            self._ended[number] = ended
             line = json.dumps({**order, "worker": number}).encode() + b"\n"
+            sock = self._sock or self._start()
             try:
-                sent = socket.send_fds(sock, [line], list(fds))
-                sock.sendall(line[sent:])
-            except OSError:  # it was killed just now; the listener tells all who wait
+                _send(sock, line, fds)
+            except OSError:  # the warden was killed: its workers are dead, and another one starts this one
                 self._lose(sock)
+                _send(self._start(), line, fds)
+            self._ended[number] = ended
         return number
 
     def kill(self, number: int, *, grace_s: float = 0.0) -> None:
@@ -164,6 +164,11 @@ class Guard:
             self._ended.clear()
         for ended in waiting:
             ended(None)
+
+
+def _send(sock: socket.socket, line: bytes, fds: Sequence[int]) -> None:
+    sent = socket.send_fds(sock, [line], list(fds))
+    sock.sendall(line[sent:])
 
 
 def _forget_in_child() -> None:

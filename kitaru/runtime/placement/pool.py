@@ -40,12 +40,18 @@ class Pool:
 
     def take(self, kind: Hashable, env: Mapping[str, str], limits: Mapping[str, int]) -> WorkerProcess:
         """Return an idle worker of a kind, or a new one; `kind` says all in which workers may differ."""
-        with self._changed:
-            for worker, (its_kind, _) in reversed(self._idle.items()):
-                if its_kind == kind:
-                    del self._idle[worker]
-                    return worker
+        while (worker := self._take_idle(kind)) is not None:
+            if worker.listens():
+                return worker
+            self.discard(worker)
         return WorkerProcess(self.guard, env=env, limits=limits, on_end=self._forget)
+
+    def _take_idle(self, kind: Hashable) -> WorkerProcess | None:
+        with self._changed:
+            found = next((w for w, (its_kind, _) in reversed(self._idle.items()) if its_kind == kind), None)
+            if found is not None:
+                del self._idle[found]
+            return found
 
     def give_back(self, worker: WorkerProcess, kind: Hashable) -> None:
         """Keep a worker for the next call of its kind."""
@@ -64,15 +70,22 @@ class Pool:
         worker.kill()
         worker.close()
 
-    def close(self) -> None:
-        """End all workers; return when they are gone."""
+    def end_idle(self) -> None:
+        """End the workers that have nothing to do; return when they are gone."""
         with self._changed:
-            self._closed = True
             idle, self._idle = list(self._idle), {}
             self._changed.notify_all()
-        self.guard.close()
         for worker in idle:
-            worker.close()
+            self.discard(worker)
+        for worker in idle:
+            worker.ended.wait()
+
+    def close(self) -> None:
+        """End all workers and the warden; return when they are gone."""
+        with self._changed:
+            self._closed = True
+        self.guard.close()
+        self.end_idle()
 
     def _forget(self, worker: WorkerProcess) -> None:
         """Take note that a worker is gone, for whatever reason."""

@@ -97,6 +97,16 @@ class WorkerProcess:
                 with contextlib.suppress(BlockingIOError):
                     os.write(self._wakener, b"!")
 
+    def listens(self) -> bool:
+        """Tell whether an idle worker is there; it may be dead, and its end not told yet."""
+        try:
+            self.control.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return not self.ended.is_set()
+        except OSError:
+            pass
+        return False  # at its end, or it says something that nobody asked
+
     def kill(self, *, grace_s: float = 0.0) -> None:
         """Have it ended with all that descends from it; `ended` tells when it is."""
         self._guard.kill(self._number, grace_s=grace_s)

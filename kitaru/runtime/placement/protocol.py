@@ -88,7 +88,7 @@ class Host(Protocol):
     """The run, as a runtime sees it. Safe to use from any thread, for as long as `execute` has not returned."""
 
     def object(self, object_id: str) -> bytes:
-        """Return an object's verified bytes: of the job, or from the store.
+        """Return the verified bytes of an object that is in the store.
 
         Raises:
             UnknownObject: it is nowhere.

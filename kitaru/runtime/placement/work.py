@@ -13,7 +13,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
-from kitaru.errors import CodeUnloadable
+from kitaru.errors import BadConfig, CodeUnloadable
 from kitaru.runtime.capture import capturing
 from kitaru.runtime.context import ActiveCall, active_call, current_engine
 from kitaru.runtime.decorators import Checkpoint
@@ -31,6 +31,21 @@ if TYPE_CHECKING:
     from kitaru.model.encoding import Encoded, Part
     from kitaru.runtime.engine import Engine
     from kitaru.runtime.placement.protocol import Function, Host, Job
+
+
+class InProcess:
+    """A runtime that executes in this process, on the calling thread: the least that a runtime can be."""
+
+    kills = False
+
+    def options(self, given: Mapping[str, Any]) -> None:
+        """There are none."""
+        if given:
+            raise BadConfig(f"there is no option {', '.join(sorted(given))}", hint="leave out runtime_options=")
+
+    def execute(self, job: Job, host: Host) -> Finished:
+        """Call the function here."""
+        return perform(job, host)
 
 
 def perform(
@@ -127,9 +142,11 @@ class _Inside:
         self.active.host = host
 
     def _fetch(self, object_id: str, _: object) -> bytes:
+        for given in (self._job.objects, self._job.unstored):
+            if object_id in given:
+                return given[object_id]
         data = self._host.object(object_id)
-        if object_id not in self._job.unstored:
-            self.known.add(object_id)
+        self.known.add(object_id)
         return data
 
     def check_latch(self) -> None:

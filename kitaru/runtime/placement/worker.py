@@ -38,7 +38,7 @@ class _SocketHost:
 
     def __init__(self, sock: socket.socket, job: Job) -> None:
         self._sock, self._store = sock, None if job.store is None else LocalBlobs(job.store, durable=job.durable)
-        self._objects: dict[str, bytes] = {**job.objects, **job.unstored}
+        self._objects: dict[str, bytes] = {}
         self._lock = threading.Lock()
         self._room = LIMIT_CHARS
         self._left_out: Counter[str] = Counter()
