@@ -6,6 +6,7 @@ Pure: it is handed recorded calls and digests; what to do about drift is decided
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
@@ -41,13 +42,25 @@ class Claims:
     """
 
     def __init__(self, calls: Iterable[CallView]) -> None:
-        finished = [view for view in calls if view.record is not None]
-        self._by_identity: dict[Identity, list[CallView]] = {}  # the next one last
-        for view in reversed(finished):
-            self._by_identity.setdefault(identity_of(view.record), []).append(view)  # type: ignore[arg-type]  # finished
-        self._by_name: dict[tuple[str, str], dict[int, CallView]] = {}
-        for view in finished:
-            self._by_name.setdefault((view.scope, view.name), {})[view.order] = view
+        self._views = [view for view in calls if view.record is not None]
+        self._left = {view.order: view for view in self._views}
+        self._turn = 0
+
+    @cached_property
+    def _by_identity(self) -> dict[Identity, list[CallView]]:
+        """Each identity's records, the first one last; made when a call comes out of its turn."""
+        found: dict[Identity, list[CallView]] = {}
+        for view in reversed(self._views):
+            found.setdefault(identity_of(view.record), []).append(view)  # type: ignore[arg-type]  # finished ones
+        return found
+
+    @cached_property
+    def _by_name(self) -> dict[tuple[str, str], dict[int, CallView]]:
+        """The records left of each scope and name, by order; made when somebody asks for them."""
+        found: dict[tuple[str, str], dict[int, CallView]] = {}
+        for order, view in self._left.items():
+            found.setdefault((view.scope, view.name), {})[order] = view
+        return found
 
     def knows(self, wanted: Identity) -> bool:
         """Tell whether there ever was a record of exactly this identity, taken by now or not."""
@@ -57,13 +70,30 @@ class Claims:
         """Tell whether a record of this name is still there in a scope."""
         return bool(self._by_name.get((scope, name)))
 
+    def in_turn(self, scope: str, name: str, args: Mapping[str, str], key: str) -> CallView | None:
+        """Take the first of all records that are left, if it is of this identity.
+
+        It is where a body does what it did. A resume of thousands of calls has no need to look for any then.
+        """
+        views, left, turn = self._views, self._left, self._turn
+        while turn < len(views) and views[turn].order not in left:
+            turn += 1
+        self._turn = turn
+        if turn == len(views):
+            return None
+        view = views[turn]
+        record = view.record
+        if record is None or record.name != name or record.scope != scope or record.key != key:
+            return None
+        return self.take(view) if key or record.args == args else None
+
     def exact(self, wanted: Identity) -> CallView | None:
         """Take the next record of exactly this identity."""
         queue = self._by_identity.get(wanted)
         while queue:
             view = queue.pop()
-            if self._by_name[wanted[:2]].pop(view.order, None) is not None:
-                return view
+            if view.order in self._left:
+                return self.take(view)
         return None
 
     def defaulted(self, wanted: Identity, defaults: Mapping[str, str]) -> CallView | None:
@@ -131,11 +161,13 @@ class Claims:
 
     def rest(self) -> list[CallView]:
         """Return every record still there, in call order."""
-        return sorted((v for views in self._by_name.values() for v in views.values()), key=lambda v: v.order)
+        return sorted(self._left.values(), key=lambda view: view.order)
 
     def take(self, view: CallView) -> CallView:
         """Take one particular record."""
-        del self._by_name[view.scope, view.name][view.order]
+        del self._left[view.order]
+        if "_by_name" in self.__dict__:
+            del self._by_name[view.scope, view.name][view.order]
         return view
 
     def drop(self, unwanted: Callable[[CallView], bool]) -> None:

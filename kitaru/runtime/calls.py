@@ -38,10 +38,10 @@ class Asked:
     """A live call before it is decided: its arguments by id, and the objects that recording it would write."""
 
     __slots__ = (
+        "_identity",
         "args",
         "bound",
         "checkpoint",
-        "identity",
         "key",
         "kwargs",
         "objects",
@@ -72,15 +72,22 @@ class Asked:
         for name, value in self.bound.items():
             if name not in ignored:
                 encode = values.encode_receiver if name == receiver else values.encode
-                encoded = encode(value, known, name)
-                self.args[name] = encoded.id
-                self.objects += encoded.objects
+                self.args[name], objects = encode(value, known, name)
+                if objects:
+                    self.objects += objects
         self.key = ""
         if checkpoint.key is not None:
             encoded = values.encode(checkpoint.key(*args, **kwargs), known, "key")
             self.key = encoded.id
             self.objects += encoded.objects
-        self.identity: Identity = identity(scope.path, checkpoint.name, self.args, self.key)
+        self._identity: Identity | None = None
+
+    @property
+    def identity(self) -> Identity:
+        """What the call is matched by; a call that comes in its turn is matched without it."""
+        if self._identity is None:
+            self._identity = identity(self.scope.path, self.checkpoint.name, self.args, self.key)
+        return self._identity
 
 
 class Calls:
@@ -190,7 +197,7 @@ class Calls:
     def _take(self, asked: Asked, nth: int) -> CallView | str | None:
         """Return the record this call takes, or None to execute it, or the policy by which drift executes it."""
         plan, name = self._engine.plan, asked.checkpoint.name
-        view = plan.claims.exact(asked.identity)
+        view = plan.claims.in_turn(asked.scope.path, name, asked.args, asked.key) or plan.claims.exact(asked.identity)
         if view is None and not asked.key and plan.claims.unclaimed(asked.scope.path, name):
             defaults = self._default_ids(asked.checkpoint)
             view = plan.claims.defaulted(asked.identity, defaults)

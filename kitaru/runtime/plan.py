@@ -118,8 +118,9 @@ class Plan:
         self._positions = {order: i for i, order in enumerate(self._sequence)}
         self._next_order = max([0, *known, (state.cut or 1) - 1]) + 1
         self._occurrences: dict[str, int] = {}
-        for view in finished:
-            self._saw(view.name, view.order, view.occurrence)
+        for view in finished:  # all their orders are known already
+            if view.occurrence > self._occurrences.get(view.name, 0):
+                self._occurrences[view.name] = view.occurrence
         for wait in state.waits.values():
             self._saw(wait.record.name, wait.record.order, wait.record.occurrence)
 

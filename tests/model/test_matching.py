@@ -101,6 +101,34 @@ def test_changed_arguments():
     }
 
 
+def test_a_record_is_taken_in_its_turn():
+    a, b, c = view(1, args={"x": "a"}), view(2, args={"x": "b"}), view(3, key="k", args={"x": "c"})
+    claims = Claims([a, b, c])
+    assert claims.in_turn("", "fetch", {"x": "b"}, "") is None
+    assert claims.in_turn("", "other", {"x": "a"}, "") is None
+    assert claims.in_turn("/task#1", "fetch", {"x": "a"}, "") is None
+    assert claims.in_turn("", "fetch", {"x": "a"}, "k") is None
+    assert claims.exact(of(x="b")) is b
+    assert claims.in_turn("", "fetch", {"x": "a"}, "") is a
+    assert claims.in_turn("", "fetch", {"x": "changed"}, "k") is c
+    assert claims.in_turn("", "fetch", {"x": "a"}, "") is None
+    assert claims.rest() == claims.unclaimed("", "fetch") == []
+
+
+@given(
+    st.lists(st.sampled_from("abc"), max_size=12),
+    st.lists(st.tuples(st.sampled_from("abc"), st.booleans()), max_size=12),
+)
+def test_what_is_taken_in_turn_is_what_would_be_found(recorded, live):
+    """Records asked for in turn first, where the flag says so, and always by looking for them: one and the same."""
+    views = [view(i, args={"x": x}) for i, x in enumerate(recorded, 1)]
+    claims, looking = Claims(views), Claims(views)
+    for x, in_turn in live:
+        found = claims.in_turn("", "fetch", {"x": x}, "") if in_turn else None
+        assert (found or claims.exact(of(x=x))) is looking.exact(of(x=x))
+        assert claims.unclaimed("", "fetch") == looking.unclaimed("", "fetch") == claims.rest()
+
+
 @given(st.lists(st.sampled_from("abc"), max_size=12), st.lists(st.sampled_from("abc"), max_size=12))
 def test_any_live_order_takes_each_record_at_most_once_and_only_its_own(recorded, live):
     claims = Claims([view(i, args={"x": x}) for i, x in enumerate(recorded, 1)])
