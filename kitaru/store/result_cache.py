@@ -118,7 +118,7 @@ class ResultCache:
             self._repo.check_unpruned(run)
             with self._guard:
                 known = self._calls.get(run, {}).get(record_id)
-            if known is not None and self._repo.has_run(run):
+            if known is not None:  # a run goes by its tombstone, or not at all
                 return known
             records = self._repo.records(run)
         except (UnknownRun, PrunedRun, Damaged, ValueError):  # the last: a name that no run can have
@@ -188,14 +188,15 @@ class _Memory:
 
 
 class _OnDisk:
-    """Entries by diskcache. After one failure it says so, and is left alone for as long as this process lives.
+    """Entries by diskcache. What is damaged is removed, and begun anew; once, and so is one warning given.
 
-    What is damaged is removed then, so that the next process begins anew.
+    After a fault of the disk, or a second one of any kind, it is left alone for as long as this process lives.
     """
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._cache: Any = None
+        self._faults = 0
         self._broken = False
 
     def get(self, key: str, warn: Callable[[str], None]) -> bytes | None:
@@ -215,11 +216,15 @@ class _OnDisk:
 
     def clear(self) -> None:
         """Remove the directory, whatever is in it: what is damaged most of all."""
+        self._close()
+        self._faults, self._broken = 0, False
+        shutil.rmtree(self._directory, ignore_errors=True)
+
+    def _close(self) -> None:
         if self._cache is not None:
             with contextlib.suppress(Exception):
                 self._cache.close()
-        self._cache, self._broken = None, False
-        shutil.rmtree(self._directory, ignore_errors=True)
+        self._cache = None
 
     def _try(self, what: Callable[[Any], Any], warn: Callable[[str], None]) -> Any:  # noqa: ANN401 - diskcache has no types
         if self._broken:
@@ -233,8 +238,15 @@ class _OnDisk:
         except TIMEOUT:  # somebody else is writing, for longer than a result is worth waiting for
             return None
         except FAILURES as error:
-            self._broken = True
-            if not isinstance(error, OF_THE_DISK):  # but of what is in the cache
-                shutil.rmtree(self._directory, ignore_errors=True)
-            warn(f"the result cache in {self._directory} is not used, for it cannot be read: {error}")
+            self._fault(error, of_the_disk=isinstance(error, OF_THE_DISK), warn=warn)
             return None
+
+    def _fault(self, error: Exception, *, of_the_disk: bool, warn: Callable[[str], None]) -> None:
+        self._faults += 1
+        self._broken = of_the_disk or self._faults > 1
+        if not of_the_disk:
+            self._close()
+            shutil.rmtree(self._directory, ignore_errors=True)
+        if self._faults == 1:
+            done = "is not used" if of_the_disk else "was damaged and begins anew"
+            warn(f"the result cache in {self._directory} {done}: {error}")

@@ -359,7 +359,7 @@ def test_a_damaged_cache_is_told_once_and_fails_nothing(disk, tmp_path):
     handle = disk().run(look, {}, observer=told, foreground=True)
     assert handle.get() == 1
     (warning,) = [e.data["text"] for e in told.events if e.kind == "cache"]
-    assert "is not used" in warning
+    assert "was damaged" in warning
     assert EXECUTED == ["a", "count", "a", "count"]
 
 
