@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from kitaru.runtime.decorators import Checkpoint, Flow, checkpoint, flow
     from kitaru.runtime.futures import CallFuture, CallFutures
     from kitaru.runtime.handle import FlowHandle
+    from kitaru.runtime.placement.isolated import Isolated
     from kitaru.runtime.primitives import now, progress, random, sleep, sleep_async, uuid4
     from kitaru.runtime.retry import Retry
 
@@ -30,6 +31,7 @@ __all__ = [
     "Checkpoint",
     "Flow",
     "FlowHandle",
+    "Isolated",
     "KitaruError",
     "Opaque",
     "Project",
@@ -58,6 +60,7 @@ _HOMES = {
     "Checkpoint": "kitaru.runtime.decorators",
     "Flow": "kitaru.runtime.decorators",
     "FlowHandle": "kitaru.runtime.handle",
+    "Isolated": "kitaru.runtime.placement.isolated",
     "KitaruError": "kitaru.errors",
     "Opaque": "kitaru.model.encoding",
     "Project": "kitaru.project",

@@ -14,6 +14,7 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from kitaru.errors import (
+    CallCancelled,
     CallCrashed,
     CallTimeout,
     Damaged,
@@ -226,7 +227,7 @@ class _Taking:
         finished, label = self._finished, self._execution.label
         if finished.cancelled:
             self._engine.check_latch()
-            raise CallCrashed(f"{label} was cancelled", hint=f"kitaru resume {self._engine.run}")
+            raise CallCancelled(f"{label} was cancelled", hint=f"kitaru resume {self._engine.run}")
         if finished.timed_out:
             raise CallTimeout(
                 f"{label} took more than {self._job.timeout_s:g} s, and was killed", hint="raise its timeout="
