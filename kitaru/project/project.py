@@ -15,7 +15,6 @@ from kitaru.config import load as load_config
 from kitaru.errors import (
     KitaruError,
     NotAProject,
-    RunCancelled,
     RunFailed,
     RunHeld,
     RunInterrupted,
@@ -349,31 +348,15 @@ class Project(Keeping, Comparing, VersionComparing, Checking):
             options.stay_us = int(stay_s * 1_000_000)
 
     def _handle(self, prepared: Prepared, options: Options, *, foreground: bool) -> FlowHandle[Any]:
+        from kitaru.project.carrying import Carrying
         from kitaru.runtime.handle import FlowHandle
 
-        engine = prepared.engine
-        handle: FlowHandle[Any] = FlowHandle(
-            engine.run,
-            lambda: self._execute(prepared, options),
-            lambda: self.state(engine.run).status,
-            engine.interrupt,
+        run = prepared.engine.run
+        carrying = Carrying(
+            prepared, lambda: self.runner.resume(run, options), lambda: self._answer_came(run), self.services
         )
+        handle: FlowHandle[Any] = FlowHandle(run, carrying.execute, lambda: self.state(run).status, carrying.stop)
         return handle.finish() if foreground else handle.start()
-
-    def _execute(self, prepared: Prepared, options: Options) -> Outcome:
-        """Execute a run; where it stops at a wait, look once more whether the answer came meanwhile."""
-        from kitaru.runtime.engine import Outcome
-
-        outcome = prepared.execute()
-        while outcome.status is Status.WAITING and self._answer_came(outcome.run):
-            try:
-                prepared = self.runner.resume(outcome.run, options)
-            except RunCancelled as error:
-                return Outcome(outcome.run, Status.CANCELLED, error=error)
-            except (RunHeld, RunOver):  # another process was faster
-                break
-            outcome = prepared.execute()
-        return outcome
 
     def _answer_came(self, run: str) -> bool:
         """Tell whether a wait was answered, or the run cancelled, while its runner let go of it."""

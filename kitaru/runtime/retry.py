@@ -8,12 +8,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from kitaru.errors import BadConfig, UsageError
+from kitaru.errors import BadConfig, LimitReached, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 _RANDOM_BYTES = 4
+
+_FINAL = (UsageError, LimitReached)
+"""What comes out the same however often it is tried."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,14 +76,20 @@ class Retry:
         """
         if attempt >= self.max_attempts or not self._is_worth_it(error):
             return None
-        plain = min(self.maximum, self.initial * self.multiplier ** min(attempt - 1, 1000))
+        plain = min(self.maximum, self.initial * self._growth(attempt)) if self.initial else 0.0
         chance = int.from_bytes(random_bytes(_RANDOM_BYTES)) / (1 << (8 * _RANDOM_BYTES))  # 0 to 1
         return int(min(self.maximum, plain * (1 + self.jitter * (2 * chance - 1))) * 1_000_000)
+
+    def _growth(self, attempt: int) -> float:
+        try:
+            return float(self.multiplier ** (attempt - 1))
+        except OverflowError:
+            return float("inf")
 
     def _is_worth_it(self, error: BaseException) -> bool:
         if isinstance(error, self.not_on) or not isinstance(error, self.on):
             return False
-        return not isinstance(error, UsageError) or any(issubclass(c, UsageError) for c in self.on)
+        return not isinstance(error, _FINAL) or any(issubclass(c, _FINAL) for c in self.on)
 
 
 def _is_number(value: object) -> bool:
