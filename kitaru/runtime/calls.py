@@ -71,8 +71,8 @@ class Asked:
         ignored, receiver = checkpoint.ignore, checkpoint.receiver
         for name, value in self.bound.items():
             if name not in ignored:
-                encode = values.encode_receiver if name == receiver else values.encode
-                self.args[name], objects = encode(value, known, name)
+                encode = values.encode_receiver if name == receiver else values.encoder.encode
+                self.args[name], objects = encode(value, known, path=name)
                 if objects:
                     self.objects += objects
         self.key = ""
@@ -359,7 +359,7 @@ class Calls:
     def show(self, scope: Scope, record: Call) -> None:
         """A call's result reached the line of work that made it: a wait there shows it."""
         if record.output is not None:
-            scope.shown = (display_call(record.name, record.occurrence), record.output)
+            scope.shown = record
 
     def remember_failure(self, error: BaseException, record: str, scope: str = "") -> None:
         """Keep which record an exception is of: if it ends the run, a resume executes that call again."""

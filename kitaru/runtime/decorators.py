@@ -137,7 +137,7 @@ class Checkpoint(Many[P, R]):
             from kitaru.runtime.loops import call_async
 
             return call_async(engine, self, args, kwargs)  # type: ignore[return-value]  # fn returns a coroutine, too
-        return engine.call(self, args, kwargs)  # type: ignore[no-any-return]  # the recorded result of fn
+        return engine.calls.call(self, args, kwargs)  # type: ignore[no-any-return]  # the recorded result of fn
 
     def __get__(self, instance: object, owner: type | None = None) -> Any:  # noqa: ANN401 - as a function's __get__
         return self if instance is None else Bound(self, instance)

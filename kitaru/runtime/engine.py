@@ -49,7 +49,6 @@ if TYPE_CHECKING:
 
     from kitaru.model.history import RunState
     from kitaru.runtime.calls import Asked
-    from kitaru.runtime.decorators import Checkpoint
     from kitaru.runtime.plan import Plan
     from kitaru.runtime.submitting import Submitter
     from kitaru.runtime.values import Values
@@ -324,10 +323,6 @@ class Engine:
         return RunInterrupted(f"run {self.run} was interrupted", hint=f"kitaru resume {self.run}")
 
     # -- what user code calls ------------------------------------------------------------------------------------
-
-    def call(self, checkpoint: Checkpoint[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:  # noqa: ANN401 - what the checkpoint returns
-        """Return what a call of a checkpoint gives; see `Calls.call`."""
-        return self.calls.call(checkpoint, args, kwargs)
 
     @property
     def submitter(self) -> Submitter:

@@ -15,6 +15,8 @@ from kitaru.runtime.scopes import Scope, current_scope
 if TYPE_CHECKING:
     import asyncio
 
+    from kitaru.model.records import Call
+
 R = TypeVar("R")
 
 _CANCELLED = "CANCELLED"
@@ -36,8 +38,8 @@ class CallFuture(concurrent.futures.Future[R]):
     def __init__(self, name: str, maker: Scope | None = None) -> None:
         super().__init__()
         self.name, self.taken = name, False
-        self.shown: tuple[str, str] | None = None
-        """Label and value id of the result."""
+        self.shown: Call | None = None
+        """The record that the result is in."""
         self.loop: asyncio.AbstractEventLoop | None = None
         """The loop that it executes on, which must not be blocked by waiting for it."""
         self.call_off: Callable[[], bool] | None = None

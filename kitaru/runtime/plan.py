@@ -131,7 +131,9 @@ class Plan:
     def _passed(self, order: int) -> None:
         """Note that the execution came to the call or wait of this order."""
         self._latest = order
-        self._furthest = max(self._furthest, self._positions.get(order, -1))
+        position = self._positions.get(order, -1)
+        if position > self._furthest:  # noqa: PLR1730 - no call of `max` for each of thousands
+            self._furthest = position
 
     def repeat(self, wanted: Identity) -> int:
         """Count one more call that is to execute; return the lowest number that no call of its identity has had."""

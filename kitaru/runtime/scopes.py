@@ -9,7 +9,10 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from contextvars import ContextVar
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from kitaru.model.records import Call
 
 
 class Scope:
@@ -17,7 +20,7 @@ class Scope:
 
     Attributes:
         path: empty for the body; else its parent's, a slash, its name, and which of that name it is.
-        shown: label and value id of what the last call made here gave: what a wait shows.
+        shown: the record of the last call whose result came here: what a wait shows.
     """
 
     __slots__ = ("_begun", "path", "shown", "task")
@@ -25,7 +28,7 @@ class Scope:
     def __init__(self, path: str = "", task: object = None) -> None:
         self.path, self.task = path, task
         self._begun: Counter[str] = Counter()
-        self.shown: tuple[str, str] | None = None
+        self.shown: Call | None = None
 
     def child(self, name: str, task: object = None) -> Scope:
         """Begin a line of work in this one."""

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from kitaru.model.history import CallView
+    from kitaru.model.records import Call
     from kitaru.runtime.decorators import Checkpoint
     from kitaru.runtime.engine import Engine
     from kitaru.runtime.plan import Place
@@ -186,12 +187,11 @@ class Job:
             self.future.drop()
             return
         value = self.engine.calls.recorded(view)
-        self._came(value, (view.label, view.record.output if view.record is not None else None))
+        self._came(value, view.record)
 
-    def _came(self, value: object, shown: tuple[str, str | None]) -> None:
-        label, output = shown
-        if output is not None:
-            self.future.shown = (label, output)
+    def _came(self, value: object, record: Call | None) -> None:
+        if record is not None and record.output is not None:
+            self.future.shown = record
         if not self.future.cancelled():
             self.future.set_result(value)
 
@@ -249,7 +249,7 @@ class Job:
     def ended(self, value: object) -> None:
         """The function returned, and that is recorded."""
         assert self.execution is not None  # noqa: S101 - it executed
-        self._came(value, (self.execution.label, self.execution.record.output))
+        self._came(value, self.execution.record)
 
     def failed(self, error: BaseException) -> None:
         """The call failed, and that is recorded, or the run stops."""

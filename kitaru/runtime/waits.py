@@ -85,7 +85,8 @@ class Waits:
 
     def _describe(self, name: str, question: str, schema: dict[str, Any]) -> Wait:
         scope = scope_here(self._engine.scope)
-        artifacts = dict([scope.shown]) if scope.shown is not None else {}
+        last = scope.shown
+        artifacts = {display_call(last.name, last.occurrence): last.output or ""} if last is not None else {}
         text = json.dumps([name, scope.path, question, schema, artifacts], sort_keys=True, separators=(",", ":"))
         self._equal[text] += 1
         digest = _digest(text, self._equal[text])
