@@ -33,7 +33,7 @@ from typing import TYPE_CHECKING, Any
 from kitaru.errors import CodeUnloadable, Unencodable
 from kitaru.runtime.compiled import code_json, codes_in, global_names, import_statements
 from kitaru.runtime.decorators import Checkpoint, Flow
-from kitaru.runtime.sources import imported_sources, project_source
+from kitaru.runtime.sources import imported_sources, is_library, project_source
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -133,19 +133,19 @@ class _Walk:
         return [number]
 
     def _is_own(self, item: types.FunctionType | type) -> bool:
-        """Tell whether a function or class is the project's, or was typed in this session."""
+        """Tell whether a function or class is the user's: of the project, of files beside it, or of this session."""
         if isinstance(item, type):
             module = sys.modules.get(item.__module__)
             return module is not None and self._is_project(module)
         file = item.__code__.co_filename
         if file.startswith("<"):
             return not file.startswith("<frozen")
-        return project_source(file, self._root) is not None
+        return not is_library(file, self._root)
 
     def _is_project(self, module: types.ModuleType) -> bool:
         file = getattr(module, "__file__", None)
         if isinstance(file, str):
-            return project_source(file, self._root) is not None
+            return not is_library(file, self._root)
         return module.__name__ == "__main__"
 
     def _module(self, module: types.ModuleType) -> Any:  # noqa: ANN401 - as JSON

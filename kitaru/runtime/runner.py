@@ -260,7 +260,7 @@ class Runner:
         )
         inputs = parse_inputs(code.flow.fn, self._decode_all(state.start.inputs, runs), text=False)
         plan = recorded_plan(state, runs)
-        engine = self._engine(writer, state, plan, code.flow, options=options, resumed=resumed)
+        engine = self._engine(writer, state, plan, code.flow, options=options, resumed=resumed, recorded=code.recorded)
         if writer.tail:
             engine.emit("torn", text=writer.tail)
         writer.announce()
@@ -303,7 +303,8 @@ class Runner:
             )
             stored = writer.commit(record, objects + more + also)
             state, runs = run_state(self._repo, writer.run, [stored])
-            engine = self._engine(writer, state, recorded_plan(state, runs), code.flow, options=options)
+            plan = recorded_plan(state, runs)
+            engine = self._engine(writer, state, plan, code.flow, options=options, recorded=code.recorded)
         except BaseException:
             writer.close()
             raise
@@ -321,6 +322,7 @@ class Runner:
         *,
         options: Options,
         resumed: Resumed | None = None,
+        recorded: bool = False,
     ) -> Engine:
         engine = Engine(
             writer,
@@ -339,7 +341,8 @@ class Runner:
             limits=limits_of(state, writer.records, flow.options, options.limits, self._services.clock_us()),
             stay_us=options.stay_us,
         )
-        Caching(self._results, self._root, engine, options.cache).join()
+        if not recorded:  # recorded code lies in a directory of its own, and may not be what its name leads to
+            Caching(self._results, self._root, engine, options.cache).join()
         return engine
 
     def _request(self, run: str) -> CancelName | None:

@@ -11,6 +11,7 @@ import functools
 import hashlib
 import inspect
 import json
+import os
 import sys
 import sysconfig
 import warnings
@@ -88,6 +89,11 @@ def project_source(path: str | Path, root: Path) -> str | None:
         return None
     folder = (root / rel).parent
     return None if _foreign(str(folder), str(root)) else rel
+
+
+def is_library(path: str, root: Path) -> bool:
+    """Tell whether a source file is part of an installed package, the standard library or Kitaru."""
+    return _foreign(os.path.dirname(os.path.abspath(path)), str(root))  # noqa: PTH100, PTH120 - hot
 
 
 @functools.lru_cache(maxsize=4096)

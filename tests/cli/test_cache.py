@@ -88,6 +88,15 @@ def test_a_helper_in_another_file_that_changed(cached, directory):
     assert ended.out == "A\n"
 
 
+def test_recorded_code_neither_takes_nor_gives(cached, directory):
+    kitaru, run = cached
+    assert "executing" in kitaru("replay", "@", "--from", "fetch", "--as-recorded").err
+    kitaru("cache", "clear")
+    assert "executing" in kitaru("replay", "@", "--from", "fetch", "--as-recorded").err
+    assert kitaru("cache").out == "0 results, 0 B\n"
+    assert "executing" in run().err
+
+
 def test_show_and_clear(cached):
     kitaru, run = cached
     assert kitaru("cache").out.startswith("1 result, ")

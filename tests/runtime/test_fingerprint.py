@@ -261,6 +261,19 @@ def test_a_module_used_as_a_whole(project):
     assert project(helpers=changed(HELPERS, "limit]", "limit + 1]")) != before
 
 
+def test_code_outside_of_the_project_that_is_no_library(project, tmp_path, monkeypatch):
+    beside = tmp_path.parent / f"{tmp_path.name}-beside"
+    beside.mkdir()
+    monkeypatch.syspath_prepend(str(beside))
+    found = []
+    for result in ("1", "2"):
+        (beside / "shared_code.py").write_text(f"def shared():\n    return {result}\n")
+        sys.modules.pop("shared_code", None)
+        found.append(project(main="from shared_code import shared\n\ndef fetch():\n    return shared()\n"))
+    sys.modules.pop("shared_code", None)
+    assert found[0] != found[1]
+
+
 def test_functions_in_data_behind_wrappers_and_in_closures(project):
     source = """
         import contextlib, functools
