@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import os
 import random
 import shutil
+import sys
 from datetime import timedelta
 
 import pytest
@@ -397,8 +399,52 @@ def test_submitted_calls_take_part(bench):
     def body():
         return [future.result() for future in [fetch.submit(url) for url in "abc"]]
 
-    if not hasattr(fetch, "submit"):
-        pytest.skip("no submit yet")
-    bench.run(body)
-    bench.run(body)
+    assert bench.run(body).value == bench.run(body).value
     assert sorted(EXECUTED) == ["a", "b", "c"]
+
+
+def test_async_calls_take_part(bench):
+    @checkpoint(cache=True)
+    async def load(url):
+        await asyncio.sleep(0)
+        EXECUTED.append(url)
+        return f"what is at {url}"
+
+    @flow
+    async def body():
+        return await asyncio.gather(load("a"), load("b"))
+
+    first, second = bench.run(body), bench.run(body)
+    assert first.value == second.value == ["what is at a", "what is at b"]
+    assert sorted(EXECUTED) == ["a", "b"]
+    assert sorted(second.calls) == ["load reused", "load#2 reused"]
+
+
+def test_a_call_in_a_process_of_its_own(disk, tmp_path, monkeypatch):
+    (tmp_path / "apart.py").write_text(
+        "import os\n"
+        "from kitaru import checkpoint, flow\n\n"
+        "@checkpoint(cache=True, runtime='isolated')\n"
+        "def who():\n    return os.getpid()\n\n"
+        "@flow\ndef body():\n    return who()\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    try:
+        handles = [disk().run("apart.py:body", {}, foreground=True) for _ in range(2)]
+        assert handles[0].get() == handles[1].get() != os.getpid()
+    finally:
+        sys.modules.pop("apart", None)
+
+
+def test_the_result_of_a_run_that_still_executes(disk):
+    @checkpoint
+    def meanwhile():
+        return done(disk())[1]
+
+    @flow
+    def body():
+        fetch("a")
+        return meanwhile()
+
+    assert done(disk(), body)[1] == 1
+    assert EXECUTED == ["a", "count"]
