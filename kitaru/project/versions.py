@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 MAX_LINES = 20_000
 """Lines of one file that are compared."""
 
+_UNTOLD = frozenset({"path"})
+"""Of an entry: where modules were looked for differs between `python FILE` and `kitaru run FILE`."""
+
 _NAME = re.compile(r"(?P<flow>[^@:]+)@v(?P<n>[1-9]\d{0,8})")
 
 
@@ -147,7 +150,7 @@ def _facts(was: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[FactChang
     for name in ("entry", "python", "distributions", "git"):
         before, after = was.get(name), now.get(name)
         if isinstance(before, dict) and isinstance(after, dict):
-            for part in sorted({*before, *after}):
+            for part in sorted({*before, *after} - _UNTOLD):
                 if before.get(part) != after.get(part):
                     yield FactChange(f"{name} {part}", _text(before.get(part)), _text(after.get(part)))
         elif before != after:

@@ -1,8 +1,8 @@
 """What an execution of a run would do, found out without executing a checkpoint.
 
 Owns: following the recorded history as far as it goes, and what is told of each call on the way. The engine is the
-real one, so that matching cannot differ; it works on a copy of the store that is thrown away, its observer is
-`Checker`, and where it would execute a call, `Checker` stops it instead. The flow's body itself is executed.
+real one, so that matching cannot differ; it works on a copy of the store that is thrown away, `Checker` observes it,
+and a call that would be executed stops before it begins. The flow's body itself is executed.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from kitaru.errors import Drift, KitaruError, RunInterrupted, RunWaiting, StoreError
 from kitaru.model.ids import parse_call
 from kitaru.runtime.calls import Asked, Calls
+from kitaru.runtime.capture import capturing
 from kitaru.runtime.execution import Execution
-from kitaru.runtime.placements import Placements
-from kitaru.runtime.stopping import RunStopped, in_event_loop
+from kitaru.runtime.stopping import RunStopped, behind, in_event_loop
 
 if TYPE_CHECKING:
     from kitaru.model.history import CallView, RunState
@@ -91,7 +91,7 @@ class Check:
         return self.error if self.ending in (Ending.DRIFTS, Ending.FAILS) else None
 
 
-class Checker(Placements):
+class Checker:
     """Watches an execution and keeps it from executing anything.
 
     Args:
@@ -99,7 +99,6 @@ class Checker(Placements):
     """
 
     def __init__(self, check: Check) -> None:
-        super().__init__()
         self.check = check
         self._would_run: list[CheckedCall] = []
         self._drifted: dict[str, dict[str, Any]] = {}
@@ -116,13 +115,27 @@ class Checker(Placements):
         """
         engine = self._engine = prepared.engine
         self._flying = _in_flight(engine.state)
-        engine.placements, engine.calls = self, _WatchedCalls(engine, self)
-        outcome = prepared.execute()
+        engine.calls = _WatchedCalls(engine, self)
+        with capturing():
+            outcome = engine.execute(lambda: self._follow(prepared))
         check = self.check
         check.calls += sorted(self._would_run, key=lambda call: call.order)
         check.left = check.left or [view.label for view in engine.plan.unclaimed()]
         self._end(outcome)
         return check
+
+    def _follow(self, prepared: Prepared) -> Any:  # noqa: ANN401 - what the flow returns
+        """Execute the body; where a line of work was halted, that is why the run stops, whatever became of it."""
+        try:
+            value = prepared.body()
+            prepared.engine.drain()
+        except BaseException as error:
+            if behind(error, lambda e: isinstance(e, _Halt)):
+                raise prepared.engine.stop(_WouldRun("a line of work was halted")) from None
+            raise
+        if self._would_run:
+            raise prepared.engine.stop(_WouldRun("a line of work was halted"))
+        return value
 
     def _end(self, outcome: Outcome) -> None:
         check, error = self.check, outcome.error
@@ -139,24 +152,24 @@ class Checker(Placements):
 
     # -- in place of executing ---------------------------------------------------------------------------------------
 
-    def resolve(self, runtime: Any) -> Checker:  # noqa: ANN401 - as of Placements
-        """Return what stops a call instead of executing it, wherever it belongs."""
-        return self
-
-    def execute(self, execution: Execution) -> NoReturn:
-        """Note that this call would be executed, and stop the line of work that made it.
-
-        The whole run stops where the body made the call and waits for it; of lines of work at once, each goes on to
-        its own first call.
-        """
+    def would_run(self, execution: Execution) -> Execution:
+        """Note that a call would be executed, and return what stops where it begins."""
         record = execution.record
         why, difference = self._drift(record.name, record.drift) if record.drift else (self._why(record.order), "")
         told = CheckedCall(execution.label, record.order, Verdict.RUN, why, difference)
         self._would_run.append(told)
+        return _Halted(execution, self)
+
+    def halt(self, execution: Execution) -> RunStopped | _Halt:
+        """Return what stops the line of work that made a call.
+
+        The whole run stops where the body made the call and waits for it; of lines of work at once, each goes on to
+        its own first call.
+        """
         reason = _WouldRun(f"{execution.label} would be executed")
         if threading.get_ident() == self._thread and not in_event_loop():
-            raise execution.engine.stop(reason)
-        raise RunStopped(reason.message)
+            return execution.engine.stop(reason)
+        return _Halt(reason.message)
 
     def _why(self, order: int) -> str:
         assert self._engine is not None  # noqa: S101 - executing
@@ -228,6 +241,24 @@ class Checker(Placements):
         self.check.left = list(data["calls"])
 
 
+class _Halt(BaseException):
+    """Unwinds one line of work of several, as `RunStopped` unwinds all."""
+
+
+class _Halted(Execution):
+    """A call that stops where it would begin, whatever carries it."""
+
+    __slots__ = ("_checker",)
+
+    def __init__(self, execution: Execution, checker: Checker) -> None:
+        super().__init__(execution.engine, execution.asked, execution.record, execution.repeat)
+        self._checker = checker
+
+    def begin(self) -> NoReturn:
+        """Stop here."""
+        raise self._checker.halt(self)
+
+
 class _WatchedCalls(Calls):
     """The calls of an execution, told to who checks it."""
 
@@ -236,11 +267,16 @@ class _WatchedCalls(Calls):
         self._checker = checker
 
     def decide(self, asked: Asked) -> CallView | Execution:
-        """Decide as ever, and tell of a call that takes a record."""
+        """Decide as ever, tell of a call that takes a record, and let no other one begin."""
         found = super().decide(asked)
-        if not isinstance(found, Execution):
-            self._checker.reused(asked, found)
+        if isinstance(found, Execution):
+            return self._checker.would_run(found)
+        self._checker.reused(asked, found)
         return found
+
+    def again(self, asked: Asked, view: CallView) -> Execution:
+        """Let a call that was called off not begin again, either."""
+        return self._checker.would_run(super().again(asked, view))
 
     def recorded(self, view: CallView, scope: Scope | None = None) -> Any:  # noqa: ANN401 - whatever was recorded
         """Return a recorded result, or tell that it cannot be had."""

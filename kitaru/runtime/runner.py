@@ -91,9 +91,10 @@ class Prepared:
     def execute(self) -> Outcome:
         """Run the body to its end or to a stop."""
         with capturing():
-            return self.engine.execute(self._body)
+            return self.engine.execute(self.body)
 
-    def _body(self) -> Any:  # noqa: ANN401 - what the flow returns
+    def body(self) -> Any:  # noqa: ANN401 - what the flow returns
+        """Execute the flow's function alone; only the engine calls this."""
         if not self.flow.is_async:
             return self.flow.fn(**self.inputs)
         from kitaru.runtime.loops import run_body
