@@ -9,6 +9,7 @@ import pytest
 import kitaru
 from kitaru import Opaque, checkpoint, flow
 from kitaru.errors import UnknownRun
+from kitaru.model.encoding import Decoder
 from kitaru.testing import FixedClock, memory_project
 from tests.runtime.bench import Bench
 
@@ -159,3 +160,22 @@ def test_fsck_of_what_runs_leave_behind(bench):
     report = bench.project.check()
     assert report.is_clean
     assert report.runs == 4
+
+
+def test_listing_runs_and_their_calls_and_waits_decodes_no_value(bench, monkeypatch):
+    runs = [bench.run(making(how)).run for how in ("done", "ask", "fail")]
+    decoded = []
+    decode = Decoder.decode
+    monkeypatch.setattr(Decoder, "decode", lambda self, i: decoded.append(i) or decode(self, i))
+    monkeypatch.setattr(Decoder, "decode_together", lambda self, ids: decoded.extend(ids))
+    project = bench.project
+    assert len(project.log()) == 3
+    states = [project.state(run) for run in runs]
+    assert [len(state.calls) for state in states] == [2, 2, 2]
+    assert len(project.waits()) == 1
+    for state in states:
+        project.lineage(state, state.calls[2])
+    assert decoded == []
+    call = states[0].calls[2].record
+    assert project.value(call.output, runs[0]) == [["why"], None]
+    assert decoded == [call.output]
