@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from kitaru.model.records import Call
     from kitaru.runtime.calls import Asked
+    from kitaru.runtime.decorators import Checkpoint
     from kitaru.runtime.engine import Engine
     from kitaru.runtime.options import CheckpointOptions
     from kitaru.store.result_cache import ResultCache
@@ -42,6 +43,7 @@ class Caching:
 
     def __init__(self, results: ResultCache, root: Path, engine: Engine, asked: bool | None) -> None:
         self._results, self._root, self._engine = results, root, engine
+        self._modules: dict[Checkpoint[..., Any], str] = {}
         self._takes = asked is not False
         self._default = asked is True or engine.options.cache is True
 
@@ -71,8 +73,14 @@ class Caching:
         else:
             inputs = ["", digest(options.cache_key(*asked.positional, **asked.kwargs))]
         code = fingerprint_of(checkpoint, self._root, digest)
-        told = [FORMAT, module_name(checkpoint.fn, self._root), checkpoint.name, code, *inputs]
+        told = [FORMAT, self._module(checkpoint), checkpoint.name, code, *inputs]
         return hashlib.sha256("\0".join(told).encode("utf-8", "surrogatepass")).hexdigest()
+
+    def _module(self, checkpoint: Checkpoint[..., Any]) -> str:
+        found = self._modules.get(checkpoint)
+        if found is None:  # of a script, it takes a look at the disk
+            found = self._modules[checkpoint] = module_name(checkpoint.fn, self._root)
+        return found
 
     def _taken(self, key: str, asked: Asked, options: CheckpointOptions) -> dict[str, Any] | None:
         """Return the fields of a hit whose result is there, whole and readable; None to execute the call."""
