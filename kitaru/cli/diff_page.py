@@ -1,6 +1,6 @@
 """What differs between two runs, as a page and as JSON.
 
-Owns: what `kitaru diff` prints. What counts as a difference is `kitaru.project.comparing`.
+Owns: what `kitaru diff` prints. What counts as a difference is `kitaru.project.differences`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from kitaru.cli.text import duration, iso, one_line, short
 from kitaru.model.history import CallView
-from kitaru.project.comparing import took_us
+from kitaru.project.differences import took_us
 from kitaru.runtime.difference import MISSING, SHOWN_CHARS, Part, difference, shown, unified
 from kitaru.runtime.plain import to_plain
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from kitaru.model.alignment import View
     from kitaru.model.history import RunState
     from kitaru.project import Project
-    from kitaru.project.comparing import FactChange, RunDiff, StepDiff, ValueChange
+    from kitaru.project.differences import FactChange, RunDiff, StepDiff, ValueChange
     from kitaru.runtime.difference import Parts
 
 MAX_SHOWN_PARTS = 20

@@ -87,7 +87,14 @@ class Checking(Reading):
 
 
 class _Copy(Repository):
-    """A store on which what was done with a run can be tried again: a run that is over, too."""
+    """A store on which what was done with a run can be tried again: a run that is over, too, or is to be cancelled."""
+
+    def cancellation(self, run: str, *, settle: bool = False) -> None:
+        """Nobody asked for anything."""
+
+    def is_cancellation_there(self, run: str) -> bool:
+        """Tell that nobody did."""
+        return False
 
     def reopen(self, run: str) -> RunWriter:
         """Open a run for writing, as if the last word on it were not said: that it completed, or was cancelled."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from kitaru.errors import FlowNotFound, UsageError
-from kitaru.project.comparing import FactChange
+from kitaru.project.differences import FactChange
 from kitaru.project.reading import Reading
 
 if TYPE_CHECKING:

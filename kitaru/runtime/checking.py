@@ -237,6 +237,12 @@ class Checker:
     def _on_wait(self, data: dict[str, Any]) -> None:
         self.check.calls.append(CheckedCall(data["wait"], 0, Verdict.ASK, "a question that is not recorded"))
 
+    def _on_sleep(self, data: dict[str, Any]) -> None:
+        """A sleep begins that is not recorded: it would take its time, and does not here."""
+        assert self._engine is not None  # noqa: S101 - executing
+        self._would_run.append(CheckedCall(data["wait"], 0, Verdict.RUN, f"it would sleep until {data['until']}"))
+        self._engine.stop(_WouldRun("a sleep"))
+
     def _on_unclaimed(self, data: dict[str, Any]) -> None:
         self.check.left = list(data["calls"])
 

@@ -216,6 +216,47 @@ def test_a_replay_is_checked(bench):
     assert (executed, snapshot(bench.project)) == ([], before)
 
 
+def test_a_sleep_is_not_slept(bench, check):
+    def sleepy(seconds):
+        @flow
+        def body():
+            page = fetch("a")
+            if not seconds:
+                raise KeyboardInterrupt
+            kitaru.sleep(seconds)
+            return fetch(page)
+
+        return body
+
+    run = bench.run(sleepy(0)).run
+    for seconds in (3, 3600):
+        code = sleepy(seconds)
+        found = check(run, code)
+        assert (told(found), found.ending) == (["fetch reuse", "kitaru.sleep run"], "runs")
+    bench.resume(run, sleepy(3600))
+    code = sleepy(3600)
+    assert (told(check(run, code)), check(run, code).ending) == (["fetch reuse"], "waits")
+
+
+def test_the_history_of_a_cancelled_run(bench, check):
+    code = reading(ask=True)
+    run = bench.run(code).run
+    bench.project.cancel(run)
+    assert bench.project.state(run).status == "cancelled"
+    found = check(run, code)
+    assert (told(found), found.ending) == (["fetch reuse", "fetch#2 reuse"], "waits")
+
+
+def test_time_and_chance_are_calls_like_others(bench, check):
+    @flow
+    def body():
+        return fetch(str(kitaru.random()))
+
+    run = bench.run(body).run
+    found = check(run, body)
+    assert ([str(call.verdict) for call in found.calls], found.ending) == (["reuse", "reuse"], "completes")
+
+
 def test_on_a_disk_not_a_byte_changes(tmp_path):
     scripts = Scripts(tmp_path)
     scripts.write(

@@ -31,7 +31,7 @@ from kitaru.project.versions import is_version
 
 if TYPE_CHECKING:
     from kitaru.project import Project
-    from kitaru.project.comparing import RunDiff
+    from kitaru.project.differences import RunDiff
     from kitaru.project.versions import VersionDiff
 
 DIFFERS = 1
