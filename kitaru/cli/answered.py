@@ -20,9 +20,11 @@ if TYPE_CHECKING:
 
 
 def standing(wait: WaitView) -> str:
-    """Return `answered`, `open` or `no longer asked`, by the run's own records."""
+    """Return `answered`, `open` or `no longer asked`, or of a sleep `over` or `sleeping`, by the run's own records."""
     if wait.answer is not None:
-        return "answered"
+        return "over" if wait.is_sleep else "answered"
+    if wait.is_sleep and not wait.closed:
+        return "sleeping"
     return "no longer asked" if wait.closed else "open"
 
 

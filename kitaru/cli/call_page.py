@@ -180,6 +180,9 @@ def wait_page(page: Page, project: Project, state: RunState, wait: WaitView) -> 
         field(page, "state", (left_off(project, state, wait) or standing(wait), "yellow"))
     if wait.answer and wait.answer.note:
         field(page, "note", wait.answer.note)
+    if wait.is_sleep:
+        field(page, "until", local_time(wait.record.deadline or 0))
+        return
     page.gap()
     page.block(wait.record.question)
     page.gap()

@@ -17,7 +17,7 @@ from kitaru.cli.events import write_json_line
 from kitaru.cli.options import Output
 from kitaru.cli.page import Page, write_json
 from kitaru.cli.progress import watching
-from kitaru.cli.text import clean, users_frames
+from kitaru.cli.text import clean, iso, sleeps, users_frames
 from kitaru.cli.value import plain, pretty
 from kitaru.errors import AlreadyAnswered, Drift, InvalidAnswer, KitaruError, RunFailed, RunInterrupted, RunWaiting
 from kitaru.model.history import Status
@@ -56,6 +56,8 @@ def carry(project: Project, start: Start, manner: Manner) -> None:
         KitaruError: how the run ended, where it did not complete.
     """
     outcome = _execute(start, manner)
+    if outcome.existing and not manner.quiet:
+        _tell_existing(outcome.run)
     while outcome.status is Status.WAITING and not manner.no_input and can_ask():
         answered = _ask_and_go_on(project, outcome.run, manner)
         if answered is None:
@@ -80,7 +82,9 @@ def _execute(start: Start, manner: Manner) -> Outcome:
 
 def _ask_and_go_on(project: Project, run: str, manner: Manner) -> Outcome | None:
     """Ask the first open question and carry the run on; None where the person leaves it open."""
-    wait = project.state(run).open_waits[0]
+    wait = next(iter(project.state(run).open_questions), None)
+    if wait is None:
+        return None
     while (text := ask(project, wait)) is not None:
         try:
             with recorded_first(project, run, wait):
@@ -114,6 +118,12 @@ def _tell(project: Project, outcome: Outcome, manner: Manner) -> None:
         _why(project, outcome.run)
 
 
+def _tell_existing(run: str) -> None:
+    page = Page(sys.stderr)
+    page.line(("note: ", "yellow"), f"run {run} was started for this key before, and is shown as it stands", wrap=True)
+    page.write()
+
+
 def _why(project: Project, run: str) -> None:
     """Show where the flow's own code raised."""
     end = project.state(run).end
@@ -137,7 +147,11 @@ def _tell_carried_elsewhere(outcome: Outcome) -> None:
 def _tell_waiting(project: Project, run: str) -> NoReturn:
     """Say which questions the run stopped at and what to type, and end with the status of a run that waits."""
     page = Page(sys.stderr)
-    for wait in project.state(run).open_waits:
+    state = project.state(run)
+    if state.wakes:
+        page.line(("sleeping: ", "yellow"), f"run {run} {sleeps(state.wakes, project.services.clock_us())}", wrap=True)
+        page.line(("hint: ", ""), f"then: kitaru resume {run}", whole=True)
+    for wait in state.open_questions:
         page.line(("waiting: ", "yellow"), f"run {run} stopped at {wait.label}", wrap=True)
         how_to_answer(page, run, wait)
     page.write()
@@ -157,8 +171,10 @@ def outcome_json(project: Project, outcome: Outcome) -> dict[str, Any]:
         "waits": [wait.label for wait in state.open_waits],
         "questions": [
             {"wait": w.label, "question": w.record.question, "answer_with": answer_line(state.run, w)}
-            for w in state.open_waits
+            for w in state.open_questions
         ],
+        "wakes": iso(state.wakes),
+        "existing": outcome.existing,
         "error": {"type": type(error).__name__, "message": error.message, "hint": error.hint} if error else None,
     }
 

@@ -35,6 +35,7 @@ def summary_json(summary: RunSummary) -> dict[str, Any]:
         "tags": list(summary.tags),
         "calls": summary.calls,
         "waits": list(summary.waits),
+        "wakes": iso(summary.wakes),
         "error": summary.error or None,
     }
 
@@ -97,6 +98,7 @@ def wait_json(wait: WaitView, given: AnswerName | None) -> dict[str, Any]:
         "record": wait.id,
         "asked": iso(record.at),
         "open": wait.is_open,
+        "deadline": iso(record.deadline or 0),
         "state": standing(wait),
         "question": record.question,
         "schema": record.schema,
@@ -144,8 +146,16 @@ def run_json(state: RunState) -> dict[str, Any]:
         "resumed": [{"at": iso(r.at), "version": r.version.get("n"), "origin": r.origin} for r in state.resumed],
         "inputs": dict(start.inputs),
         "output": end.output if end else None,
+        "key": start.key or None,
+        "limits": dict(start.limits),
+        "cancelled": _cancelled(end.cancelled) if end and end.cancelled else None,
         "error": _error(end.error) if end and end.error else None,
     }
+
+
+def _cancelled(request: Mapping[str, Any]) -> dict[str, Any]:
+    at = request.get("at")
+    return {"by": request.get("by"), "at": iso(at) if type(at) is int else None, "reason": request.get("reason")}
 
 
 def _error(error: Mapping[str, Any]) -> dict[str, Any]:

@@ -108,7 +108,18 @@ def _wait(data: dict[str, Any], _run: str) -> list[Span]:
     return ["  ", ("? ", "yellow"), str(data.get("wait", "")), f"  {one_line(str(data.get('question', '')))}"]
 
 
+def _sleep(data: dict[str, Any], _run: str) -> list[Span]:
+    return ["  ", ("z ", "yellow"), str(data.get("wait", "")), f"  until {data.get('until', '')}"]
+
+
+def _progress(data: dict[str, Any], _run: str) -> list[Span]:
+    call = str(data.get("call") or "")
+    return [(f"  {call} | " if call else "  | ", "dim"), ("… ", "cyan"), str(data.get("text", ""))]
+
+
 def _answer(data: dict[str, Any], _run: str) -> list[Span]:
+    if data.get("source") == "time":
+        return ["  ", ("= ", "dim"), str(data.get("wait", "")), ("  awake", "dim")]
     by = f"  answered by {data['by']}" if data.get("by") else "  answered"
     return ["  ", ("= ", "dim"), str(data.get("wait", "")), (by, "dim")]
 
@@ -129,6 +140,8 @@ _WORDS: dict[str, Callable[[dict[str, Any], str], list[Span]]] = {
     "cache": _note,
     "call": lambda data, _run: call_spans(data),
     "wait": _wait,
+    "sleep": _sleep,
+    "progress": _progress,
     "answer": _answer,
     "drift": _drift,
     "unclaimed": _unclaimed,

@@ -11,6 +11,7 @@ from typing import Annotated, TypeAlias
 import typer
 
 from kitaru.cli import complete
+from kitaru.cli.text import span
 
 
 class Output(StrEnum):
@@ -73,6 +74,23 @@ NoInputOpt: TypeAlias = Annotated[
 ]
 
 
+MaxCallsOpt: TypeAlias = Annotated[
+    int | None, typer.Option("--max-calls", metavar="N", min=1, help="Stop the run before it executes more calls.")
+]
+MaxSecondsOpt: TypeAlias = Annotated[
+    float | None, typer.Option("--max-seconds", metavar="N", help="Stop the run when it has executed so long.")
+]
+StayOpt: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--stay", metavar="SPAN", help="Stay for sleeps as long as this (90s, 5m, 2h), instead of 5s."),
+]
+
+
 def policy(on_drift: OnDrift | None) -> str:
     """Return the policy as `Project` takes it: empty where none was given."""
     return on_drift.value if on_drift else ""
+
+
+def stay_s(span_: str | None) -> float | None:
+    """Return a span of time as seconds, or None where none was given; raises UsageError where it is none."""
+    return None if span_ is None else span(span_) / 1_000_000

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 import threading
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TextIO
 
 from kitaru.cli.events import REUSED, Lines, call_spans, lines, write_event
@@ -80,6 +81,16 @@ class _Plain:
             self._stream.flush()
 
 
+@dataclass(slots=True)
+class _Flight:
+    """A call in flight as it is drawn; `told` is what it said of its progress."""
+
+    label: str
+    spinner: Any
+    began: float
+    told: str = ""
+
+
 class _Live:
     """Finished calls scroll by; those in flight stay below, each with a spinner and its time."""
 
@@ -88,8 +99,8 @@ class _Live:
         from rich.live import Live
 
         self._lock = threading.RLock()
-        self._flying: dict[int, tuple[str, Any, float]] = {}
-        self._drawn: list[tuple[str, Any, float]] = []
+        self._flying: dict[int, _Flight] = {}
+        self._drawn: list[_Flight] = []
         self._reused: list[str] = []
         self._printed = Lines()
         self._console = Console(file=stream, highlight=False, markup=False, emoji=False)
@@ -120,6 +131,8 @@ class _Live:
                 self._begin(event.data)
             elif event.kind == "call":
                 self._call(event.data)
+            elif event.kind == "progress" and event.data["order"] in self._flying:
+                self._flying[event.data["order"]].told = clean(event.data["text"])
             else:
                 self._flush_reused()
                 for line in self._printed.add(event.data) if event.kind == "output" else lines(event):
@@ -129,7 +142,7 @@ class _Live:
         from rich.spinner import Spinner
 
         began = self._console.get_time()  # not the spinner's own start: measuring a column resets that
-        self._flying[data["order"]] = (clean(str(data["call"])), Spinner("dots", style="cyan"), began)
+        self._flying[data["order"]] = _Flight(clean(str(data["call"])), Spinner("dots", style="cyan"), began)
         self._drawn = list(self._flying.values())
 
     def _call(self, data: dict[str, Any]) -> None:
@@ -161,9 +174,12 @@ class _Live:
         flying = self._drawn
         grid = Table.grid(padding=(0, 1))
         now = self._console.get_time()
-        for label, spinner, began in flying[:MAX_SHOWN]:
-            elapsed = f"{max(now - began, 0):.1f} s"
-            grid.add_row(" ", spinner, Text(label, overflow="ellipsis", no_wrap=True), Text(elapsed, style="dim"))
+        for flight in flying[:MAX_SHOWN]:
+            label = f"{flight.label}  {flight.told}" if flight.told else flight.label
+            elapsed = f"{max(now - flight.began, 0):.1f} s"
+            grid.add_row(
+                " ", flight.spinner, Text(label, overflow="ellipsis", no_wrap=True), Text(elapsed, style="dim")
+            )
         if len(flying) > MAX_SHOWN:
             grid.add_row(" ", "", Text(f"and {len(flying) - MAX_SHOWN} more in flight", style="dim"), "")
         return grid

@@ -20,6 +20,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "waits": "List the open questions, with what there is to see",
         "log": "List runs, newest first, or the calls of one run",
         "show": "Show a run, a call or a wait in full",
+        "logs": "Show what a run's calls wrote, and follow it",
         "diff": "Compare two runs, call by call, two calls, or two flow versions",
     },
     "keep in order": {

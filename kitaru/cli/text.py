@@ -132,6 +132,13 @@ def age(then_us: int, now_us: int) -> str:
     return "just now"
 
 
+def sleeps(until_us: int, now_us: int) -> str:
+    """Return what is told of a run that sleeps: `sleeps until 2026-03-01 12:00:00+01:00 (2 h 05)`."""
+    if until_us <= now_us:
+        return f"has slept until {local_time(until_us)}, and is to be resumed"
+    return f"sleeps until {local_time(until_us)} (for {duration(until_us - now_us)})"
+
+
 def iso(microseconds: int) -> str | None:
     """Return a time as JSON holds it: ISO 8601, UTC, with microseconds; None for 0, which stands for never."""
     if not microseconds:

@@ -10,13 +10,13 @@ import os
 import socket
 import time
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import islice, takewhile
 from typing import TYPE_CHECKING, Any
 
 from kitaru.errors import UnknownCall
 from kitaru.model.history import RunState, Status, WaitView, live_status
-from kitaru.model.ids import parse_revision
+from kitaru.model.ids import parse_call, parse_revision
 from kitaru.model.summary import RunSummary, summarize
 from kitaru.project import finding
 from kitaru.store.states import run_state
@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     from kitaru.config import Config
     from kitaru.errors import Damaged
     from kitaru.model.history import CallView
+    from kitaru.model.ids import CallName
     from kitaru.model.lineage import Lineage
+    from kitaru.project.following import Follower, Line
     from kitaru.runtime.events import Services
     from kitaru.runtime.values import Values
     from kitaru.store.catalog import Listing
@@ -204,6 +206,49 @@ class Reading:
             if state.head == before:
                 state.status = live_status(state.status, held=False)
         return state
+
+    def logs(self, run: str, call: str | None = None) -> tuple[RunState, list[Line]]:
+        """Return a run, and what it did and wrote, as it was in time; of its calls in flight too.
+
+        Args:
+            run: any revision that names it.
+            call: only this call: `fetch#2`, or all of a name.
+
+        Raises:
+            UnknownRun, UnknownCall
+        """
+        from kitaru.project.following import recorded_lines
+        from kitaru.store.live import LiveReader, path_of
+
+        state, only = self._wanted(run, call)
+        pieces = LiveReader(path_of(self.repo.blobs, state.run)).read() if self.repo.is_held(state.run) else []
+        value = partial(self.value, run=state.run)
+        return state, recorded_lines(self.repo.records(state.run), value, only, pieces)
+
+    def follow(self, run: str, call: str | None = None, *, wait: bool = False) -> Follower:
+        """Return what follows a run, from any process: its `lines()` come as things happen.
+
+        Args:
+            run, call: as of `logs`; a call that has not begun yet can be followed too, while the run executes.
+            wait: go on while the run waits with no process, until it is over.
+        """
+        from kitaru.project.following import Follower
+
+        state, only = self._wanted(run, call)
+        return Follower(self.repo, state.run, partial(self.value, run=state.run), only=only, wait=wait)
+
+    def _wanted(self, run: str, call: str | None) -> tuple[RunState, CallName | None]:
+        """Return a run and the call that is wanted of it, by its name or in the revision.
+
+        Raises:
+            UnknownCall: the run has none such, and comes to none any more.
+        """
+        state, named = self.state(self.find_run(run)), parse_revision(run).call
+        only = parse_call(call) if call is not None else named
+        known = {view.name for view in state.calls.values()}
+        if only is not None and only.name not in known and state.status is not Status.RUNNING:
+            raise UnknownCall(state.run, str(only), [c.label for c in state.ordered_calls])
+        return state, only
 
     def waits(self) -> list[OpenWait]:
         """Return the open waits of all runs, questions and sleeps, oldest first."""

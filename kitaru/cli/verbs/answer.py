@@ -80,24 +80,24 @@ def _which(state: RunState, wait: str | None, value: str | None) -> tuple[str | 
     """Tell name and value apart: a lone word that names no wait is the value, where only one question is open."""
     names = [view.label for view in state.waits.values()]
     if value is None and wait is not None and wait not in names:
-        if len(state.open_waits) == 1:
-            return state.open_waits[0].label, wait
+        if len(state.open_questions) == 1:
+            return state.open_questions[0].label, wait
         answered = [view.label for view in state.ordered_waits if view.answer is not None]
-        if answered and not state.open_waits:
+        if answered and not state.open_questions:
             return answered[-1], wait  # which is refused, saying who answered it
     return wait, value
 
 
 def _one(state: RunState, name: str | None) -> WaitView | None:
     """Return the open wait that is meant, or None where that is not clear."""
-    found = [view for view in state.open_waits if name in (None, view.label)]
+    found = [view for view in state.open_questions if name in (None, view.label)]
     return found[0] if len(found) == 1 else None
 
 
 def _ask(project: Project, state: RunState, name: str | None, no_input: bool) -> str:
     view = _one(state, name)
     if view is None:
-        raise UnknownWait(state.run, name, [view.label for view in state.open_waits])
+        raise UnknownWait(state.run, name, [view.label for view in state.open_questions])
     if project.given(state, view):
         raise AlreadyAnswered(
             f"{view.label} of run {state.run} is {left_off(project, state, view)}", hint=f"kitaru resume {state.run}"

@@ -20,14 +20,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kitaru.cli import complete
-from kitaru.cli.answered import left_off
+from kitaru.cli.answered import left_off, standing
 from kitaru.cli.damage import tell_damaged
 from kitaru.cli.documents import call_json, how_of, no_longer_made, run_json, summary_json, wait_json
 from kitaru.cli.events import origin
 from kitaru.cli.graph import Graph
 from kitaru.cli.options import Output, OutputOpt
 from kitaru.cli.page import Page, Span, status_span, write_json
-from kitaru.cli.text import age, duration, error_name, local_time, one_line, short, since
+from kitaru.cli.text import age, duration, error_name, local_time, one_line, short, since, sleeps
 
 if TYPE_CHECKING:
     from kitaru.model.history import CallView, RunState, WaitView
@@ -130,6 +130,8 @@ def run_spans(summary: RunSummary, flow_width: int, now: int) -> list[Span]:
     line += [(f"  #{tag}", "cyan") for tag in summary.tags]
     if summary.waits:
         line.append((f"  waits for {', '.join(summary.waits)}", "yellow"))
+    if summary.wakes:
+        line.append((f"  {sleeps(summary.wakes, now)}", "yellow"))
     if summary.error:
         line.append((f"  {one_line(summary.error)}", "red"))
     return line
@@ -201,7 +203,10 @@ def _marks(call: CallView, *, gone: bool) -> str:
 
 
 def _wait_row(project: Project, state: RunState, wait: WaitView) -> list[Span]:
-    if wait.answer:
+    if wait.is_sleep:
+        how = standing(wait)
+        said = sleeps(wait.record.deadline or 0, project.services.clock_us()) if wait.is_open else ""
+    elif wait.answer:
         how, said = "answered", f"-> {short(wait.answer.value)}" + (f" by {wait.answer.by}" if wait.answer.by else "")
     else:
         how = "unasked" if wait.closed else "waiting"

@@ -4,7 +4,8 @@ The flow's body runs again from the top; each recorded call gives its recorded r
 and what changed in it since is shown; `--as-recorded` takes the code that the run recorded. A run whose last call was
 made by recorded code goes on with it, which is shown, until `--working-tree`. Code that cannot be imported leaves the
 run as it was. `--on-drift` holds for this command only; that of `run` and `replay` for their run.
-Progress, JSON and events are those of [run](run.md).
+A run that sleeps is carried on once its time has come; before, this says when that is. Limits given here hold from now
+on. Progress, JSON and events are those of [run](run.md).
 
 ## Looking ahead
 
@@ -25,13 +26,17 @@ from kitaru.cli.options import (
     CacheOpt,
     CheckOpt,
     EventsOpt,
+    MaxCallsOpt,
+    MaxSecondsOpt,
     NoInputOpt,
     OnDriftOpt,
     Output,
     OutputOpt,
     QuietOpt,
     RunArg,
+    StayOpt,
     policy,
+    stay_s,
 )
 
 
@@ -41,6 +46,9 @@ def resume(
     on_drift: OnDriftOpt = None,
     as_recorded: AsRecordedOpt = None,
     cache: CacheOpt = None,
+    max_calls: MaxCallsOpt = None,
+    max_seconds: MaxSecondsOpt = None,
+    stay: StayOpt = None,
     check: CheckOpt = False,
     output: OutputOpt = Output.TEXT,
     quiet: QuietOpt = False,
@@ -64,6 +72,9 @@ def resume(
             on_drift=policy(on_drift),
             as_recorded=as_recorded,
             cache=cache,
+            max_calls=max_calls,
+            max_seconds=max_seconds,
+            stay_s=stay_s(stay),
             observer=observer,
             foreground=True,
         ),

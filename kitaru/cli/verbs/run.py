@@ -12,11 +12,25 @@ The result goes to stdout: a string as it is (made harmless only on a terminal),
 Everything else goes to stderr: a live list of calls on a terminal, one line per call elsewhere, nothing with `-q`.
 What the flow's own code prints is shown there too, line by line, with the call that printed it.
 
+## Once for a key
+
+`--key KEY` starts a run of this flow once for one key, however many processes ask at once and whichever of them crash.
+Where there is one already it is shown as it stands, whatever the inputs are now: its result, or its question, and an
+exit status as if it had been carried here. It is not carried on; `kitaru resume` does that. A key stays taken when its
+run is pruned.
+
+## Limits
+
+`--max-calls` counts the calls that the run executes, `--max-seconds` the time that it executes, through all resumes;
+time in which no process had it does not count. A run that reaches one fails, and says with which limit a resume goes
+on. A call in flight when the time is up ends first, unless it is async or isolated.
+
 ## JSON
 
 `-o json` prints, also where the run failed or waits: `run`, `flow`, `status`, `result` (the value as JSON), `output`
 (its id), `waits` (open ones), `questions` (each `wait`, `question`, and `answer_with`, a line to type as it
-stands), `error` (`type`, `message`, `hint`; null where the run completed or waits).
+stands), `wakes` (when a sleeping run goes on, or null), `existing` (whether the run was there already, for the same
+`--key`), `error` (`type`, `message`, `hint`; null where the run completed or waits).
 
 ## Events
 
@@ -32,8 +46,10 @@ stands), `error` (`type`, `message`, `hint`; null where the run completed or wai
   `reused` (`run`, `record` and `call` that a cached result came from, or null), `error`, `stale`, `mutated`, `drift`
 - `cache`: `text`, why the result cache is not used
 - `output`: `call`, `stream` (`stdout`, `stderr` or `log`), `text`
+- `progress`: `call`, `order`, `message`, `percent`, `current`, `total`, `text` (all of it in one line)
 - `wait`: `wait`, `question`, `schema`, `shown`
-- `answer`: `wait`, `by`, `source`
+- `sleep`: `wait`, `until`
+- `answer`: `wait`, `by`, `source` (`person`, `ahead`, or `time` for a sleep that is over)
 - `branched`: `cut`, the call order at which a replay left its source
 - `drift`: `call`, `policy`, `text` (one line), `difference` (as many as it takes, 20 or so)
 - `unclaimed`: `calls`, recorded calls that the code no longer makes
@@ -50,7 +66,21 @@ import typer
 from kitaru.cli import complete
 from kitaru.cli.carry import Manner, carry
 from kitaru.cli.inputs import json_object, pairs
-from kitaru.cli.options import CacheOpt, EventsOpt, NoInputOpt, OnDriftOpt, Output, OutputOpt, QuietOpt, TagOpt, policy
+from kitaru.cli.options import (
+    CacheOpt,
+    EventsOpt,
+    MaxCallsOpt,
+    MaxSecondsOpt,
+    NoInputOpt,
+    OnDriftOpt,
+    Output,
+    OutputOpt,
+    QuietOpt,
+    StayOpt,
+    TagOpt,
+    policy,
+    stay_s,
+)
 
 
 def run(
@@ -68,6 +98,12 @@ def run(
     tag: TagOpt = [],  # noqa: B006 - typer copies defaults, and shows None as a value
     on_drift: OnDriftOpt = None,
     cache: CacheOpt = None,
+    key: Annotated[
+        str, typer.Option("--key", metavar="KEY", help="Start the run once for this key; show the one there is.")
+    ] = "",
+    max_calls: MaxCallsOpt = None,
+    max_seconds: MaxSecondsOpt = None,
+    stay: StayOpt = None,
     output: OutputOpt = Output.TEXT,
     quiet: QuietOpt = False,
     events: EventsOpt = False,
@@ -93,6 +129,10 @@ def run(
             tags=tag,
             on_drift=policy(on_drift),
             cache=cache,
+            key=key,
+            max_calls=max_calls,
+            max_seconds=max_seconds,
+            stay_s=stay_s(stay),
             observer=observer,
             foreground=True,
         ),

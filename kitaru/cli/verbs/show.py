@@ -27,6 +27,7 @@ from kitaru.cli.options import Output, OutputOpt
 from kitaru.cli.page import Page, status_span, write_json
 from kitaru.cli.text import duration, local_time
 from kitaru.errors import UnknownCall
+from kitaru.runtime.cancelling import recorded_cancelled
 
 if TYPE_CHECKING:
     from kitaru.model.history import CallView, RunState, WaitView
@@ -129,6 +130,13 @@ def _facts(page: Page, project: Project, state: RunState) -> None:
             field(page, "", (f"{wait.label} {told}", "yellow"))
 
 
+def _cancelled_by(state: RunState) -> str:
+    """Return who cancelled a run, when and why; empty of a run that was not."""
+    if state.end is None or state.end.cancelled is None:
+        return ""
+    return recorded_cancelled(state.run, state.end.cancelled).message.partition(" was cancelled ")[2]
+
+
 def _optional(state: RunState) -> list[tuple[str, str]]:
     start = state.start
     source = start.source or {}
@@ -137,6 +145,8 @@ def _optional(state: RunState) -> list[tuple[str, str]]:
         ("source", f"branched from {source.get('run')} at call order {state.cut}" if source else ""),
         ("changed", ", ".join(changed)),
         ("tags", ", ".join(start.tags)),
+        ("key", start.key),
+        ("cancelled", _cancelled_by(state)),
         ("on drift", start.on_drift),
         ("code", start.code),
         ("resumed", ", ".join(local_time(r.at) for r in state.resumed)),

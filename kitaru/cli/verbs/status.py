@@ -3,22 +3,32 @@
 A run is interrupted when it is not over and no process executes it: it was killed, or its machine went down. Failures
 of the last seven days are shown, five at most.
 
+With `--watch` the page is drawn again as things change, until Ctrl-C; where stdout is no terminal, each run is told
+when it begins and whenever its status, or what it waits for, changes.
+
 ## JSON
 
+`--watch -o json` prints a [summary](json.md#summary) a line, whenever one changes. Without it:
 `running`, `waiting`, `interrupted` and `failed`, each a list of [summaries](json.md#summary); those that wait
 also have `answered`, the names of open waits whose answer is recorded and was not carried on yet.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import contextlib
+import sys
+import time
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from kitaru.cli.answered import left_off
 from kitaru.cli.damage import tell_damaged
 from kitaru.cli.documents import summary_json
+from kitaru.cli.events import write_json_line
 from kitaru.cli.options import Output, OutputOpt
-from kitaru.cli.page import Page, Span, write_json
-from kitaru.cli.text import age, one_line
+from kitaru.cli.page import Page, Span, has_colour, status_span, write_json
+from kitaru.cli.text import age, one_line, sleeps
 
 if TYPE_CHECKING:
     from kitaru.model.summary import RunSummary
@@ -29,10 +39,14 @@ RECENT_US = 7 * 86400 * 1_000_000
 
 MAX_FAILED = 5
 
+WATCH_EVERY_S = 1.0
+_CLEAR = "\x1b[H\x1b[2J"
+_OPEN = ("running", "waiting", "interrupted")
+
 _SECTIONS = {
     "running": ("Running:", 'use "kitaru log RUN" to see its calls'),
     "waiting": (
-        "Waiting for an answer:",
+        "Waiting for an answer, or asleep:",
         'use "kitaru waits" to see the questions, "kitaru answer RUN WAIT VALUE" to answer',
     ),
     "interrupted": ("Interrupted:", 'use "kitaru resume RUN" to carry on'),
@@ -40,20 +54,79 @@ _SECTIONS = {
 }
 
 
-def status(*, output: OutputOpt = Output.TEXT) -> None:
+def status(
+    *,
+    watch: Annotated[bool, typer.Option("--watch", help="Go on showing it as it changes, until Ctrl-C.")] = False,
+    output: OutputOpt = Output.TEXT,
+) -> None:
     """Show what is running, waiting, interrupted or has failed lately."""
     from kitaru.project import Project
 
     project = Project.open()
-    now = project.services.clock_us()
+    if watch:
+        _watch(project, output)
+        return
     runs = project.log()
-    found = {name: [s for s in runs if s.status == name] for name in _SECTIONS}
-    found["failed"] = [s for s in found["failed"] if (s.ended or s.started) >= now - RECENT_US][:MAX_FAILED]
+    found = _sections(project, runs)
     if output is Output.JSON:
         write_json({name: [_document(project, s) for s in section] for name, section in found.items()})
     else:
         _print(project, found, len(runs))
     tell_damaged(project)
+
+
+def _sections(project: Project, runs: list[RunSummary]) -> dict[str, list[RunSummary]]:
+    now = project.services.clock_us()
+    found = {name: [s for s in runs if s.status == name] for name in _SECTIONS}
+    found["failed"] = [s for s in found["failed"] if (s.ended or s.started) >= now - RECENT_US][:MAX_FAILED]
+    return found
+
+
+def _watch(project: Project, output: Output) -> None:
+    """Show the page, or what changes of it, until Ctrl-C."""
+    draw = output is Output.TEXT and has_colour(sys.stdout)
+    changes = Changes()
+    with contextlib.suppress(KeyboardInterrupt):
+        while True:
+            runs = project.log()
+            if draw:
+                sys.stdout.write(_CLEAR)
+                _print(project, _sections(project, runs), len(runs))
+            else:
+                _tell(project, changes.of(runs), output)
+            sys.stdout.flush()
+            time.sleep(WATCH_EVERY_S)
+
+
+class Changes:
+    """Which runs stand otherwise than when they were looked at last; at first, those that are not over."""
+
+    def __init__(self) -> None:
+        self._before: dict[str, tuple[object, ...]] | None = None
+
+    def of(self, runs: list[RunSummary]) -> list[RunSummary]:
+        """Return the runs that changed, oldest first."""
+        stand: dict[str, tuple[object, ...]] = {s.run: (s.status, s.waits, s.wakes) for s in runs}
+        before, self._before = self._before, stand
+        if before is None:
+            return [s for s in reversed(runs) if s.status in _OPEN]
+        return [s for s in reversed(runs) if before.get(s.run) != stand[s.run]]
+
+
+def _tell(project: Project, runs: list[RunSummary], output: Output) -> None:
+    page, now = Page(), project.services.clock_us()
+    for run in runs:
+        if output is Output.JSON:
+            write_json_line(summary_json(run))
+        else:
+            page.line(
+                (run.run, "bold"),
+                "  ",
+                status_span(str(run.status), 11),
+                f"  {run.flow} v{run.version}",
+                *_told(run, now),
+            )
+    page.write()
 
 
 def _print(project: Project, found: dict[str, list[RunSummary]], total: int) -> None:
@@ -96,6 +169,8 @@ def _left_off(project: Project, run: RunSummary) -> list[str]:
 
 def _told(run: RunSummary, now: int) -> list[Span]:
     told: list[Span] = [(f"  {', '.join(run.waits)}", "yellow")] if run.waits else []
+    if run.wakes:
+        told.append((f"  {sleeps(run.wakes, now)}", "yellow"))
     told.append((f"  {age(run.ended or run.started, now)}", "dim"))
     if run.error:
         told.append((f"  {one_line(run.error)}", "red"))

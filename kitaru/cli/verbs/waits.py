@@ -3,7 +3,7 @@
 ## JSON
 
 `waits`, each a [wait](json.md#wait) with its `flow`, the values in `shown`, and `answer_with`, a line that answers it
-as it stands (null where an answer is recorded and the run was not carried on).
+as it stands (null where an answer is recorded and the run was not carried on, and for a sleep).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from kitaru.cli.damage import tell_damaged
 from kitaru.cli.documents import values_json, wait_json
 from kitaru.cli.options import Output, OutputOpt
 from kitaru.cli.page import Page, write_json
-from kitaru.cli.text import age, short
+from kitaru.cli.text import age, short, sleeps
 from kitaru.cli.value import pretty
 from kitaru.runtime.waits import answer_line
 
@@ -28,7 +28,7 @@ MAX_SHOWN_LINES = 12
 
 
 def waits(*, output: OutputOpt = Output.TEXT) -> None:
-    """List the open questions, oldest first, with what there is to see and how to answer."""
+    """List the open questions, oldest first, with what there is to see and how to answer; and which runs sleep."""
     from kitaru.project import Project
 
     project = Project.open()
@@ -57,7 +57,7 @@ def _document(project: Project, wait: OpenWait) -> dict[str, Any]:
         "run": wait.state.run,
         "flow": wait.state.start.flow,
         "shown": values_json(project, wait.view.record.shown, wait.view.run),
-        "answer_with": answer_line(wait.state.run, wait.view) if given is None else None,
+        "answer_with": answer_line(wait.state.run, wait.view) if given is None and not wait.view.is_sleep else None,
     }
 
 
@@ -70,6 +70,9 @@ def _question(page: Page, project: Project, wait: OpenWait, now: int) -> None:
         f"  {state.start.flow} v{state.version.get('n', '?')}",
         (f"  asked {age(view.record.at, now)}", "dim"),
     )
+    if view.is_sleep:
+        page.line((f"  {sleeps(view.record.deadline or 0, now)}", "yellow"))
+        return
     if view.record.question:
         page.block(view.record.question)
     for name, object_id in view.record.shown.items():
