@@ -31,6 +31,14 @@ if TYPE_CHECKING:
     from kitaru.store.repository import AnswerName
 
 
+def inside_checkpoint(name: str, call: str) -> WaitInsideCheckpoint:
+    """Return the error of a wait of this name that a checkpoint asks for."""
+    return WaitInsideCheckpoint(
+        f"kitaru.wait({name!r}) was called inside the checkpoint {call}, which cannot stop half-way",
+        hint=f"split {call}: one checkpoint up to the question, kitaru.wait() in the flow, one checkpoint after it",
+    )
+
+
 class Waits:
     """The waits of one execution of a run."""
 
@@ -54,11 +62,7 @@ class Waits:
             raise UsageError(f"{name!r} is no name for a wait", hint="use letters, digits, - and _, as in 'approve'")
         call = active_call.get()
         if call is not None:
-            raise WaitInsideCheckpoint(
-                f"kitaru.wait({name!r}) was called inside the checkpoint {call.name}, which cannot stop half-way",
-                hint=f"split {call.name}: one checkpoint up to the question, kitaru.wait() in the flow, "
-                "one checkpoint after it",
-            )
+            raise inside_checkpoint(name, call.name)
         engine.check_latch()
         self._made[name] += 1
         asked = self._describe(name, question, wait_schema(schema))

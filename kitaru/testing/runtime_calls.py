@@ -46,6 +46,7 @@ def records(text: str) -> list[object]:
     """Use all that a call can ask of its run."""
     call = kitaru.current_call()
     kitaru.log(text=text)
+    kitaru.progress("half", current=1, total=2)
     kitaru.save("doubled", text * 2)
     return [call.run, call.name, call.attempt, call.key, kitaru.load("earlier")]
 

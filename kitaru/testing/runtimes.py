@@ -30,7 +30,7 @@ from kitaru.runtime.values import Values
 from kitaru.testing import runtime_calls as calls
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from kitaru.runtime.decorators import Checkpoint
     from kitaru.runtime.placement.protocol import Runtime
@@ -83,6 +83,10 @@ class MemoryHost:
     def output(self, stream: str, text: str) -> None:
         """Keep it."""
         self.heard[stream] += text
+
+    def progress(self, told: Mapping[str, Any]) -> None:
+        """Keep it."""
+        self.heard["progress"] += f"{told['message']} {told['percent']:g}\n"
 
     def on_cancel(self, stop: Callable[[], None]) -> None:
         """Keep it for `cancel`."""
@@ -190,10 +194,11 @@ class RuntimeContract:
         assert host.heard["log"] == "ERROR contract: log words\n"  # noqa: S101
 
     def test_what_a_call_asks_of_its_run(self) -> None:
-        """`current_call`, `log`, `save` and `load` work as ever."""
+        """`current_call`, `log`, `save`, `load` and `progress` work as ever."""
         host = MemoryHost()
         finished = self.done(host, calls.records, "ab")
         assert host.read(str(finished.output)) == ["run", "records", 1, KEY, {"saved": "before"}]  # noqa: S101
+        assert host.heard == {"progress": "half 50\n"}  # noqa: S101
         assert host.read(finished.saved["doubled"]) == "abab"  # noqa: S101
         assert host.read(str(finished.metadata)) == {"text": "ab"}  # noqa: S101
 

@@ -6,6 +6,7 @@ error. Knows the runtime only by its protocol.
 
 from __future__ import annotations
 
+import contextvars
 import hashlib
 import inspect
 import sys
@@ -26,6 +27,7 @@ from kitaru.model.encoding import Encoded
 from kitaru.runtime.importing import session
 from kitaru.runtime.names import MAIN, relative
 from kitaru.runtime.placement.protocol import CallInfo, Function, Job
+from kitaru.runtime.primitives import progress
 from kitaru.runtime.sources import entry_of
 from kitaru.store.loose import LARGE
 
@@ -170,6 +172,7 @@ class _EngineHost:
 
     def __init__(self, execution: Execution) -> None:
         self._execution = execution
+        self._context = contextvars.copy_context()
         self._engine: Engine = execution.engine
         self._lock = threading.Lock()
         self._stops: list[Callable[[], None]] = []
@@ -193,6 +196,9 @@ class _EngineHost:
             active.keep_output(self._engine.now(), stream, text)
         else:
             self._engine.heard(active, stream, text)
+
+    def progress(self, told: Mapping[str, Any]) -> None:
+        self._context.copy().run(lambda: progress(**told))
 
     def on_cancel(self, stop: Callable[[], None]) -> None:
         with self._lock:

@@ -231,6 +231,8 @@ class Exchange:
                 self._deadline = time.monotonic() + (self._job.timeout_s or 0.0)
             case "output":
                 self._output.text(head["stream"], head["text"])
+            case "progress":
+                self._host.progress(head["told"])
             case "left-out":
                 self._output.left_out[head["stream"]] += head["bytes"]
             case "finished":

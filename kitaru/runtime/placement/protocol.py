@@ -107,6 +107,9 @@ class Host(Protocol):
     def output(self, stream: str, text: str) -> None:
         """Take a piece of what the call printed (`stdout`, `stderr`) or logged (`log`), as soon as there is one."""
 
+    def progress(self, told: Mapping[str, Any]) -> None:
+        """Take what `kitaru.progress` was given: its arguments by name."""
+
     def on_cancel(self, stop: Callable[[], None]) -> None:
         """Have `stop` called, from any thread, when the call is to be ended; at once if it is to be already."""
 

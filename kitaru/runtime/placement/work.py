@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import os
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
@@ -23,6 +25,7 @@ from kitaru.runtime.names import ClassNames
 from kitaru.runtime.placement.protocol import Crashed, Finished
 from kitaru.runtime.sources import Entry
 from kitaru.runtime.values import Values
+from kitaru.runtime.waits import inside_checkpoint
 from kitaru.store.loose import LARGE
 
 if TYPE_CHECKING:
@@ -100,8 +103,9 @@ class _Active(ActiveCall):
     host: Host
 
     def keep_output(self, at_us: int, stream: str, text: str) -> None:
-        """Pass a piece on."""
-        self.host.output(stream, text)
+        """Pass a piece on; what it progressed is passed on by `emit`."""
+        if stream != "progress":
+            self.host.output(stream, text)
 
 
 class _Saved(Mapping[str, str]):
@@ -136,8 +140,9 @@ class _Inside:
         self.writer = SimpleNamespace(known=self.known)
         self.plan = SimpleNamespace(runs=())
         self.calls = SimpleNamespace(saved=_Saved(host))
-        self.services = SimpleNamespace(clock_us=lambda: job.call.began_us)
+        self.services = SimpleNamespace(clock_us=self.now, random_bytes=os.urandom)
         self.in_flight = SimpleNamespace(is_busy=True)
+        self.waits = _Waits(job.call.name)
         self.active = _Active(**_fields(job), make_key=host.key)
         self.active.host = host
 
@@ -148,6 +153,15 @@ class _Inside:
         data = self._host.object(object_id)
         self.known.add(object_id)
         return data
+
+    def now(self) -> int:
+        """Return the time, in microseconds since 1970 UTC."""
+        return time.time_ns() // 1000
+
+    def emit(self, kind: str, **data: Any) -> None:  # noqa: ANN401 - as of the engine's
+        """Pass on what is to be seen of the call; the rest is the engine's own."""
+        if kind == "progress":
+            self._host.progress({name: data[name] for name in ("message", "percent", "current", "total")})
 
     def check_latch(self) -> None:
         """Nothing: the run that has stopped ends this call."""
@@ -205,6 +219,16 @@ class _Inside:
         if self.active.metadata:
             finished.metadata = self.encode(self.active.metadata, "kitaru.log()")
         finished.objects, finished.staged = self._objects, list(self._staged)
+
+
+class _Waits:
+    """The waits of a run, of which a call can have none."""
+
+    def __init__(self, call: str) -> None:
+        self._call = call
+
+    def wait(self, name: str, *_: object) -> None:
+        raise inside_checkpoint(name, self._call)
 
 
 def _fields(job: Job) -> dict[str, Any]:

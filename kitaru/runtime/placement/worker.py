@@ -81,6 +81,9 @@ class _SocketHost:
                 if self._left_out[stream] > _COUNT_EVERY:
                     self._tell_left_out()
 
+    def progress(self, told: Mapping[str, Any]) -> None:
+        self.tell({"about": "progress", "told": dict(told)})
+
     def _tell_left_out(self) -> None:
         for stream, size in self._left_out.items():
             frames.send(self._sock, {"about": "left-out", "stream": stream, "bytes": size})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ctypes
 import os
 import signal
@@ -244,3 +245,50 @@ def waits_for_ever(fifo: str, path: str) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     Path(fifo).write_text("here")
     time.sleep(FOREVER)
+
+
+@isolated
+async def later(n: int) -> int:
+    await asyncio.sleep(0)
+    return n + 1
+
+
+@isolated
+def meets(directory: str, n: int, others: int) -> int:
+    """Return when as many others execute at the same time."""
+    Path(directory, str(n)).touch()
+    until = time.monotonic() + 20
+    while len(list(Path(directory).iterdir())) < others:
+        if time.monotonic() > until:
+            raise TimeoutError(f"{n} is alone")
+        time.sleep(0.005)
+    return n
+
+
+@checkpoint(runtime="isolated", timeout=0.2, retries=1)
+def too_long(path: str) -> None:
+    with Path(path).open("a") as file:
+        file.write("begun\n")
+    time.sleep(FOREVER)
+
+
+@isolated
+def progresses() -> None:
+    kitaru.progress("half way", percent=50)
+
+
+@isolated
+async def sleeps_async(path: str) -> None:
+    Path(path).write_text(str(os.getpid()))
+    await asyncio.sleep(FOREVER)
+
+
+@isolated
+def waits_for_an_answer() -> bool:
+    return kitaru.wait("approve", "really?")
+
+
+@isolated
+def primitives() -> bool:
+    kitaru.sleep(0.001)
+    return kitaru.now() is not None and kitaru.uuid4() is not None

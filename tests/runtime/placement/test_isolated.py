@@ -115,6 +115,16 @@ def test_to_load_what_is_not_there_is_the_same_error(bench):
     assert "nothing" in str(error)
 
 
+def test_a_wait_inside_is_refused(bench):
+    _, described = failure(bench, nasty.waits_for_an_answer)
+    assert described["type"] == "kitaru.errors:WaitInsideCheckpoint"
+    assert "inside the checkpoint waits_for_an_answer" in described["message"]
+
+
+def test_primitives_are_plain_inside(bench):
+    assert attempt(bench, nasty.primitives)[0] is True
+
+
 def test_log_records_are_kept_once(bench):
     _, ended = attempt(bench, nasty.logged)
     record = ended.state.calls[ended.state.sequence[0]].record
