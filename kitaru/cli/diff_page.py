@@ -69,7 +69,7 @@ def _changes(
     for fact in facts:
         fact_lines(page, fact)
     for value in values:
-        _value(page, value, project.differing_parts(value, diff.old, diff.new, MAX_SHOWN_PARTS))
+        _value(page, value, project.differing_parts(value, diff, MAX_SHOWN_PARTS))
 
 
 def fact_lines(page: Page, fact: FactChange) -> None:
@@ -201,7 +201,7 @@ def _view_json(view: View | None) -> dict[str, Any] | None:
 def _value_json(project: Project, diff: RunDiff, change: ValueChange, *, stat: bool) -> dict[str, Any]:
     document: dict[str, Any] = {"what": change.what, "name": change.name, "was": change.was, "now": change.now}
     if not stat:
-        parts = project.differing_parts(change, diff.old, diff.new)
+        parts = project.differing_parts(change, diff)
         document |= {"parts": [part_json(part) for part in parts.found], "more": parts.more}
     return document
 

@@ -63,19 +63,20 @@ class Comparing(Reading):
         """Return what the calls in which two runs differ noted in numbers, such as tokens: name to both sums."""
         return numbers(diff, self.value)
 
-    def differing_parts(self, change: ValueChange, old: RunState, new: RunState, limit: int = MAX_PARTS) -> Parts:
+    def differing_parts(self, change: ValueChange, diff: RunDiff, limit: int = MAX_PARTS) -> Parts:
         """Return the parts in which both sides of a value differ.
+
+        Args:
+            change: one of the comparison `diff`.
 
         Raises:
             UnknownObject, Damaged
         """
         from kitaru.runtime.difference import MISSING, parts_of
-        from kitaru.store.states import run_state
 
-        runs = list(dict.fromkeys(run for s in (old, new) for run in run_state(self.repo, s.run)[1]))
-        decoder = self.values.decoder(runs, opaque=True)
-        was, now = decoder.decode_together([i for i in (change.was, change.now) if i]), MISSING
-        return parts_of(change.name or change.what, *_sides(change, was, now), limit)
+        decoder = self.values.decoder(diff.runs, opaque=True)
+        found = decoder.decode_together([i for i in (change.was, change.now) if i])
+        return parts_of(change.name or change.what, *_sides(change, found, MISSING), limit)
 
 
 def _sides(change: ValueChange, found: list[object], missing: object) -> tuple[object, object]:

@@ -90,6 +90,12 @@ class RunDiff:
     steps: list[StepDiff]
 
     @property
+    def runs(self) -> list[str]:
+        """Where values are looked for first: both runs, and those that they branched from."""
+        sources = ((state.start.source or {}).get("run") for state in (self.old, self.new))
+        return list(dict.fromkeys([self.old.run, self.new.run, *(s for s in sources if isinstance(s, str))]))
+
+    @property
     def took_us(self) -> tuple[int, int]:
         """How long the calls told here took, all together, in microseconds."""
         return sum(took_us(s.old) or 0 for s in self.steps), sum(took_us(s.new) or 0 for s in self.steps)

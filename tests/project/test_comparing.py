@@ -72,10 +72,10 @@ def test_the_parts_that_differ(bench, diff):
     first, second = bench.run(report), bench.run(report, topic="two")
     found, _ = diff(first.run, second.run, call="write#2")
     output = next(v for v in found.steps[0].values if v.what == "output")
-    parts = bench.project.differing_parts(output, found.old, found.new)
+    parts = bench.project.differing_parts(output, found)
     assert [part.path for part in parts.found][:2] == ["output['title']", "output['steps'][0]['text']"]
     assert (parts.found[0].was, parts.found[0].now, parts.more) == ("one-1", "two-1", False)
-    added = bench.project.differing_parts(found.steps[0].values[0], found.old, found.new, limit=1)
+    added = bench.project.differing_parts(found.steps[0].values[0], found, limit=1)
     assert added.found[0].path == "topic"
 
 
@@ -87,7 +87,7 @@ def test_a_value_of_one_side_only(bench, diff):
         "error": ("ValueError: not good", ""),
     }
     output = next(v for v in found.values if v.what == "output")
-    parts = bench.project.differing_parts(output, found.old, found.new)
+    parts = bench.project.differing_parts(output, found)
     assert parts.found[0].was is MISSING
 
 
@@ -129,7 +129,7 @@ def test_objects_that_both_values_share_are_read_once(bench, diff):
     fetch = bench.project.repo.object
     bench.project.repo.object = lambda object_id, runs=(): read.append(object_id) or fetch(object_id, runs)
     del bench.project.values
-    parts = bench.project.differing_parts(output, found.old, found.new)
+    parts = bench.project.differing_parts(output, found)
     assert [(p.path, p.was, p.now) for p in parts.found] == [("output[20]", "a", "b")]
     assert len(read) == len(set(read)) > 20
 
