@@ -91,7 +91,7 @@ FIGURES = [
     Figure("8 runs at once, threads", "concurrency", "concurrency, threads", _at("calls_per_s"), "/s", least=2500),
     Figure("8 runs at once, processes", "concurrency", "concurrency, processes", _at("calls_per_s"), "/s", least=1500),
     Figure("map, 8 threads", "concurrent_map", "map, on_threads, power", _at("calls_per_s"), "/s", least=1500),
-    Figure("map, async", "concurrent_map", "map, async", _at("calls_per_s"), "/s", least=1500),
+    Figure("map, on_a_loop, power", "concurrent_map", "map, async", _at("calls_per_s"), "/s", least=1500),
     Figure("1 GB of bytes stored, over a file", "large", "large, bytes", _at("speed_of_file"), "times", least=0.6),
     Figure("memory beside the 1 GB", "large", "large, bytes", _at("store_memory_mb"), "MB", most=64),
     Figure("1 GB of bytes stored", "large", "large, bytes", _at("store_s"), "s"),

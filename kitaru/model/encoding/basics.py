@@ -192,7 +192,7 @@ def _list(value: list[Any], state: State, depth: int) -> bytes:
     if depth >= MAX_DEPTH:
         raise too_deep(value)
     if len(value) >= rows.LEAST:
-        return rows.sequence(LIST, value, state, lambda part: _elements(part, state, depth))
+        return rows.sequence(LIST, value, state, depth, lambda part: _elements(part, state, depth))
     return state.sequence(LIST, _elements(value, state, depth))
 
 
@@ -201,7 +201,7 @@ def tuple_(value: tuple[Any, ...], state: State, depth: int) -> bytes:
     if depth >= MAX_DEPTH:
         raise too_deep(value)
     if len(value) >= rows.LEAST:
-        return rows.sequence(TUPLE, value, state, lambda part: _elements(part, state, depth))
+        return rows.sequence(TUPLE, value, state, depth, lambda part: _elements(part, state, depth))
     return state.sequence(TUPLE, _elements(value, state, depth))
 
 
@@ -217,7 +217,7 @@ def dict_(value: dict[Any, Any], state: State, depth: int) -> bytes:
     if shape is None:
         shape = _dicts.shape(types)
         if shape is None:
-            return _nested(value, state, depth)
+            return _nested(value, state, depth) if memo.NESTING.issuperset(types) else _pairs(value, state, depth)
     key = (shape, flat)
     found = _dicts.young.get(key) or _dicts.get(key)
     if found is not None and state.has(found[1]):

@@ -16,13 +16,13 @@ SMALL_LENGTH = 128
 FLAT_KEYS = 16
 """A dict of more keys is not remembered."""
 
-_MARSHAL = 2
+BY_VALUE = 2
 """The version of marshal that writes by value: later ones also write which parts are the same object."""
 
 _NESTED_MAX = 64 * 1024
 _NESTED_LEVELS = 32
-_LEAVES = frozenset({str, int, bool, float, bytes, type(None)})
-_NESTING = frozenset({str, int, bool, float, type(None), list, tuple, dict})
+LEAVES = frozenset({str, int, bool, float, bytes, type(None)})
+NESTING = frozenset({str, int, bool, float, type(None), list, tuple, dict})
 
 Item = tuple[bytes, tuple[str, ...]]
 """An item, and the ids of all objects that it refers to by itself."""
@@ -123,7 +123,7 @@ class Dicts:
 
     def shape(self, types: tuple[type, ...]) -> int | None:
         """Return the number of a sequence of types, new if need be; None if they are not all those of leaves."""
-        if not _LEAVES.issuperset(types) or len(self.shapes) >= SMALL_ENTRIES:
+        if not LEAVES.issuperset(types) or len(self.shapes) >= SMALL_ENTRIES:
             return None
         return self.shapes.setdefault(types, len(self.shapes))
 
@@ -146,7 +146,7 @@ def nested_key(value: dict[Any, Any]) -> bytes | None:
     value of other types may have the key of a dict with bytes in it: those are never put.
     """
     try:
-        key = dumps(value, _MARSHAL)
+        key = dumps(value, BY_VALUE)
     except ValueError:
         return None
     return key if len(key) <= _NESTED_MAX else None
@@ -155,7 +155,7 @@ def nested_key(value: dict[Any, Any]) -> bytes | None:
 def is_plain(value: object, level: int = 0) -> bool:
     """Tell whether a value consists of str, int, bool, float, None, list, tuple and dict, in few levels."""
     kind = type(value)
-    if kind not in _NESTING or level > _NESTED_LEVELS:
+    if kind not in NESTING or level > _NESTED_LEVELS:
         return False
     if kind is dict:
         pairs: dict[Any, Any] = value  # type: ignore[assignment]  # its type was just looked at

@@ -1,15 +1,16 @@
-"""Long lists of flat dicts, such as message histories, that begin as one encoded before: its chunks are taken over.
+"""Long lists of dicts or models, such as message histories, that begin as one before: its chunks are taken over.
 
-Owns: what of the last such lists is kept, and how a list is told to begin as another: by comparing all keys and values,
-never by identity. Lists of which a part is mutable, of another type, or a float go the way of all lists.
+Owns: what of the last such lists is kept, and how a list is told to begin as another: by comparing the content of its
+elements, never by identity. What content is, `contents` says.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
-from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from kitaru.model.encoding import contents
+from kitaru.model.encoding.refusal import Refused
 from kitaru.model.encoding.wire import CHUNK_MIN, SPLIT_MIN, cuts, head, varint
 
 if TYPE_CHECKING:
@@ -24,41 +25,34 @@ _KEPT_LISTS = 8
 _KEPT_SIZE = 16 << 20
 _FEWEST = SPLIT_MIN // CHUNK_MIN + 1  # chunks that are, together, too long not to be cut
 
-# Values of the types in one of these are equal only if they are of one type: 1 == True == 1.0 never meet.
-_KINDS: tuple[frozenset[type], ...] = (
-    frozenset({str, bytes, int, type(None)}),
-    frozenset({str, bytes, bool, type(None)}),
-)
-
-Flat = tuple[Any, ...]
 Entry = tuple[bytes, int]
 
 
 class _Rows(NamedTuple):
-    """A list seen before: its tag, of which types its leaves are, the leaves of each dict, its chunks but the last.
+    """A list seen before: its tag, which kind of elements it has, the content of each, its chunks but the last.
 
-    `ends` and `sizes` are of its beginning up to the end of each chunk: elements, and bytes of texts.
+    `ends` and `sizes` are of its beginning up to the end of each chunk: elements, and bytes of content.
     """
 
     tag: bytes
-    kinds: frozenset[type]
-    flats: list[Flat]
+    kind: object
+    parts: list[object]
     ends: list[int]
     entries: list[Entry]
     sizes: list[int]
 
     def begins(self, other: _Rows) -> bool:
         """Tell whether this list is the beginning of another, or all of it."""
-        return self.tag == other.tag and self.kinds == other.kinds and self.flats == other.flats[: len(self.flats)]
+        return self.tag == other.tag and self.kind == other.kind and self.parts == other.parts[: len(self.parts)]
 
-    def shared(self, flats: list[Flat]) -> int:
-        """Return how many chunks are those of a list with these leaves."""
-        size = min(len(flats), len(self.flats))
-        if flats[:size] == self.flats[:size]:
+    def shared(self, parts: list[object]) -> int:
+        """Return how many chunks are those of a list with this content."""
+        size = min(len(parts), len(self.parts))
+        if parts[:size] == self.parts[:size]:
             return bisect_right(self.ends, size)
         start = 0
         for count, end in enumerate(self.ends):
-            if flats[start:end] != self.flats[start:end]:
+            if parts[start:end] != self.parts[start:end]:
                 return count
             start = end
         return len(self.ends)
@@ -67,22 +61,32 @@ class _Rows(NamedTuple):
 _recent: list[_Rows] = []
 
 
-def sequence(tag: bytes, value: Any, state: State, elements: Callable[[Any], list[bytes]]) -> bytes:  # noqa: ANN401
+def sequence(
+    tag: bytes,
+    value: Any,  # noqa: ANN401 - a list or tuple
+    state: State,
+    depth: int,
+    elements: Callable[[Any], list[bytes]],
+) -> bytes:
     """Return the item of a list or tuple of at least LEAST elements.
 
     Args:
         tag: of the list or tuple.
         value: the list or tuple.
         state: the encoding in progress.
+        depth: of the list or tuple.
         elements: encodes the elements of a part of it.
     """
-    found = _flats(value)
+    found = contents.of_list(value, state, depth)
     if found is None:
         return state.sequence(tag, elements(value))
     known = _beginning(tag, *found, state)
     start = known.ends[-1] if known.ends else 0
     rest = value[start:]
-    items = elements(rest)
+    try:
+        items = elements(rest)
+    except Refused:
+        return state.sequence(tag, elements(value))  # which tells the right place
     ranges = list(cuts(items))
     if not known.ends and (len(ranges) == 1 or sum(map(len, items)) <= SPLIT_MIN):
         return state.sequence(tag, items)
@@ -90,42 +94,24 @@ def sequence(tag: bytes, value: Any, state: State, elements: Callable[[Any], lis
         chunk = state.refer(head(tag, end - first) + b"".join(items[first:end]))
         known.entries.append((chunk[1:] + varint(end - first), end - first))
         known.ends.append(start + end)
-        known.sizes.append((known.sizes or [0])[-1] + _size(known.flats[start + first : start + end]))
+        size = sum(map(contents.size, known.parts[start + first : start + end]))
+        known.sizes.append((known.sizes or [0])[-1] + size)
     item = state.item(state.concatenation(tag, known.entries))
     known.entries.pop()
     known.ends.pop()  # the end of a list is no cut
-    if _flats(rest, (known.kinds,)) == (
-        known.kinds,
-        known.flats[start:],
-    ):  # else another thread has changed it meanwhile
+    if contents.are(rest, known.kind, known.parts[start:], state):  # else another thread has changed it meanwhile
         _remember(known)
     return item
 
 
-def _flats(
-    value: Any,  # noqa: ANN401 - a list or tuple
-    allowed: tuple[frozenset[type], ...] = _KINDS,
-) -> tuple[frozenset[type], list[Flat]] | None:
-    """Return of which types the leaves of a list of flat dicts are, and the leaves of each dict; else None."""
-    if not set(map(type, value)) <= {dict}:
-        return None
-    flats = [(*part, *part.values()) for part in value]
-    types: set[type] = set(map(type, chain.from_iterable(flats)))
-    return next(((kinds, flats) for kinds in allowed if types <= kinds), None)
-
-
-def _beginning(tag: bytes, kinds: frozenset[type], flats: list[Flat], state: State) -> _Rows:
-    """Return a new list with these leaves, with the chunks at its beginning that are known from another."""
+def _beginning(tag: bytes, kind: object, parts: list[object], state: State) -> _Rows:
+    """Return a new list with this content, with the chunks at its beginning that are known from another."""
     for rows in reversed(_recent):
-        if rows.tag == tag and rows.kinds == kinds and rows.flats[0] == flats[0]:
-            count = rows.shared(flats)
+        if rows.tag == tag and rows.kind == kind and rows.parts[0] == parts[0]:
+            count = rows.shared(parts)
             if count >= _FEWEST and state.has(tuple(entry[:32].hex() for entry, _ in rows.entries[:count])):
-                return _Rows(tag, kinds, flats, rows.ends[:count], rows.entries[:count], rows.sizes[:count])
-    return _Rows(tag, kinds, flats, [], [], [])
-
-
-def _size(flats: list[Flat]) -> int:
-    return sum(len(leaf) for leaf in chain.from_iterable(flats) if type(leaf) is str or type(leaf) is bytes)
+                return _Rows(tag, kind, parts, rows.ends[:count], rows.entries[:count], rows.sizes[:count])
+    return _Rows(tag, kind, parts, [], [], [])
 
 
 def _remember(made: _Rows) -> None:
