@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from kitaru.errors import BadConfig, UnknownCall, UnknownObject
 from kitaru.model.encoding import references
 from kitaru.runtime.names import ClassNames
-from kitaru.runtime.placement.bridge import function_of
+from kitaru.runtime.placement.code import function_of
 from kitaru.runtime.placement.protocol import CallInfo, Finished, Job
 from kitaru.runtime.values import Values
 from kitaru.testing import runtime_calls as calls

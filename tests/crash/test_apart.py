@@ -6,6 +6,7 @@ The long form, `pytest -m long tests/crash/test_apart.py`, tries 50 moments.
 from __future__ import annotations
 
 import json
+import os
 import random
 import shutil
 import signal
@@ -86,6 +87,41 @@ def test_killed_while_a_call_executes(make_apart, n):
     assert apart.run().code == -signal.SIGKILL
     assert apart.noted("did") == list(range(1, n + 1))
     apart.finish()
+
+
+def test_killed_after_a_fork(make_apart):
+    """The forked child has what the run had open, but does not stand for the run."""
+    apart = make_apart()
+    (apart.beside / "strike").write_text("2")
+    try:
+        assert apart.place.kitaru("run", "-q", "apart.py:after_a_fork", f"beside={apart.beside}").code == -9
+        assert [pid for pid in apart.noted("pids") if not is_gone(pid)] == []
+        assert Path(f"/proc/{apart.noted('forked')[0]}").exists()
+    finally:
+        for pid in apart.noted("forked"):
+            os.kill(pid, signal.SIGKILL)
+
+
+def test_killed_while_a_call_is_stuck_in_c(make_apart):
+    apart = make_apart()
+    assert apart.place.kitaru("run", "-q", "apart.py:gets_stuck", f"beside={apart.beside}").code == -9
+    assert [pid for pid in apart.noted("pids") if not is_gone(pid)] == []
+
+
+def test_killed_while_calls_execute_at_once(make_apart):
+    apart = make_apart()
+    (apart.beside / "strike").write_text("4")
+    words = ("apart.py:at_once", f"beside={apart.beside}")
+    assert apart.place.kitaru("run", "-q", *words).code == -signal.SIGKILL
+    assert [pid for pid in apart.noted("pids") if not is_gone(pid)] == []
+    run = apart.place.only_run()
+    state = apart.place.project().state(run)
+    recorded = [view.record for view in state.calls.values() if view.record is not None]
+    ended = apart.place.kitaru("resume", "-q", run)
+    assert ended.code == 0, ended.err
+    assert [item["n"] for item in json.loads(ended.out)] == list(range(1, CALLS + 1))
+    done = [apart.place.project().value(record.output, run)["n"] for record in recorded]
+    assert all(Counter(apart.noted("did"))[n] == 1 for n in done)
 
 
 def test_killed_at_system_calls(make_apart):

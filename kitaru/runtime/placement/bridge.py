@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import contextvars
 import hashlib
-import inspect
-import sys
 import threading
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
@@ -24,16 +22,13 @@ from kitaru.errors import (
     UnknownCall,
 )
 from kitaru.model.encoding import Encoded
-from kitaru.runtime.importing import session
-from kitaru.runtime.names import MAIN, relative
-from kitaru.runtime.placement.protocol import CallInfo, Function, Job
+from kitaru.runtime.placement.code import function_of
+from kitaru.runtime.placement.protocol import CallInfo, Job
 from kitaru.runtime.primitives import progress
-from kitaru.runtime.sources import entry_of
 from kitaru.store.loose import LARGE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from pathlib import Path
 
     from kitaru.runtime.decorators import Checkpoint
     from kitaru.runtime.engine import Engine
@@ -92,45 +87,6 @@ class Elsewhere:
         )
 
 
-def function_of(checkpoint: Checkpoint[..., Any], runtime: str, root: Path, version: str) -> Function:
-    """Return where another process finds a checkpoint's function.
-
-    Args:
-        checkpoint: whose function.
-        runtime: name of the runtime that is to call it, for the error.
-        root: the project's directory.
-        version: id of the flow version that executes.
-
-    Raises:
-        NotCheckpointable: no other process can find it.
-    """
-    fn = inspect.unwrap(checkpoint.fn)
-    if "<" in fn.__qualname__:
-        raise NotCheckpointable(
-            f"checkpoint {checkpoint.name} is {fn.__qualname__}, which no other process can find by its name",
-            hint=f'define it with `def` at the top level of its file, or leave out runtime="{runtime}"',
-        )
-    entry = entry_of(fn, root)
-    if entry.module == MAIN:
-        raise NotCheckpointable(
-            f"checkpoint {checkpoint.name} was typed in an interactive session, which no other process can import",
-            hint="move it to a file of the project and import it from there",
-        )
-    recorded = session.recorded
-    return Function(
-        entry.module,
-        entry.qualname,
-        entry.file if recorded is None else relative(fn.__code__.co_filename, recorded.directory) or entry.file,
-        entry.path,
-        checkpoint.code,
-        version,
-        str(root),
-        recorded=None if recorded is None else str(recorded.directory),
-        recorded_files=() if recorded is None else tuple(sorted(recorded.files)),
-        sys_path=tuple(sys.path),
-    )
-
-
 def given_options(runtime: Any, options: Mapping[str, Any]) -> Mapping[str, Any]:  # noqa: ANN401 - a name or an object
     """Return what a runtime is to check: `runtime_options=`, over those of an object given as `runtime=`."""
     if isinstance(runtime, str):
@@ -156,12 +112,18 @@ def _arguments(execution: Execution, runtime: str) -> tuple[dict[str, str], dict
         except Unencodable as error:
             raise NotCheckpointable(
                 f"{error.message}, so that {checkpoint.name} cannot be executed with it in another process",
-                hint=f"make {name} inside of {checkpoint.name}, or leave out runtime={runtime!r}",
+                hint=f"{_way_out(checkpoint, name)}, or leave out runtime={runtime!r}",
             ) from error
         if args.get(name) != encoded.id:
             args[name] = encoded.id
             unstored.update((object_id, bytes(data)) for object_id, data in encoded.objects)
     return args, unstored
+
+
+def _way_out(checkpoint: Checkpoint[..., Any], name: str) -> str:
+    if name == checkpoint.receiver:
+        return f"make its class a dataclass of what {checkpoint.name} needs"
+    return f"make {name} inside of {checkpoint.name}"
 
 
 _NO_DEFAULT = object()

@@ -25,8 +25,7 @@ if TYPE_CHECKING:
 
 WARDEN = Path(__file__).with_name("warden.py")
 
-Ended = "Callable[[int | None], None]"
-"""Told a worker's exit code as `subprocess` has it, or None where the warden itself is gone."""
+CLOSE_S = 5.0
 
 _guards: WeakSet[Guard] = WeakSet()
 
@@ -64,7 +63,8 @@ class Guard:
             argv: command; the number of the control socket follows as its last argument.
             fds: of the control socket, stdout and stderr. They stay open here.
             limits: name of a limit of `resource` to its value.
-            ended: called once, on a thread of this object, when the process is gone and all that it left is.
+            ended: called once, on a thread of this object, when the process is gone and all that it left is: with its
+                exit code as `subprocess` has it, or None where the warden itself is gone.
 
         Raises:
             KitaruError: no warden could be started.
@@ -97,7 +97,8 @@ class Guard:
         if sock is not None and process is not None:
             with contextlib.suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)
-            process.wait()
+            with contextlib.suppress(subprocess.TimeoutExpired):  # somebody in there cannot be killed just now
+                process.wait(CLOSE_S)
 
     def forget(self) -> None:
         """In a forked child: the warden is the parent's."""

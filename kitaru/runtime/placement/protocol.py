@@ -25,7 +25,7 @@ class Function:
         module, qualname: its names; a script's module is named by the script's path in the project.
         file: the module's file, relative to the project; None for a module outside of it.
         path: folders in the project, relative to it, that its imports need on `sys.path`.
-        code: fingerprint of its source: a runtime that finds other code must not call it.
+        code: digest of its compiled code: a runtime that finds other code must not call it.
         version: id of the flow version that executes: a process that has loaded another one's code is not used.
         root: the project's directory.
         recorded: directory of the recorded snapshot that is executed instead of the working tree, or None.

@@ -5,6 +5,7 @@ Owns: the entry point group. Nothing is imported before the user's code asks for
 
 from __future__ import annotations
 
+import atexit
 import threading
 from typing import TYPE_CHECKING, cast
 
@@ -35,7 +36,9 @@ def find(name: str) -> Runtime:
 def _isolated() -> Runtime:
     from kitaru.runtime.placement.isolated import IsolatedRuntime
 
-    return IsolatedRuntime()
+    runtime = IsolatedRuntime()
+    atexit.register(runtime.pool.close)  # the warden would do it, a moment after this process is gone
+    return runtime
 
 
 def _third_party(name: str) -> Runtime:

@@ -15,15 +15,12 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
-from kitaru.errors import BadConfig, CodeUnloadable
+from kitaru.errors import BadConfig
 from kitaru.runtime.capture import capturing
 from kitaru.runtime.context import ActiveCall, active_call, current_engine
-from kitaru.runtime.decorators import Checkpoint
-from kitaru.runtime.importing import Recorded
-from kitaru.runtime.loading import load_object, loaded_object
 from kitaru.runtime.names import ClassNames
+from kitaru.runtime.placement.code import find_function
 from kitaru.runtime.placement.protocol import Crashed, Finished
-from kitaru.runtime.sources import Entry
 from kitaru.runtime.values import Values
 from kitaru.runtime.waits import inside_checkpoint
 from kitaru.store.loose import LARGE
@@ -33,7 +30,7 @@ if TYPE_CHECKING:
 
     from kitaru.model.encoding import Encoded, Part
     from kitaru.runtime.engine import Engine
-    from kitaru.runtime.placement.protocol import Function, Host, Job
+    from kitaru.runtime.placement.protocol import Host, Job
 
 
 class InProcess:
@@ -241,40 +238,3 @@ def _fields(job: Job) -> dict[str, Any]:
         "began_us": call.began_us,
         "attempt": call.attempt,
     }
-
-
-def find_function(function: Function) -> Callable[..., Any]:
-    """Return the function that a job names, imported as a resume would import it.
-
-    Raises:
-        CodeUnloadable: it cannot be imported, is not there, or is not the code that the run has loaded.
-    """
-    entry = Entry(function.module, function.qualname, function.file, function.path)
-    there = _checkpoint(loaded_object(entry))
-    if there is not None and there.code == function.code:
-        return there.fn
-    found = _checkpoint(load_object(entry, Path(function.root), _recorded(function)))
-    if found is None:
-        raise CodeUnloadable(
-            f"{function.module} has no function {function.qualname} at its top level",
-            hint="a checkpoint that is executed in another process is found by its name: define it with `def` there",
-        )
-    if found.code != function.code:
-        raise CodeUnloadable(
-            f"{function.file or function.module}: {function.qualname} is not the code that the run began with",
-            hint="it was edited meanwhile: kitaru resume carries the run on with the code as it is now",
-        )
-    return found.fn
-
-
-def _checkpoint(found: object) -> Checkpoint[..., Any] | None:
-    if isinstance(found, Checkpoint):
-        return found
-    return Checkpoint(found) if inspect.isfunction(found) else None
-
-
-def _recorded(function: Function) -> Recorded | None:
-    if function.recorded is None:
-        return None
-    tree = Path(function.recorded)
-    return Recorded(tree, function.recorded_files, [*(tree if p == "." else tree / p for p in function.path), tree])

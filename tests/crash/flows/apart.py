@@ -1,5 +1,6 @@
 """A flow whose calls execute in processes of their own; each call notes its number and its processes, in files."""
 
+import ctypes
 import os
 import signal
 import subprocess
@@ -47,6 +48,37 @@ def six(beside: str) -> list:
     return done
 
 
+@checkpoint
+def forks(beside: str) -> None:
+    """Leave a child that has inherited all that this process has open."""
+    child = os.fork()
+    if child == 0:
+        while True:
+            signal.pause()
+    note(beside, "forked", child)
+
+
+@flow
+def after_a_fork(beside: str) -> list:
+    first = apart(1, beside, [])
+    forks(beside)
+    return [first, apart(2, beside, [1])]
+
+
+@checkpoint(runtime="isolated")
+def stuck(beside: str) -> None:
+    """Hold the interpreter's lock for ever, while the run is killed."""
+    note(beside, "pids", os.getpid(), os.getppid())
+    killer = f"sleep 0.2; kill -9 {runner()}"
+    note(beside, "pids", subprocess.Popen(["sh", "-c", killer], start_new_session=True).pid)
+    ctypes.PyDLL(None).sleep(int(FOREVER_S))
+
+
+@flow
+def gets_stuck(beside: str) -> None:
+    stuck(beside)
+
+
 @flow
 def at_once(beside: str) -> list:
-    return apart.map(list(range(1, CALLS + 1)), beside, []).results()
+    return apart.map(list(range(1, CALLS + 1)), beside=beside, before=[]).results()
