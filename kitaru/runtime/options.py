@@ -125,7 +125,12 @@ class CheckpointOptions:
             BadConfig: one of them is unknown, or cannot be.
         """
         checked = {name: _check_one(name, value) for name, value in given.items()}
-        return replace(self, **checked)
+        made = replace(self, **checked)
+        if made.runtime != INLINE:
+            from kitaru.runtime.placement.registry import check_options
+
+            check_options(made.runtime, made.runtime_options)
+        return made
 
 
 class FlowArguments(TypedDict, total=False):

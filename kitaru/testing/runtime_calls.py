@@ -9,8 +9,10 @@ import threading
 import time
 from pathlib import Path
 
-import kitaru
-from kitaru import checkpoint
+from kitaru.runtime.artifacts import load_saved, log, save
+from kitaru.runtime.context import current_call
+from kitaru.runtime.decorators import checkpoint
+from kitaru.runtime.primitives import progress
 
 FOREVER_S = 600.0
 
@@ -44,17 +46,17 @@ def speaks(text: str) -> None:
 @checkpoint
 def records(text: str) -> list[object]:
     """Use all that a call can ask of its run."""
-    call = kitaru.current_call()
-    kitaru.log(text=text)
-    kitaru.progress("half", current=1, total=2)
-    kitaru.save("doubled", text * 2)
-    return [call.run, call.name, call.attempt, call.key, kitaru.load("earlier")]
+    call = current_call()
+    log(text=text)
+    progress("half", current=1, total=2)
+    save("doubled", text * 2)
+    return [call.run, call.name, call.attempt, call.key, load_saved("earlier")]
 
 
 @checkpoint
 def loads(name: str) -> object:
     """Load something."""
-    return kitaru.load(name)
+    return load_saved(name)
 
 
 @checkpoint

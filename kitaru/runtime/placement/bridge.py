@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextvars
 import hashlib
 import threading
-from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from kitaru.errors import (
@@ -24,6 +23,7 @@ from kitaru.errors import (
 from kitaru.model.encoding import Encoded
 from kitaru.runtime.placement.code import function_of
 from kitaru.runtime.placement.protocol import CallInfo, Job
+from kitaru.runtime.placement.registry import given_options
 from kitaru.runtime.primitives import progress
 from kitaru.store.loose import LARGE
 
@@ -85,13 +85,6 @@ class Elsewhere:
             options=self._runtime.options(given_options(options.runtime, options.runtime_options)),
             timeout_s=options.timeout,
         )
-
-
-def given_options(runtime: Any, options: Mapping[str, Any]) -> Mapping[str, Any]:  # noqa: ANN401 - a name or an object
-    """Return what a runtime is to check: `runtime_options=`, over those of an object given as `runtime=`."""
-    if isinstance(runtime, str):
-        return options
-    return {**{field.name: getattr(runtime, field.name) for field in fields(runtime)}, **options}
 
 
 def _arguments(execution: Execution, runtime: str) -> tuple[dict[str, str], dict[str, bytes]]:

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import atexit
 import threading
-from typing import TYPE_CHECKING, cast
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any, cast
 
 from kitaru.errors import BadConfig
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from kitaru.runtime.placement.protocol import Runtime
 
 GROUP = "kitaru.runtimes"
@@ -55,3 +58,22 @@ def _third_party(name: str) -> Runtime:
     if not callable(getattr(runtime, "execute", None)) or not callable(getattr(runtime, "options", None)):
         raise BadConfig(f"runtime {name!r}, {found[name].value}, has no execute() and options()")
     return cast("Runtime", runtime)
+
+
+def check_options(runtime: Any, options: Mapping[str, Any]) -> None:  # noqa: ANN401 - a name or an object
+    """Check what a checkpoint is decorated with, for Kitaru's own runtimes; a third party's is loaded at a call.
+
+    Raises:
+        BadConfig: an option is unknown or has no sense.
+    """
+    if runtime == ISOLATED or getattr(runtime, "runtime", None) == ISOLATED:
+        from kitaru.runtime.placement.isolated import Isolated
+
+        Isolated.of(given_options(runtime, options))
+
+
+def given_options(runtime: Any, options: Mapping[str, Any]) -> Mapping[str, Any]:  # noqa: ANN401 - a name or an object
+    """Return what a runtime is to check: `runtime_options=`, over those of an object given as `runtime=`."""
+    if isinstance(runtime, str):
+        return options
+    return {**{field.name: getattr(runtime, field.name) for field in fields(runtime)}, **options}

@@ -419,7 +419,7 @@ def test_an_unknown_runtime(bench):
 )
 def test_options_without_sense(given, said):
     with pytest.raises(BadConfig) as caught:
-        Isolated.of(given)
+        nasty.pid.with_options(runtime_options=given)
     assert said in f"{caught.value} {caught.value.hint}"
 
 
