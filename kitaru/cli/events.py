@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 REUSED = frozenset({"recorded", "shared", "reused"})
 
+MAX_NAMED = 6
+"""Calls that are named in one line; of others only the number."""
+
 
 def write_event(event: Event, stream: TextIO) -> None:
     """Print an event as one line of JSON."""
@@ -101,6 +104,10 @@ def _marks(data: dict[str, Any]) -> list[Span]:
         marks.append((f"  changed its argument {', '.join(data['mutated'])} in place", "yellow"))
     if data.get("drift"):
         marks.append((f"  drifted ({data['drift']})", "yellow"))
+    if data.get("delay_us") is not None:
+        marks.append((f"  once more in {duration(data['delay_us'])}", "yellow"))
+    if data.get("overran_us"):
+        marks.append((f"  {duration(data['overran_us'])} longer than its timeout", "yellow"))
     return marks
 
 
@@ -132,6 +139,13 @@ def _unclaimed(data: dict[str, Any], _run: str) -> list[Span]:
     return [("note: ", "yellow"), f"the code no longer makes these recorded calls: {', '.join(data.get('calls', []))}"]
 
 
+def _stopping(data: dict[str, Any], _run: str) -> list[Span]:
+    named = data.get("calls", [])
+    more = f" and {len(named) - MAX_NAMED} more" if len(named) > MAX_NAMED else ""
+    calls = f"{', '.join(named[:MAX_NAMED])}{more}"
+    return [("note: ", "yellow"), f"stops; waits for {calls} to end (Ctrl-C does not wait)"]
+
+
 _WORDS: dict[str, Callable[[dict[str, Any], str], list[Span]]] = {
     "run": _run,
     "code": _code,
@@ -145,6 +159,7 @@ _WORDS: dict[str, Callable[[dict[str, Any], str], list[Span]]] = {
     "answer": _answer,
     "drift": _drift,
     "unclaimed": _unclaimed,
+    "stopping": _stopping,
 }
 
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TextIO
 
-from kitaru.cli.events import REUSED, Lines, call_spans, lines, write_event
+from kitaru.cli.events import MAX_NAMED, REUSED, Lines, call_spans, lines, write_event
 from kitaru.cli.page import Page, Span, has_colour
 from kitaru.cli.text import clean
 
@@ -27,9 +27,6 @@ if TYPE_CHECKING:
 
 MAX_SHOWN = 8
 """Calls in flight that are drawn; of others only the number."""
-
-MAX_NAMED = 6
-"""Reused calls that are named in one line; of others only the number."""
 
 
 @contextmanager

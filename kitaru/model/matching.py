@@ -66,6 +66,11 @@ class Claims:
         """Tell whether there ever was a record of exactly this identity, taken by now or not."""
         return wanted in self._by_identity
 
+    def holds(self, wanted: Identity) -> bool:
+        """Tell whether a record of exactly this identity is still there."""
+        here = self._by_name.get(wanted[:2], {})
+        return any(view.order in here for view in self._by_identity.get(wanted, ()))
+
     def has(self, scope: str, name: str) -> bool:
         """Tell whether a record of this name is still there in a scope."""
         return bool(self._by_name.get((scope, name)))

@@ -215,11 +215,16 @@ class Calls:
         if plan.dynamic:
             self.branch()
             return None
+        if plan.runs_again(asked.identity):
+            return None
         kept = plan.next_kept(asked.scope.path, name)
         if kept is not None:
             self._note_stale(asked, kept)
             return kept
         plan.reached_branch(name)
+        asked.place = plan.cut_short(asked.scope.path, name) or asked.place
+        if asked.place is not None:
+            return None
         return decide(self._engine, asked, nth)
 
     def _note_stale(self, asked: Asked, kept: CallView) -> None:
@@ -397,4 +402,6 @@ class Calls:
             stale=stale,
             mutated=record.mutated,
             drift=drift,
+            delay_us=record.delay,
+            overran_us=record.overran,
         )

@@ -7,6 +7,7 @@ occurrences. Decides nothing about drift and writes nothing; the engine asks it.
 from __future__ import annotations
 
 import threading
+from bisect import insort
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
@@ -98,6 +99,8 @@ class Plan:
         views = state.ordered_calls
         self.lock = threading.RLock()
         """Held by whoever decides a call or a wait: what is taken and counted here is for one at a time."""
+        self._views = views
+        self._missing: dict[str, list[int]] = {}
         self._kept = [v for v in views if v.id not in doomed]
         self.claims = Claims(self._kept)
         self._redo = Claims(v for v in views if v.id in doomed)
@@ -176,6 +179,43 @@ class Plan:
             self._positions[order] = len(self._sequence)
             self._sequence.append(order)
         return self.place_of(name, order, self._occurrences.get(name, 0) + 1, after)
+
+    def runs_again(self, wanted: Identity) -> bool:
+        """Tell whether a call is recorded as failed, and is to execute once more in its own place."""
+        return self._redo.holds(wanted)
+
+    def cut_short(self, scope: str, name: str) -> Place | None:
+        """Return the place of a call that had been made, at the same time as others, and was cut short by a crash.
+
+        Numbers are given when calls are made: one that is missing below that of the next recorded call of the name is
+        of a call that was in flight when that one ended.
+        """
+        left = self.claims.unclaimed(scope, name)
+        missing = self._missing_of(name)
+        if not left or not missing or missing[0] >= left[0].occurrence:
+            return None
+        occurrence = missing.pop(0)
+        order = self._free_order(name, occurrence)
+        if order is None:
+            return None
+        insort(self._sequence, order)
+        self._positions = {order: i for i, order in enumerate(self._sequence)}
+        return self.place_of(name, order, occurrence)
+
+    def _missing_of(self, name: str) -> list[int]:
+        """Return the occurrences of a name below the last one recorded that no record has, rising."""
+        found = self._missing.get(name)
+        if found is None:
+            taken = {view.occurrence for view in self._views if view.name == name}
+            found = self._missing[name] = [n for n in range(1, max(taken, default=0)) if n not in taken]
+        return found
+
+    def _free_order(self, name: str, occurrence: int) -> int | None:
+        """Return the first order that nothing recorded has, between those of the occurrences before and after."""
+        same = [(view.occurrence, view.order) for view in self._views if view.name == name]
+        low = max((order for nth, order in same if nth < occurrence), default=0)
+        high = min((order for nth, order in same if nth > occurrence), default=0)
+        return next((order for order in range(low + 1, high) if order not in self._positions), None)
 
     def reserve(self, scope: str, name: str) -> Place | None:
         """Keep a place for a call that is decided later; None where a record or an override may settle its place."""

@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from kitaru import CallFuture, checkpoint, flow, wait
-from kitaru.errors import RunFailed, RunInterrupted, Unencodable
+from kitaru.errors import Drift, RunFailed, RunInterrupted, Unencodable
 from kitaru.runtime.context import current_engine
 
 
@@ -455,3 +455,71 @@ def test_a_stop_leaves_what_has_not_begun_to_the_resume(bench):
     assert executed == [0]
     assert bench.resume(stopped.run, define(stops=False)).value == [0, 1, 2]
     assert executed == [0, 1, 2]
+
+
+@pytest.mark.parametrize("ends", ["crash", "failure"])
+def test_a_call_that_was_in_flight_when_later_ones_had_ended_is_no_drift(bench, ends):
+    executed = []
+
+    def define(*, disturbed):
+        others = threading.Semaphore(0)
+
+        @checkpoint
+        def step(n):
+            executed.append(n)
+            if disturbed and n == 2:
+                assert others.acquire(timeout=10)
+                assert others.acquire(timeout=10)
+                raise KeyboardInterrupt if ends == "crash" else ValueError(n)
+            return n
+
+        @flow
+        def body():
+            futures = [step.submit(n) for n in range(1, 5)]
+            if disturbed:
+                for other in (futures[2], futures[3]):
+                    other.add_done_callback(lambda _: others.release())
+            return [future.result() for future in futures]
+
+        return body
+
+    stopped = bench.run(define(disturbed=True))
+    assert stopped.status == ("interrupted" if ends == "crash" else "failed")
+    assert {1, 3, 4} <= {bench.project.value(v.record.args["n"]) for v in stopped.state.ordered_calls}
+    resumed = bench.resume(stopped.run, define(disturbed=False))
+    assert resumed.value == [1, 2, 3, 4]
+    assert sorted(executed) == [1, 2, 2, 3, 4]
+    assert resumed.events("drift") == []
+    assert [(v.order, v.label) for v in resumed.state.ordered_calls] == [
+        (1, "step"),
+        (2, "step#2"),
+        (3, "step#3"),
+        (4, "step#4"),
+    ]
+
+
+def test_drift_beside_a_call_that_was_in_flight_is_still_seen(bench):
+    def define(inputs, *, dies):
+        others = threading.Semaphore(0)
+
+        @checkpoint
+        def step(n):
+            if dies and n == 2:
+                assert others.acquire(timeout=10)
+                assert others.acquire(timeout=10)
+                raise KeyboardInterrupt
+            return n
+
+        @flow
+        def body():
+            futures = [step.submit(n) for n in inputs]
+            if dies:
+                for other in (futures[2], futures[3]):
+                    other.add_done_callback(lambda _: others.release())
+            return [future.result() for future in futures]
+
+        return body
+
+    stopped = bench.run(define([1, 2, 3, 4], dies=True))
+    drifted = bench.resume(stopped.run, define([1, 2, 30, 4], dies=False))
+    assert isinstance(drifted.error, Drift)

@@ -43,7 +43,8 @@ stands), `wakes` (when a sleeping run goes on, or null), `existing` (whether the
 - `torn`: `text`, what a crash left half-written, and where it was kept
 - `begin`: `call`, `name`, `order`
 - `call`: `call`, `name`, `order`, `how` (`ran`, `recorded`, `shared`, `pinned` or `reused`), `duration_us`, `output`,
-  `reused` (`run`, `record` and `call` that a cached result came from, or null), `error`, `stale`, `mutated`, `drift`
+  `reused` (`run`, `record` and `call` that a cached result came from, or null), `error`, `stale`, `mutated`, `drift`,
+  `delay_us` (until a failed attempt is made again, or null), `overran_us` (beyond a timeout that could not stop it)
 - `cache`: `text`, why the result cache is not used
 - `output`: `call`, `stream` (`stdout`, `stderr` or `log`), `text`
 - `progress`: `call`, `order`, `message`, `percent`, `current`, `total`, `text` (all of it in one line)
@@ -53,6 +54,7 @@ stands), `wakes` (when a sleeping run goes on, or null), `existing` (whether the
 - `branched`: `cut`, the call order at which a replay left its source
 - `drift`: `call`, `policy`, `text` (one line), `difference` (as many as it takes, 20 or so)
 - `unclaimed`: `calls`, recorded calls that the code no longer makes
+- `stopping`: `calls`, those in flight that the run waits for before it stops
 - `end`: `status`
 - `result`: as `-o json`; always the last line
 """

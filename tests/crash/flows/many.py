@@ -4,6 +4,7 @@ import asyncio
 import os
 import random
 import time
+from pathlib import Path
 
 from kitaru import checkpoint, flow
 
@@ -56,3 +57,30 @@ async def gathered() -> list:
 
     found = await asyncio.gather(*(branch(n) for n in range(1, 9)))
     return sorted((item for items in found for item in items), key=lambda item: item["n"])
+
+
+@checkpoint
+def holds(n: int) -> int:
+    """Stay until the file RELEASE is there."""
+    effect(n)
+    while not Path(os.environ["RELEASE"]).exists():
+        time.sleep(0.005)
+    return n
+
+
+@flow(max_workers=2)
+def held() -> list:
+    return holds.map(range(1, 6)).results()
+
+
+@checkpoint
+async def holds_async(n: int) -> int:
+    effect(n)
+    while not Path(os.environ["RELEASE"]).exists():
+        await asyncio.sleep(0.005)
+    return n
+
+
+@flow
+async def held_async() -> list:
+    return await holds_async.map(range(1, 4))
