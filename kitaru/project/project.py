@@ -45,10 +45,10 @@ CANCEL_WAIT_S = 5.0
 
 
 def _why_not(state: RunState) -> KitaruError | None:
-    """Return why a run that this process does not execute is not completed; None where it is."""
+    """Return why a run that this process does not execute is not completed; None where it is, or goes on elsewhere."""
     from kitaru.runtime.waits import answer_line
 
-    if state.status is Status.COMPLETED:
+    if state.status in (Status.COMPLETED, Status.RUNNING):
         return None
     if state.open_questions:
         view = state.open_questions[0]

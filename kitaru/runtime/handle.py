@@ -175,4 +175,6 @@ def _result(outcome: Outcome) -> Any:  # noqa: ANN401 - what the flow returned
         return outcome.value
     if outcome.status is Status.INTERRUPTED:
         raise RunInterrupted(f"run {outcome.run} was interrupted", hint=f"kitaru resume {outcome.run}")
+    if outcome.status is Status.RUNNING:
+        raise RunNotFinished(f"run {outcome.run} goes on in another process", hint=f"kitaru logs -f {outcome.run}")
     raise RunFailed(f"run {outcome.run} is {outcome.status}")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kitaru.errors import RunHeld, UnknownRun
+from kitaru.errors import RunHeld, StoreError, UnknownRun
 from kitaru.model.ids import new_run_id
 
 if TYPE_CHECKING:
@@ -49,9 +49,11 @@ def begin_once(repo: Repository, flow: str, key: str, services: Services) -> Run
             raise StartedBefore(standing.run)
         try:
             return repo.begin(standing.run)
-        except RunHeld as error:
-            held = error
-    raise held
+        except (RunHeld, StoreError) as error:  # somebody is just beginning it, or has begun it since we looked
+            refused = error
+        if isinstance(refused, StoreError) and not _has_begun(repo, standing.run):
+            break
+    raise refused
 
 
 def _has_begun(repo: Repository, run: str) -> bool:

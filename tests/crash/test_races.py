@@ -40,7 +40,7 @@ def race(place, *racers, **env):
     ]
 
 
-# -- two answers -------------------------------------------------------------------------------------------------------
+# -- two answers ----------------------------------------------------------------------------------------
 
 
 def waiting_runs(place, count):
@@ -79,7 +79,7 @@ def test_long_two_answers_at_once(place):
     two_answers(place, 100)
 
 
-# -- two resumes -------------------------------------------------------------------------------------------------------
+# -- two resumes ----------------------------------------------------------------------------------------
 
 
 def interrupted_runs(place, count):
@@ -143,7 +143,7 @@ def test_a_held_run_refuses_a_resume_and_takes_an_answer_later(place, tmp_path):
     assert holder.wait().code == 0
 
 
-# -- eight at once -----------------------------------------------------------------------------------------------------
+# -- eight at once --------------------------------------------------------------------------------------
 
 
 def eight_at_once(place, rounds, targets):
@@ -177,3 +177,73 @@ def test_one_flow_eight_times_at_once_has_one_version(place):
 @pytest.mark.long
 def test_long_eight_flows_at_once(place):
     eight_at_once(place, 20, EIGHT)
+
+
+# -- a request to cancel, and whatever else comes at that moment ----------------------------------------
+
+
+def cancel_and_answer(place, rounds):
+    """Either the answer was first and the run completed, or the request was; never both, and the store is valid."""
+    runs = waiting_runs(place, rounds)
+    ann, bob = race(
+        place,
+        [["answer", "-q", run, "approve", "true", "--by", "ann"] for run in runs],
+        [["cancel", run, "--by", "bob"] for run in runs],
+    )
+    for run, answered, cancelled in zip(runs, told(ann), told(bob), strict=True):
+        state = place.project().state(run)
+        assert state.status in ("completed", "cancelled"), (run, answered, cancelled)
+        if state.status == "completed":
+            assert (answered.code, cancelled.code) == (0, 2), (answered, cancelled)
+        else:
+            assert cancelled.code == 0, cancelled
+            assert answered.code in (2, 8), answered
+            assert state.end.cancelled["by"] == "bob"
+    place.is_clean()
+
+
+def test_a_request_to_cancel_and_an_answer_at_once(place):
+    cancel_and_answer(place, 10)
+
+
+@pytest.mark.long
+def test_long_a_request_to_cancel_and_an_answer_at_once(place):
+    cancel_and_answer(place, 100)
+
+
+def two_requests(place, rounds):
+    runs = waiting_runs(place, rounds)
+    racers = race(place, *([["cancel", run, "--by", by] for run in runs] for by in ("ann", "bob", "cy")))
+    for run, *ended in zip(runs, *map(told, racers), strict=True):
+        assert sorted(e.code for e in ended) == [0, 6, 6], (run, ended)
+        first = place.project().state(run).end.cancelled["by"]
+        assert all(first in e.err for e in ended if e.code == 6)
+    place.is_clean()
+
+
+def test_requests_to_cancel_at_once(place):
+    two_requests(place, 5)
+
+
+# -- one key --------------------------------------------------------------------------------------------
+
+
+def one_key(place, rounds, processes=8):
+    command = ["run", "-q", "-o", "json", "steps.py:asks", "name=it"]
+    racers = race(place, *([[*command, "--key", f"k{n}"] for n in range(rounds)] for _ in range(processes)))
+    for ended in zip(*map(told, racers), strict=True):
+        assert {e.code for e in ended} <= {0, 3}, ended  # 0: it was still on its way to the question
+        documents = [json.loads(e.out) for e in ended]
+        assert len({d["run"] for d in documents}) == 1
+        assert [d["existing"] for d in documents].count(False) == 1
+    assert len(place.project().log()) == rounds
+    place.is_clean()
+
+
+def test_runs_of_one_key_at_once(place):
+    one_key(place, 4)
+
+
+@pytest.mark.long
+def test_long_runs_of_one_key_at_once(place):
+    one_key(place, 50)
