@@ -5,9 +5,11 @@ Owns: which workers are idle, and when one is ended instead of used again. Knows
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from typing import TYPE_CHECKING
+from weakref import WeakSet
 
 from kitaru.runtime.placement.guard import Guard
 from kitaru.runtime.placement.process import WorkerProcess
@@ -20,6 +22,9 @@ MAX_IDLE = 8
 
 IDLE_S = 60.0
 """How long an idle worker is kept."""
+
+
+_pools: WeakSet[Pool] = WeakSet()
 
 
 class Pool:
@@ -37,6 +42,7 @@ class Pool:
         self._idle: dict[WorkerProcess, tuple[Hashable, float]] = {}
         self._reaper: threading.Thread | None = None
         self._closed = False
+        _pools.add(self)
 
     def take(self, kind: Hashable, env: Mapping[str, str], limits: Mapping[str, int]) -> WorkerProcess:
         """Return an idle worker of a kind, or a new one; `kind` says all in which workers may differ."""
@@ -87,6 +93,11 @@ class Pool:
         self.guard.close()
         self.end_idle()
 
+    def leave_to_parent(self) -> None:
+        """In a forked child: the workers are the parent's, and this pool begins anew."""
+        self._changed = threading.Condition()
+        self._idle, self._reaper = {}, None
+
     def _forget(self, worker: WorkerProcess) -> None:
         """Take note that a worker is gone, for whatever reason."""
         with self._changed:
@@ -113,3 +124,11 @@ class Pool:
                     continue
                 del self._idle[worker]
             self.discard(worker)
+
+
+def _leave_in_child() -> None:
+    for pool in list(_pools):
+        pool.leave_to_parent()
+
+
+os.register_at_fork(after_in_child=_leave_in_child)

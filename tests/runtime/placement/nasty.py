@@ -292,3 +292,9 @@ def waits_for_an_answer() -> bool:
 def primitives() -> bool:
     kitaru.sleep(0.001)
     return kitaru.now() is not None and kitaru.uuid4() is not None
+
+
+@checkpoint(runtime="isolated", ignore="secret")
+def with_secret(n: int, secret: str) -> list[int]:
+    assert len(secret) > 1000
+    return [n, len(secret)]

@@ -304,6 +304,21 @@ def test_idle_workers_are_ended():
         pool.close()
 
 
+def test_a_forked_child_has_no_part_in_the_workers(bench):
+    @flow
+    def two():
+        before = nasty.pid(1)
+        child = os.fork()
+        if child == 0:
+            find("isolated").pool.close()
+            os._exit(0)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        return before, nasty.pid(2)
+
+    first, second = bench.run(two).value
+    assert first == second
+
+
 def test_a_pool_that_is_closed_leaves_nothing():
     from kitaru.runtime.placement.pool import Pool
 
@@ -391,6 +406,14 @@ def test_a_live_object(bench):
 def test_an_ignored_argument_that_can_cross(bench):
     assert attempt(bench, lambda: nasty.with_client(1, "text"))[0] == "1 text"
     assert attempt(bench, lambda: nasty.with_client(2))[0] == "2 None"
+
+
+@pytest.mark.parametrize("size", [2000, 40 << 20])
+def test_an_ignored_argument_crosses_and_is_stored_nowhere(on_disk, size):
+    secret = "s3cret" * (size // 6)
+    assert attempt(on_disk, lambda: nasty.with_secret(1, secret))[0] == [1, len(secret)]
+    encoded = on_disk.project.values.encode(secret, ())
+    assert [object_id for object_id, _ in encoded.objects if on_disk.project.repo.find_objects(object_id)] == []
 
 
 def test_a_method_of_what_cannot_be_stored(bench):
