@@ -29,6 +29,10 @@ _IMMUTABLE = frozenset({int, str, bool, float, complex, bytes, type(None), range
 """Types that a checkpoint cannot change in place."""
 
 
+PATIENCE_S = 1.0
+"""How much longer than twice what it lasted a call that was called off is given to be called off again."""
+
+
 class Placement(Protocol):
     """Where a call's function runs: in this process, in one of its own, elsewhere."""
 
@@ -243,6 +247,14 @@ class Execution:
         """Return the call's idempotency key: from its identity and its count among equal ones, never its position."""
         text = f"{self.engine.run}\n{identity_of(self.record)}\n{self.repeat}"
         return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def patience_s(record: Call) -> float:
+    """Return for how long a recorded call that had been called off waits to be called off once more, in seconds.
+
+    After that it executes. To fail at once would not do: an `asyncio.timeout` knows its own cancellation only.
+    """
+    return 2 * (record.at - record.began) / 1_000_000 + PATIENCE_S
 
 
 def tried(view: CallView | None) -> int:

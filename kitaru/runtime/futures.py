@@ -155,6 +155,8 @@ class CallFutures(Sequence[CallFuture[R]], Generic[R]):
         for future in self._futures:
             future.taken = True
         waited = [asyncio.wrap_future(f) for f in self._futures if not f.done()]
+        for one in waited:
+            one.add_done_callback(_look_at)
         if waited:
             try:
                 await asyncio.wait(waited)
@@ -162,8 +164,6 @@ class CallFutures(Sequence[CallFuture[R]], Generic[R]):
                 for future in self._futures:
                     future.cancel()
                 raise
-        for done in waited:
-            done.cancelled() or done.exception()  # looked at, so that asyncio does not report it as lost
         return self._gathered()
 
     @overload
@@ -179,6 +179,12 @@ class CallFutures(Sequence[CallFuture[R]], Generic[R]):
 
     def __iter__(self) -> Iterator[CallFuture[R]]:
         return iter(self._futures)
+
+
+def _look_at(done: asyncio.Future[Any]) -> None:
+    """Have asyncio not report a failure as lost, which whoever waits for all takes from the call's own future."""
+    if not done.cancelled():
+        done.exception()
 
 
 def _is_called_off(future: CallFuture[Any]) -> bool:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from kitaru.errors import CallTimeout
 from kitaru.runtime.context import active_call, current_engine
-from kitaru.runtime.execution import Execution
+from kitaru.runtime.execution import Execution, patience_s
 from kitaru.runtime.options import INLINE
 from kitaru.runtime.scopes import current_scope, scope_here, task_name
 from kitaru.runtime.stopping import RunStopped
@@ -29,10 +29,6 @@ if TYPE_CHECKING:
     from kitaru.runtime.futures import CallFuture
     from kitaru.runtime.scopes import Scope
     from kitaru.runtime.submitting import Job
-
-PATIENCE_S = 1.0
-"""How much longer than it lasted a call that was called off is given to be called off again."""
-
 
 # -- a body ----------------------------------------------------------------------------------------------------------
 
@@ -144,7 +140,7 @@ async def _awaited(engine: Engine, asked: Asked, found: CallView | Execution) ->
     if not isinstance(found, Execution):
         if not engine.calls.is_called_off(found):
             return engine.calls.recorded(found, _deciding(asked.scope))
-        await _called_off_again(engine, found)
+        await asyncio.sleep(patience_s(engine.calls.tell_recorded(found)))
         found = engine.calls.again(asked, found)
     slots = engine.calls.slots(asked.checkpoint)
     if slots is None:
@@ -164,16 +160,6 @@ async def _awaited(engine: Engine, asked: Asked, found: CallView | Execution) ->
 def _deciding(scope: Scope) -> Scope | None:
     """Return the scope that a call was made in, where it is awaited there, too."""
     return scope if current_scope.get() is scope else None
-
-
-async def _called_off_again(engine: Engine, view: CallView) -> None:
-    """Wait for the code around to call this off once more, as long as it had taken then; after that it executes.
-
-    To raise at once would not do: an `asyncio.timeout` knows its own cancellation only.
-    """
-    record = engine.calls.tell_recorded(view)
-    lasted = (record.at - record.began) / 1_000_000
-    await asyncio.sleep(2 * lasted + PATIENCE_S)
 
 
 async def _in_line(take: Callable[[Callable[[], None]], None]) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from kitaru.runtime.calls import Asked
 from kitaru.runtime.carriers import carry
-from kitaru.runtime.execution import Execution
+from kitaru.runtime.execution import Execution, patience_s
 from kitaru.runtime.futures import CallFuture, CallFutures, filled, inputs_in
 from kitaru.runtime.pool import Pool
 from kitaru.runtime.scopes import scope_here
@@ -177,17 +177,26 @@ class Job:
                 self.execution = found
                 self._queue()
             else:
-                self._deliver(found)
+                self._deliver(found, asked)
         except (Exception, RunStopped) as error:
             self._failed(error)
 
-    def _deliver(self, view: CallView) -> None:
+    def _deliver(self, view: CallView, asked: Asked) -> None:
         if self.engine.calls.is_called_off(view):
-            self.engine.calls.tell_recorded(view)
-            self.future.drop()
+            patience = patience_s(self.engine.calls.tell_recorded(view))
+            timer = threading.Timer(patience, self._execute_again, (view, asked))
+            timer.daemon = True
+            self.future.when_done(lambda _: timer.cancel())
+            timer.start()
             return
         value = self.engine.calls.recorded(view)
         self._came(value, view.record)
+
+    def _execute_again(self, view: CallView, asked: Asked) -> None:
+        """Nobody has called off what had been called off: it is executed."""
+        if not self.future.done():
+            self.execution = self.engine.calls.again(asked, view)
+            self._queue()
 
     def _came(self, value: object, record: Call | None) -> None:
         if record is not None and record.output is not None:
@@ -260,7 +269,7 @@ class Job:
     def _call_off(self) -> bool:
         """Stop what executes, if something can."""
         active = self.execution.active if self.execution is not None and self.execution.has_begun else None
-        if active is None or active.cancel is None:
+        if active is None or active.cancel is None or self.engine.has_stopped:
             return False
         active.called_off = True
         active.cancel()

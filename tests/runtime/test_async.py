@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 
 import pytest
@@ -180,10 +181,8 @@ def test_a_failed_call_is_executed_again_and_a_survived_one_is_not(bench):
 
         @flow
         async def body():
-            try:
+            with contextlib.suppress(ValueError):
                 await step(0)
-            except ValueError:
-                pass
             return await step(1)
 
         return body
@@ -227,8 +226,40 @@ def test_a_timeout_around_a_call_comes_out_the_same_on_resume(bench):
     assert executed == ["hang"]
 
 
-def test_a_call_that_is_not_called_off_once_more_executes(bench, monkeypatch):
-    monkeypatch.setattr("kitaru.runtime.loops.PATIENCE_S", 0.0)
+def test_a_timeout_around_a_submitted_call_comes_out_the_same_too(bench):
+    executed = []
+
+    def define(*, dies):
+        @checkpoint
+        async def hang(n):
+            executed.append(n)
+            await asyncio.Event().wait()
+
+        async def too_late(waited):
+            try:
+                async with asyncio.timeout(0.02):
+                    await waited
+            except TimeoutError:
+                return "too late"
+
+        @flow
+        async def body():
+            found = [await too_late(hang.submit(1)), await too_late(hang.map([2]))]
+            await double(1)
+            if dies:
+                raise KeyboardInterrupt
+            return found
+
+        return body
+
+    stopped = bench.run(define(dies=True))
+    assert bench.resume(stopped.run, define(dies=False)).value == ["too late", "too late"]
+    assert executed == [1, 2]
+
+
+@pytest.mark.parametrize("submitted", [False, True])
+def test_a_call_that_is_not_called_off_once_more_executes(bench, monkeypatch, submitted):
+    monkeypatch.setattr("kitaru.runtime.execution.PATIENCE_S", 0.0)
 
     def define(*, first):
         @checkpoint
@@ -247,7 +278,7 @@ def test_a_call_that_is_not_called_off_once_more_executes(bench, monkeypatch):
                 await asyncio.wait({task})
                 await double(1)
                 raise KeyboardInterrupt
-            return await slow()
+            return await (slow.submit() if submitted else slow())
 
         return body
 
@@ -315,7 +346,7 @@ def test_a_cancelled_call_may_clean_up(bench):
     assert cleaned == [1]
 
 
-# -- stops ---------------------------------------------------------------------------------------------------------------
+# -- stops ---------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("how", ["gather", "swallowed", "group"])

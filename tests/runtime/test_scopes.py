@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import random
 import threading
 
@@ -251,20 +250,20 @@ def test_a_run_stopped_anywhere_ends_as_if_undisturbed_and_completes_nothing_twi
 ):
     seen = Executed()
     bench = Bench(tmp_path_factory.getbasetemp())
-    wanted = bench.run(define(program, seen, 0)).value
+    undisturbed = bench.run(define(program, seen, 0))
     seen.completed.clear()
     told = watch(bench, seen)
-    with contextlib.ExitStack():
-        seen.left = stops[0] if stops else -1
-        body = define(program, seen, order)
-        handle = told(lambda observer: bench.project.run(body, {}, observer=observer, foreground=True))
-        for n, stop in enumerate([*stops[1:], -1]):
-            if handle.outcome.status == "completed":
-                break
-            seen.left = stop
-            body = define(program, seen, order + n + 1)
-            handle = told(lambda observer: bench.project.resume(handle.exec_id, observer=observer, foreground=True))
-    assert handle.outcome.value == wanted
+    seen.left = stops[0] if stops else -1
+    body = define(program, seen, order)
+    handle = told(lambda observer: bench.project.run(body, {}, observer=observer, foreground=True))
+    for n, stop in enumerate([*stops[1:], -1]):
+        if handle.outcome.status == "completed":
+            break
+        seen.left, run = stop, handle.exec_id
+        body = define(program, seen, order + n + 1)
+        handle = told(lambda observer, run=run: bench.project.resume(run, observer=observer, foreground=True))
+    assert handle.outcome.value == undisturbed.value
     assert len(seen.completed) == len(set(seen.completed))
     state = bench.project.state(handle.exec_id)
+    assert len(state.ordered_calls) == len(undisturbed.log)
     assert all(len(view.attempts) == 1 for view in state.ordered_calls)
