@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from enum import Enum
 from typing import Literal, assert_type
+from uuid import UUID
 
 import kitaru
 from kitaru import Checkpoint, Flow, FlowHandle, Project, Status, checkpoint, flow, wait
@@ -42,6 +44,12 @@ def agent(question: str, *, limit: int = 3) -> str:
     chosen: Literal["a", "b"] = wait("one", schema=Literal["a", "b"])
     pages: list[int] = wait("pages", schema=list[int])
     assert_type(kitaru.current_call().key, str)
+    assert_type(kitaru.now(), datetime)
+    assert_type(kitaru.uuid4(), UUID)
+    assert_type(kitaru.random(), float)
+    kitaru.sleep(timedelta(days=1))
+    kitaru.sleep(until=kitaru.now() + timedelta(days=1))
+    kitaru.progress("counting", current=1, total=3)
     kitaru.log(tokens=len(pages))
     kitaru.save("draft", chosen)
     return chosen

@@ -16,8 +16,8 @@ What the flow's own code prints is shown there too, line by line, with the call 
 
 `--key KEY` starts a run of this flow once for one key, however many processes ask at once and whichever of them crash.
 Where there is one already it is shown as it stands, whatever the inputs are now: its result, or its question, and an
-exit status as if it had been carried here (0 while another process executes it). It is not carried on; `kitaru resume` does that. A key stays taken when its
-run is pruned.
+exit status as if it had been carried here (0 while another process executes it). It is not carried on; `kitaru resume`
+does that. A key stays taken when its run is pruned.
 
 ## Limits
 
