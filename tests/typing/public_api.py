@@ -9,7 +9,7 @@ from typing import Literal, assert_type
 from uuid import UUID
 
 import kitaru
-from kitaru import Checkpoint, Flow, FlowHandle, Project, Status, checkpoint, flow, wait
+from kitaru import CallFuture, CallFutures, Checkpoint, Flow, FlowHandle, Project, Status, checkpoint, flow, wait
 
 
 class Pace(Enum):
@@ -29,6 +29,35 @@ def plan(question: str, limit: int = 3) -> list[str]:
 @checkpoint(name="search", ignore=["client"], key=lambda query, client: query, on_drift="new")
 def search(query: str, client: object) -> dict[str, int]:
     return {query: id(client)}
+
+
+@checkpoint(retries=kitaru.Retry(max_attempts=3, on=(OSError,)), timeout="5m", concurrency=4)
+async def ask(question: str) -> int:
+    return len(question)
+
+
+@flow(max_workers=4, retries=2, timeout=60)
+async def debate(question: str) -> int:
+    assert_type(await ask(question), int)
+    assert_type(await ask.submit(question), int)
+    assert_type(await ask.map([question]), list[int])
+    assert_type(await plan.submit(question), list[str])
+    return 1
+
+
+def many(question: str) -> None:
+    assert_type(plan.submit(question), CallFuture[list[str]])
+    assert_type(plan.submit(question).result(timeout=1), list[str])
+    assert_type(plan.map([question], limit=2), CallFutures[list[str]])
+    assert_type(plan.starmap([(question, 1)]).results(), list[list[str]])
+    assert_type(plan.product([question], [1, 2], on_error="cancel")[0], CallFuture[list[str]])
+    assert_type(ask.with_options(retries=2).submit(question), CallFuture[int])
+    assert_type(debate.run(question), FlowHandle[int])
+    assert_type(debate.with_options(max_workers=2).run(question).wait(), int)
+
+
+async def awaits(question: str) -> None:
+    assert_type(await agent.run(question), str)
 
 
 @flow
