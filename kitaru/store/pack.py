@@ -66,12 +66,24 @@ class Pack:
         return len(self._data)
 
     def __iter__(self) -> Iterator[str]:
-        """Yield the ids of its segments, ascending."""
-        return (self._id(number) for number in range(self._count))
+        """Yield the ids of its segments as they lie; raises as `in_order`."""
+        return (segment_id for segment_id, _, _ in self.in_order())
 
     def in_order(self) -> list[tuple[str, int, int]]:
-        """Return id, offset and length of its segments as they lie."""
-        return sorted(((self._id(n), *self._place(n)) for n in range(self._count)), key=lambda found: found[1])
+        """Return id, offset and length of its segments as they lie.
+
+        Raises:
+            Damaged: they do not lie one after the other: an index could make a few bytes stand for a lot of segments.
+        """
+        places = sorted(((self._id(n), *self._place(n)) for n in range(self._count)), key=lambda found: found[1:])
+        end = len(MAGIC)
+        for _, offset, length in places:
+            if offset != end:
+                raise Damaged(self.where, f"the index at offset {self._end} has a gap or an overlap at {end}")
+            end += length
+        if end != self._end or len({found[0] for found in places}) != len(places):
+            raise Damaged(self.where, f"the index at offset {self._end} does not fit what is before it")
+        return places
 
     def find(self, segment_id: str) -> tuple[int, int] | None:
         """Return offset and length of a segment, or None; by bisection, for who wants one needs not look at all."""

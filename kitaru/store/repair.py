@@ -60,13 +60,15 @@ class _Repair:
     def __init__(self, repo: Repository, nonce: Callable[[], str], now: int, dry_run: bool) -> None:
         self._repo, self._blobs, self._nonce, self._now, self._dry_run = repo, repo.blobs, nonce, now, dry_run
         self._done: list[Repaired] = []
+        self._nameless: set[str] = set()
 
     def all(self) -> list[Repaired]:
         self._small_names()
         self._packs()
         self._segments()  # before runs' names: one that is whole again may be what a damaged name named
-        for key in list(self._blobs.keys(layout.RUNS)):
-            self._run_name(key)
+        for run in list(self._runs(layout.RUNS)):
+            for part in self._blobs.children(layout.run_key(run)):
+                self._run_name(f"{layout.run_key(run)}/{part}")
         self._objects()
         for run in self._runs(layout.OPEN):
             self._journals(run)
@@ -89,9 +91,18 @@ class _Repair:
             try:
                 yield layout.unescape(part)
             except ValueError:
-                if self._tell(f"{directory}/{part}", "no run has such a name: put aside"):
-                    for key in list(self._blobs.keys(f"{directory}/{part}")):
-                        self._put_aside(key)
+                self._put_nameless_aside(f"{directory}/{part}")
+
+    def _put_nameless_aside(self, directory: str) -> None:
+        if directory in self._nameless:
+            return
+        self._nameless.add(directory)
+        if self._tell(directory, "no run has such a name: put aside"):
+            keys = list(self._blobs.keys(directory))
+            for key in keys:
+                self._put_aside(key)
+            for empty in sorted({directory, *(key.rpartition("/")[0] for key in keys)}, key=len, reverse=True):
+                self._blobs.prune(empty)
 
     # -- names ---------------------------------------------------------------------------------------------------
 
@@ -176,7 +187,7 @@ class _Repair:
         for name in self._blobs.children(layout.PACKS):
             key = f"{layout.PACKS}/{name}"
             data = self._blobs.view(key)
-            if hashlib.sha256(data).hexdigest() != name:
+            if hashlib.sha256(data).hexdigest() != name or key not in self._repo.segments.packs():
                 self._pack(key, data)
 
     def _pack(self, key: str, data: bytes | memoryview) -> None:

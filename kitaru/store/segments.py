@@ -62,7 +62,7 @@ class Segments:
                 found = self._packed(segment_id)
             if found is not None:
                 return found
-            self.packs()  # and again: what was not there a moment ago may be in a new pack, or out of a damaged one
+            self._look()  # and again: what was not there a moment ago may be in a new pack, or out of a damaged one
         if self.damaged:
             raise self.damaged[0]
         raise KeyError(key)
@@ -85,7 +85,19 @@ class Segments:
         return read_segment(found.data, segment_id, found.where, cache)
 
     def packs(self) -> dict[str, Pack]:
-        """Return the packs there are now, by key; those that cannot be read are in `damaged`."""
+        """Return the packs there are now, by key, their indexes checked; those that cannot be read are in `damaged`."""
+        self._look()
+        whole = {}
+        for key, pack in self._packs.items():
+            try:
+                pack.in_order()
+            except Damaged as error:
+                self.damaged.append(error)
+            else:
+                whole[key] = pack
+        return whole
+
+    def _look(self) -> None:
         with self._guard:
             self.damaged = []
             found = {}
@@ -100,7 +112,6 @@ class Segments:
                 except Damaged as error:
                     self.damaged.append(error)
             self._packs = found
-            return dict(found)
 
     def files(self) -> Iterator[tuple[str, str]]:
         """Yield id and key of each segment that has a file of its own."""

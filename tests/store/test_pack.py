@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import struct
+import zlib
 
 import pytest
 
@@ -17,8 +19,9 @@ def test_what_was_put_in():
     pack = Pack(WHOLE, "somewhere")
     assert len(pack) == 5
     assert pack.size == len(WHOLE)
-    assert list(pack) == sorted(segment for segment, _ in PARTS)
+    assert sorted(pack) == sorted(segment for segment, _ in PARTS)
     assert [segment for segment, _, length in pack.in_order() if length] == [s for s, data in PARTS if data]
+    assert list(Pack(lying([(0, 8, 4)]), "x")) == ["00" * 32]
     for segment, data in PARTS:
         assert pack.segment(segment) == data
     for other in ("0" * 64, "f" * 64, hashlib.sha256(b"another").hexdigest()):
@@ -42,26 +45,41 @@ def test_every_damage_of_the_index_is_told():
             Pack(WHOLE[:cut], "somewhere")
 
 
+def lying(places):
+    """Return a pack of 4 bytes with this index (hash's last byte, offset, length), its checksums right."""
+    body = b"KTPACKI1" + b"".join(bytes(31) + bytes([p[0]]) for p in places)
+    body += b"".join(struct.pack("<QQ", *p[1:]) for p in places)
+    head = struct.pack("<QII", 12, len(places), zlib.crc32(body))
+    return b"KITARUP1" + b"abcd" + body + head + struct.pack("<I8s", zlib.crc32(head), b"KITARUQ1")
+
+
 @pytest.mark.parametrize("place", [(0, 8), (8, 1 << 40), (1 << 63, 1 << 63), (7, 2)])
 def test_a_place_outside_is_refused(place):
-    """Its checksums are right, for whoever made it wanted them so."""
-    import struct
-    import zlib
-
-    body = b"KTPACKI1" + bytes(32) + struct.pack("<QQ", *place)
-    head = struct.pack("<QII", 12, 1, zlib.crc32(body))
-    data = b"KITARUP1" + b"abcd" + body + head + struct.pack("<I8s", zlib.crc32(head), b"KITARUQ1")
-    pack = Pack(data, "somewhere")
+    pack = Pack(lying([(0, *place)]), "somewhere")
     with pytest.raises(Damaged, match="points outside"):
         pack.segment("0" * 64)
     with pytest.raises(Damaged, match="points outside"):
         pack.in_order()
 
 
-def test_a_count_that_lies_costs_nothing():
-    import struct
-    import zlib
+@pytest.mark.parametrize(
+    "places",
+    [
+        [(0, 8, 3)],
+        [(0, 9, 3)],
+        [(0, 8, 4), (1, 8, 4)],
+        [(0, 8, 2), (1, 9, 3)],
+        [(0, 8, 2), (0, 10, 2)],
+        [],
+        [(n, 8, 4) for n in range(200)],
+    ],
+)
+def test_bytes_that_stand_for_several_segments_or_none(places):
+    with pytest.raises(Damaged, match="the index at offset 12"):
+        list(Pack(lying(places), "somewhere"))
 
+
+def test_a_count_that_lies_costs_nothing():
     head = struct.pack("<QII", 8, 0xFFFFFFFF, 0)
     data = b"KITARUP1" + head + struct.pack("<I8s", zlib.crc32(head), b"KITARUQ1")
     with pytest.raises(Damaged):

@@ -339,6 +339,22 @@ def test_what_is_no_pack(repo):
     assert check(fresh(repo)).is_clean
 
 
+def test_a_pack_made_by_somebody_who_lies(repo):
+    """Its name and checksums are right; its index says that many segments are the same few bytes."""
+    from tests.store.test_pack import lying
+
+    several(repo, "abc")
+    data = lying([(n, 8, 4) for n in range(200)])
+    repo.blobs.create("packs/" + hashlib.sha256(data).hexdigest(), data)
+    assert [f.severity for f in check(fresh(repo)).findings] == ["damage"]
+    with pytest.raises(Damaged, match="overlap"):
+        gc(fresh(repo))
+    assert sum(use.size for use in usage(fresh(repo)) if use.artifact == INDEXES) == len(data)
+    assert len(mend(repo, dry_run=True)) == len(mend(repo)) == 1
+    assert check(fresh(repo)).is_clean
+    assert gc(fresh(repo)).packed == 3
+
+
 def test_room(repo):
     several(repo, "abcd")
     gc(repo)

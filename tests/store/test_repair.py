@@ -250,6 +250,13 @@ def test_requests_and_keys(repo, root):
         fixed.start_key("demo", "order 18")
 
 
+def test_directories_that_are_no_runs(repo, root):
+    fill(repo, "one")
+    for part in ("..%2f", "%zz", "UPPER"):
+        repo.blobs.create(f"runs/{part}/000001", b"{}")
+    assert len(mended(root)) == 3
+
+
 @pytest.mark.parametrize("key", ["segments/ab/cd", "objects/zz/..x"])
 def test_what_has_no_name_is_put_aside(repo, root, key):
     fill(repo, "one")
