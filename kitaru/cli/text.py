@@ -1,75 +1,46 @@
-"""Words on a screen: made harmless, measured, shortened.
+"""Words of the command line: how times and spans are typed, ids and errors written; and those that the inbox shares.
 
-Owns: the one function that every text out of a run passes before it is shown, and how times and ids are written. Pure.
+Pure. Making a text harmless, measuring and shortening it is `kitaru.text`.
 """
 
 from __future__ import annotations
 
 import os
 import re
-import unicodedata
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kitaru.errors import UsageError
+from kitaru.text import age, cells, clean, clip, duration, local_time, one_line, size
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+__all__ = [
+    "age",
+    "cells",
+    "clean",
+    "clip",
+    "duration",
+    "error_name",
+    "iso",
+    "local_time",
+    "one_line",
+    "short",
+    "since",
+    "size",
+    "sleeps",
+    "span",
+    "users_frames",
+]
+
 SHORT_ID = 12
 """Hex digits of an object id on a line; any unique prefix is understood, so these can be typed back."""
 
-_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
-_UNSAFE_BUT_LAYOUT = re.compile(_UNSAFE.pattern.replace("\x00-\x1f", "\x00-\x08\x0b-\x1f"))
 _PACKAGE = Path(__file__).parents[1]
-_NAMED = {"\n": r"\n", "\t": r"\t", "\r": r"\r", "\x1b": r"\x1b"}
 _SPAN = re.compile(r"(\d{1,6})([smhdw])")
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
-
-
-def clean(text: str, *, lines: bool = False) -> str:
-    """Return a text from a run so that showing it does nothing but show it.
-
-    Control characters, among them those that begin ANSI escapes, marks that turn the writing direction, and lone
-    surrogates become visible escapes such as `\\x1b`. Rich markup needs nothing here: no text is ever parsed as markup.
-
-    Args:
-        text: anything.
-        lines: keep line ends and tabs.
-    """
-    return (_UNSAFE_BUT_LAYOUT if lines else _UNSAFE).sub(_escape, text)
-
-
-def _escape(match: re.Match[str]) -> str:
-    char = match[0]
-    code = ord(char)
-    return _NAMED.get(char) or (f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}")
-
-
-def cells(text: str) -> int:
-    """Return how many columns a terminal gives a clean text."""
-    if text.isascii():
-        return len(text)
-    return sum(0 if unicodedata.combining(c) else 1 + (unicodedata.east_asian_width(c) in "WF") for c in text)
-
-
-def clip(text: str, width: int) -> str:
-    """Return `text` cut to `width` columns, the last one an ellipsis where something was cut."""
-    if cells(text) <= width:
-        return text
-    kept = ""
-    for char in text:
-        if cells(kept + char) > width - 1:
-            break
-        kept += char
-    return kept + "…" if width > 0 else ""
-
-
-def one_line(text: str, width: int = 200) -> str:
-    """Return the first line of a text, clean and bounded."""
-    head, _, rest = text.strip().partition("\n")
-    return clip(clean(head), width) + (" …" if rest and cells(head) < width else "")
 
 
 def short(object_id: str | None) -> str:
@@ -95,43 +66,6 @@ def users_frames(traceback: str) -> str:
     return "\n".join(kept)
 
 
-def duration(microseconds: int) -> str:
-    """Return how long something took: `340 µs`, `12 ms`, `3.4 s`, `2 m 05 s`, `3 h 12 m`, `4 d 02 h`."""
-    if microseconds < 1000:
-        return f"{max(microseconds, 0)} µs"
-    if microseconds < 1_000_000:
-        return f"{microseconds // 1000} ms"
-    seconds = microseconds / 1_000_000
-    if seconds < 59.95:
-        return f"{seconds:.1f} s"
-    whole = int(seconds)
-    for big, small, size in (("d", "h", 3600), ("h", "m", 60), ("m", "s", 1)):
-        if whole >= _UNITS[big]:
-            return f"{whole // _UNITS[big]} {big} {whole % _UNITS[big] // size:02} {small}"
-    return f"{whole} s"
-
-
-def size(count: int) -> str:
-    """Return a number of bytes: `980 B`, `41.3 kB`, `1.2 GB`."""
-    if count < 1000:
-        return f"{count} B"
-    amount, units = float(count), iter(("kB", "MB", "GB", "TB", "PB"))
-    unit = "B"
-    while amount >= 999.95:
-        amount, unit = amount / 1000, next(units)
-    return f"{amount:.1f} {unit}"
-
-
-def age(then_us: int, now_us: int) -> str:
-    """Return how long ago something was, in its largest unit: `3 minutes ago`."""
-    seconds = max(now_us - then_us, 0) // 1_000_000
-    for name, size in (("day", 86400), ("hour", 3600), ("minute", 60), ("second", 1)):
-        if seconds >= size:
-            count = seconds // size
-            return f"{count} {name}{'s' * (count != 1)} ago"
-    return "just now"
-
-
 def sleeps(until_us: int, now_us: int) -> str:
     """Return what is told of a run that sleeps: `sleeps until 2026-03-01 12:00:00+01:00 (2 h 05)`."""
     if until_us <= now_us:
@@ -144,11 +78,6 @@ def iso(microseconds: int) -> str | None:
     if not microseconds:
         return None
     return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=microseconds)).isoformat()
-
-
-def local_time(microseconds: int) -> str:
-    """Return a time as people read it, in the zone of this machine, to the second."""
-    return datetime.fromtimestamp(microseconds // 1_000_000).astimezone().isoformat(" ")
 
 
 def span(text: str) -> int:
