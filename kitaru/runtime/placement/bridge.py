@@ -36,6 +36,9 @@ if TYPE_CHECKING:
     from kitaru.runtime.placement.protocol import Finished, Runtime
 
 
+STAGING_THREADS = 3
+
+
 class Elsewhere:
     """A placement of the engine's that hands its calls to a runtime.
 
@@ -72,7 +75,7 @@ class Elsewhere:
         objects = execution.asked.objects
         store = engine.writer.directory
         if store is not None:
-            engine.writer.put_large(objects)
+            _stage(engine, [item for item in objects if len(item[1]) > LARGE])
         active = execution.active
         return Job(
             function,
@@ -120,6 +123,18 @@ def _way_out(checkpoint: Checkpoint[..., Any], name: str) -> str:
 
 
 _NO_DEFAULT = object()
+
+
+def _stage(engine: Engine, large: list[tuple[str, Any]]) -> None:
+    """Put large objects into the store, for the other process to read; several at once, for disks take their time."""
+    if len(large) < 2:
+        engine.writer.put_large(large)
+        return
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(STAGING_THREADS) as pool:
+        for _ in pool.map(lambda item: engine.writer.stage(*item), large):
+            pass
 
 
 class _EngineHost:
