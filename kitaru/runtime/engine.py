@@ -288,7 +288,10 @@ class Engine:
         """Stop the run where somebody asked for that, or where it has taken as long as it may."""
         if self.has_stopped:
             return
-        request = self._find_request()
+        try:
+            request = self._find_request()
+        except StoreError as error:  # a request that cannot be read: nobody knows what was asked
+            return self.request_stop(error)
         if request is not None:
             self._request = request
             self.request_stop(cancelled(self.run, request))

@@ -9,7 +9,7 @@ import pytest
 
 import kitaru
 from kitaru import checkpoint, flow
-from kitaru.errors import RunCancelled
+from kitaru.errors import Damaged, RunCancelled
 from kitaru.model.history import Status
 from kitaru.store.check import check
 
@@ -174,6 +174,25 @@ def test_submitted_calls_end_and_no_new_one_begins(bench, ask):
     ended = bench.run(body)
     assert ended_cancelled(bench, ended)
     assert len(begun) < 50
+
+
+def test_a_request_that_cannot_be_read_stops_the_run_to_be_resumed(bench, ask):
+    @checkpoint
+    def work():
+        from kitaru.runtime.context import current_engine
+
+        ask.engine = current_engine.get()
+        bench.project.repo.blobs.create(f"cancels/{ask.engine.run}", b"{}")
+        ask.seen()
+
+    @flow
+    def body():
+        work()
+        work()
+
+    ended = bench.run(body)
+    assert ended.status == "interrupted"
+    assert isinstance(ended.error, Damaged)
 
 
 def test_a_run_that_ends_before_it_looks_is_what_it_is(bench, ask):
