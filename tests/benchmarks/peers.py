@@ -22,8 +22,8 @@ REPO = Path(__file__).parents[2]
 
 DBOS = "SQLite, rollback journal, synchronous=FULL: each step synced before it returns"
 BURR = "SQLite, rollback journal, synchronous=FULL: each step synced before the next"
-LANGGRAPH_ASYNC = "SQLite, WAL, synchronous=FULL, in a thread behind: the next step starts before the last is durable"
-LANGGRAPH_SYNC = "SQLite, WAL, synchronous=FULL: each step synced before the next"
+LANGGRAPH = "SQLite, WAL, synchronous=FULL, in a thread behind: the next step starts before the last is durable"
+LANGGRAPH_SYNC = "the same: what tasks return is written behind; only checkpoints, between supersteps, are waited for"
 POWER_LOSS = "append and fdatasync: each call synced before it returns"
 PROCESS_CRASH = "append without sync: survives the process, not the machine"
 
@@ -64,9 +64,9 @@ def workloads() -> dict[str, tuple[str, list[Entry]]]:
                 Entry("kitaru", "power-loss", ["A", "1000", "power-loss"], POWER_LOSS),
                 Entry("kitaru", "process-crash", ["A", "1000", "process-crash"], PROCESS_CRASH),
                 Entry("burr", "SQLitePersister", ["A", "1000"], BURR),
-                Entry("langgraph", functional, ["A_fn", "1000", "sqlite", "async"], LANGGRAPH_ASYNC),
+                Entry("langgraph", functional, ["A_fn", "1000", "sqlite", "async"], LANGGRAPH),
                 Entry("langgraph", f"{functional}, sync", ["A_fn", "1000", "sqlite", "sync"], LANGGRAPH_SYNC),
-                Entry("langgraph", graph, ["A_graph", "1000", "sqlite", "async"], LANGGRAPH_ASYNC),
+                Entry("langgraph", graph, ["A_graph", "1000", "sqlite", "async"], LANGGRAPH),
                 Entry("dbos", "SQLite", ["A", "1000", "sqlite"], DBOS),
             ],
         ),
@@ -75,7 +75,7 @@ def workloads() -> dict[str, tuple[str, list[Entry]]]:
             [
                 Entry("kitaru", "power-loss", ["B", "1000", "power-loss"], POWER_LOSS),
                 Entry("burr", "SQLitePersister", ["B", "1000"], BURR),
-                Entry("langgraph", functional, ["B_fn", "1000", "sqlite", "async"], LANGGRAPH_ASYNC),
+                Entry("langgraph", functional, ["B_fn", "1000", "sqlite", "async"], LANGGRAPH),
                 Entry("dbos", "SQLite", ["B", "1000", "sqlite"], DBOS),
             ],
         ),
@@ -84,9 +84,9 @@ def workloads() -> dict[str, tuple[str, list[Entry]]]:
             [
                 Entry("kitaru", "power-loss", ["C", "300", "power-loss"], POWER_LOSS),
                 Entry("burr", "state.append", ["C", "300"], BURR),
-                Entry("langgraph", f"{graph}, add_messages", ["C_graph", "300", "sqlite", "async"], LANGGRAPH_ASYNC),
-                Entry("langgraph", f"{graph}, DeltaChannel", ["C_graph_delta", "300", "sqlite"], LANGGRAPH_ASYNC),
-                Entry("langgraph", functional, ["C_fn_hist", "300", "sqlite", "async"], LANGGRAPH_ASYNC),
+                Entry("langgraph", f"{graph}, add_messages", ["C_graph", "300", "sqlite", "async"], LANGGRAPH),
+                Entry("langgraph", f"{graph}, DeltaChannel", ["C_graph_delta", "300", "sqlite"], LANGGRAPH),
+                Entry("langgraph", functional, ["C_fn_hist", "300", "sqlite", "async"], LANGGRAPH),
                 Entry("dbos", "SQLite", ["C_hist", "300", "sqlite"], DBOS),
             ],
         ),
@@ -95,7 +95,7 @@ def workloads() -> dict[str, tuple[str, list[Entry]]]:
             [
                 Entry("kitaru", "8 threads, power-loss", ["E", "100"], POWER_LOSS),
                 Entry("burr", "8 threads", ["E", "100"], BURR),
-                Entry("langgraph", f"{functional}, 8 threads", ["E_fn", "100", "sqlite", "async"], LANGGRAPH_ASYNC),
+                Entry("langgraph", f"{functional}, 8 threads", ["E_fn", "100", "sqlite", "async"], LANGGRAPH),
                 Entry("dbos", "start_workflow", ["E", "100", "sqlite"], DBOS),
             ],
         ),
