@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from kitaru.project import Project
-    from kitaru.runtime.engine import Outcome
+    from kitaru.runtime.ending import Outcome
     from kitaru.runtime.events import Event
     from kitaru.runtime.handle import FlowHandle
 

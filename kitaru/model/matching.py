@@ -68,8 +68,8 @@ class Claims:
 
     def holds(self, wanted: Identity) -> bool:
         """Tell whether a record of exactly this identity is still there."""
-        here = self._by_name.get(wanted[:2], {})
-        return any(view.order in here for view in self._by_identity.get(wanted, ()))
+        here = self._by_name.get(wanted[:2])
+        return here is not None and any(view.order in here for view in self._by_identity.get(wanted, ()))
 
     def has(self, scope: str, name: str) -> bool:
         """Tell whether a record of this name is still there in a scope."""
@@ -142,7 +142,8 @@ class Claims:
 
     def unclaimed(self, scope: str, name: str) -> list[CallView]:
         """Return the records of this name that are still there, in call order."""
-        return list(self._by_name.get((scope, name), {}).values())
+        found = self._by_name.get((scope, name))
+        return list(found.values()) if found else []
 
     def renamed(self, wanted: Identity, code: str, is_gone: Callable[[str], bool]) -> CallView | None:
         """Return the record that a call seems to be of under another name, without taking it.

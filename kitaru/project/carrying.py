@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from kitaru.errors import RunCancelled, RunHeld, RunOver
 from kitaru.model.history import Status
-from kitaru.runtime.engine import Outcome
+from kitaru.runtime.ending import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from kitaru.project.cancelling import Cancellation
     from kitaru.runtime.decorators import Flow
-    from kitaru.runtime.engine import Outcome
+    from kitaru.runtime.ending import Outcome
     from kitaru.runtime.events import Observer, Services
     from kitaru.runtime.handle import FlowHandle
     from kitaru.runtime.runner import Options, Prepared, Runner
@@ -367,7 +367,7 @@ class Project(Keeping, Comparing, VersionComparing, Checking):
 
     def _finished(self, run: str, *, existing: bool = False) -> FlowHandle[Any]:
         """Return a handle for a run that this process does not execute."""
-        from kitaru.runtime.engine import Outcome
+        from kitaru.runtime.ending import Outcome
         from kitaru.runtime.handle import FlowHandle
 
         def tell() -> Outcome:

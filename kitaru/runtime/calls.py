@@ -198,7 +198,7 @@ class Calls:
         """Return the record this call takes, or None to execute it, or the policy by which drift executes it."""
         plan, name = self._engine.plan, asked.checkpoint.name
         view = plan.claims.in_turn(asked.scope.path, name, asked.args, asked.key) or plan.claims.exact(asked.identity)
-        if view is None and not asked.key and plan.claims.unclaimed(asked.scope.path, name):
+        if view is None and not asked.key and plan.claims.has(asked.scope.path, name):
             defaults = self._default_ids(asked.checkpoint)
             view = plan.claims.defaulted(asked.identity, defaults)
             view = view or plan.claims.read_anew(asked.identity, defaults, self._today)

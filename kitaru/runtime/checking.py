@@ -21,7 +21,8 @@ from kitaru.runtime.stopping import RunStopped, behind, in_event_loop
 
 if TYPE_CHECKING:
     from kitaru.model.history import CallView, RunState
-    from kitaru.runtime.engine import Engine, Outcome
+    from kitaru.runtime.ending import Outcome
+    from kitaru.runtime.engine import Engine
     from kitaru.runtime.events import Event
     from kitaru.runtime.runner import Prepared
     from kitaru.runtime.scopes import Scope

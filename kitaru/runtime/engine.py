@@ -11,28 +11,21 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from kitaru.errors import (
-    Drift,
     KitaruError,
-    OverrideNotReached,
-    RunCancelled,
-    RunFailed,
     RunInterrupted,
     RunTimeout,
-    RunWaiting,
     StoreError,
-    UsageError,
 )
 from kitaru.model import folding
-from kitaru.model.history import Status
 from kitaru.model.ids import display_call
-from kitaru.model.records import Begun, Call, End, Note, Record, Resumed, Stored
+from kitaru.model.records import Begun, Call, Record, Resumed, Stored
 from kitaru.runtime.calls import Calls
-from kitaru.runtime.cancelling import cancelled, end_record
+from kitaru.runtime.cancelling import cancelled
 from kitaru.runtime.context import ActiveCall, current_engine, executing
+from kitaru.runtime.ending import Ending, Outcome
 from kitaru.runtime.events import Event, Observer, Services
 from kitaru.runtime.limits import Limits
 from kitaru.runtime.options import FlowOptions
@@ -53,23 +46,6 @@ if TYPE_CHECKING:
     from kitaru.runtime.submitting import Submitter
     from kitaru.runtime.values import Values
     from kitaru.store.repository import AnswerName, CancelName, RunWriter
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """How an execution of a run came out.
-
-    Attributes:
-        value: what the flow returned, where it completed.
-        error: why it did not complete: `RunWaiting`, `RunFailed` with the original as its cause, `Drift`, …
-        existing: nothing was executed here: the run was started before, for the same key.
-    """
-
-    run: str
-    status: Status
-    value: Any = None
-    error: KitaruError | None = None
-    existing: bool = False
 
 
 class Engine:
@@ -133,8 +109,9 @@ class Engine:
         self.calls = Calls(self)
         self.waits = Waits(self, find_answer)
         self.sleeps = Sleeps(self, stay_us)
+        self.ending = Ending(self)
         self._find_request = find_request
-        self._request: CancelName | None = None
+        self.request: CancelName | None = None
         self._latched: KitaruError | None = None
         self._stopping = threading.Event()
         self._submitter: Submitter | None = None
@@ -157,9 +134,9 @@ class Engine:
                     self.in_flight.start()
                 return self._execute(body)
         except KeyboardInterrupt:  # once more, while calls were left to end
-            return self._interrupted(self.interrupted())
+            return self.ending.interrupted(self.interrupted())
         except (StoreError, RunStopped) as error:
-            return self._interrupted(error if isinstance(error, StoreError) else self._latched)
+            return self.ending.interrupted(error if isinstance(error, StoreError) else self._latched)
         finally:
             if self._submitter is not None:
                 self._submitter.close()
@@ -175,17 +152,17 @@ class Engine:
             lost = self._submitter.lost() if self._submitter is not None else None
             if lost is not None:
                 raise lost  # noqa: TRY301 - as the body itself would, had it asked for the result
-            return self._complete(value)
+            return self.ending.completed(value)
         except RunStopped:
             self._leave()
-            return self._stopped()
+            return self.ending.stopped()
         except KeyboardInterrupt:
             self.interrupt()
             self._leave()
-            return self._interrupted(self.interrupted())
+            return self.ending.interrupted(self.interrupted())
         except BaseException as error:
             self._leave()
-            return self._stopped() if self._latched else self._fail(error)
+            return self.ending.stopped() if self._latched else self.ending.failed(error)
 
     def drain(self) -> None:
         """Return once every submitted call, and every call in flight, is over and recorded."""
@@ -206,65 +183,6 @@ class Engine:
             return None
         hint = f"give it longer by @flow(timeout=...), then kitaru resume {self.run}"
         return RunTimeout(f"run {self.run} took longer than its timeout of {timeout:g} s", hint=hint)
-
-    def _complete(self, value: Any) -> Outcome:  # noqa: ANN401 - whatever the flow returns
-        unreached = self.plan.overrides.unreached()
-        if unreached:
-            raise OverrideNotReached(
-                f"run {self.run} never came to {', '.join(unreached)}", hint=f"kitaru log {self.run}"
-            )
-        encoded = self.values.encode(value, self.writer.known, "the flow's result", sink=self.writer.stage)
-        self._note_unclaimed()
-        self._note_unasked()
-        self.commit(End(self.now(), "completed", output=encoded.id), encoded.objects)
-        self._seal()
-        self.emit("end", status="completed")
-        return Outcome(self.run, Status.COMPLETED, value)
-
-    def _fail(self, error: BaseException) -> Outcome:
-        described, encoded = self.values.describe_error(error, self.writer.known)
-        doomed = self.calls.failed_records(error)
-        objects = encoded.objects if encoded is not None else []
-        self.commit(End(self.now(), "failed", error=described, failed=doomed), objects)
-        self._seal()
-        self.emit("end", status="failed")
-        if isinstance(error, OverrideNotReached) or (isinstance(error, UsageError) and error is self._latched):
-            return Outcome(self.run, Status.FAILED, error=error)  # the command is at fault, not what the flow did
-        message = f"run {self.run} failed: {type(error).__name__}: {described['message']}"
-        hint = f"fix the cause, then kitaru resume {self.run}"
-        if isinstance(error, KitaruError) and error.hint:
-            hint = f"{error.hint}\n{hint}"
-        failure = RunFailed(message, hint=hint)
-        failure.__cause__ = error
-        return Outcome(self.run, Status.FAILED, error=failure)
-
-    def _stopped(self) -> Outcome:
-        reason = self._latched
-        if reason is None or isinstance(reason, (StoreError, RunInterrupted, Drift)):
-            return self._interrupted(reason)
-        if self._request is not None and isinstance(reason, RunCancelled):
-            return self._cancelled(self._request, reason)
-        if not isinstance(reason, RunWaiting):
-            return self._fail(reason)
-        self._note_unasked()
-        self._seal()
-        self.emit("end", status="waiting")
-        return Outcome(self.run, Status.WAITING, error=reason)
-
-    def _cancelled(self, request: CancelName, reason: RunCancelled) -> Outcome:
-        self.commit(end_record(request, self.now()))
-        self._seal()
-        self.emit("end", status="cancelled")
-        return Outcome(self.run, Status.CANCELLED, error=reason)
-
-    def _seal(self) -> None:
-        """Seal the journal. All in it is durable already: a disk that fails only now takes nothing of the outcome."""
-        with contextlib.suppress(StoreError):
-            self.writer.seal()
-
-    def _interrupted(self, reason: KitaruError | None) -> Outcome:
-        self.emit("end", status="interrupted")
-        return Outcome(self.run, Status.INTERRUPTED, error=reason)
 
     # -- stopping ----------------------------------------------------------------------------------------------
 
@@ -293,7 +211,7 @@ class Engine:
         except StoreError as error:  # a request that cannot be read: nobody knows what was asked
             return self.request_stop(error)
         if request is not None:
-            self._request = request
+            self.request = request
             self.request_stop(cancelled(self.run, request))
         elif (reached := self.limits.time_is_up(self) or self._is_late()) is not None:
             self.request_stop(reached)
@@ -302,6 +220,11 @@ class Engine:
     def has_stopped(self) -> bool:
         """Whether a stop is latched."""
         return self._latched is not None
+
+    @property
+    def reason(self) -> KitaruError | None:
+        """Why the run stopped, or None where it has not."""
+        return self._latched
 
     def stopped(self) -> RunStopped:
         """Return what unwinds code that meets the latch."""
@@ -412,19 +335,6 @@ class Engine:
         )
         with contextlib.suppress(RunStopped):  # latched: the body meets it at its next call
             self.commit(began, sync=False)
-
-    def _note_unclaimed(self) -> None:
-        """Record which recorded calls the code, now that it has come to its end, did not make again."""
-        labels = [view.label for view in self.plan.unclaimed()]
-        if labels:
-            self.commit(Note(self.now(), "unclaimed", {"calls": labels}))
-            self.emit("unclaimed", calls=labels)
-
-    def _note_unasked(self) -> None:
-        """Close the open waits that the code does not ask now."""
-        unasked = self.plan.unasked(self.state)
-        if unasked:
-            self.commit(Note(self.now(), "unasked", {"orders": unasked}))
 
     def emit(self, kind: str, **data: Any) -> None:  # noqa: ANN401 - JSON-able values
         """Tell the observer, if there is one. What it writes in turn is not the run's output.

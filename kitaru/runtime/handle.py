@@ -13,7 +13,7 @@ from weakref import WeakSet
 
 from kitaru.errors import RunFailed, RunInterrupted, RunNotFinished
 from kitaru.model.history import Status
-from kitaru.runtime.engine import Outcome
+from kitaru.runtime.ending import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator

@@ -18,6 +18,7 @@ from kitaru.runtime.execution import Execution, patience_s
 from kitaru.runtime.options import INLINE
 from kitaru.runtime.scopes import current_scope, scope_here, task_name
 from kitaru.runtime.stopping import RunStopped
+from kitaru.runtime.syncing import durable, ended
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
@@ -69,9 +70,9 @@ async def _main(engine: Engine, body: Callable[[], Coroutine[Any, Any, Any]]) ->
     try:
         return await body()
     finally:
-        await _ended(asyncio.ensure_future(asyncio.to_thread(engine.drain)))
+        await ended(asyncio.ensure_future(asyncio.to_thread(engine.drain)))
         for task in list(_carried(engine)):
-            await _ended(task)
+            await ended(task)
 
 
 class _interrupts:
@@ -192,7 +193,7 @@ async def _guarded(execution: Execution) -> Any:  # noqa: ANN401 - what the func
         if not execution.engine.has_stopped:
             execution.active.called_off = True
             task.cancel()
-        await _ended(task)
+        await ended(task)
         if not task.cancelled():
             task.exception()  # looked at, so that asyncio does not report it as lost
         raise
@@ -212,15 +213,6 @@ def _start(execution: Execution) -> asyncio.Task[Any]:
     tasks.add(task)
     task.add_done_callback(tasks.discard)
     return task
-
-
-async def _ended(task: asyncio.Future[Any]) -> None:
-    """Wait for a task to end, whoever cancels this one meanwhile."""
-    while not task.done():
-        try:
-            await asyncio.wait({task})
-        except asyncio.CancelledError:
-            continue
 
 
 async def carry_async(execution: Execution) -> Any:  # noqa: ANN401 - what the function returns
@@ -246,16 +238,16 @@ async def carry_async(execution: Execution) -> Any:  # noqa: ANN401 - what the f
                 raise engine.stopped() from None
             failure = execution.called_off() if active.called_off else error
             delay = execution.fail(failure, again=not active.called_off, sync=False)
-            await _durable(engine)
+            await durable(engine)
             if delay is None:
                 raise failure from (error if failure is not error else error.__cause__)
         else:
             execution.succeed(sync=False)
-            await _durable(engine)
+            await durable(engine)
             if active.called_off and not engine.has_stopped:  # too late for the call, but the code around has gone on
                 execution.begin()
                 execution.fail(execution.called_off(), again=False, sync=False)
-                await _durable(engine)
+                await durable(engine)
             return value
         await _pause(engine, delay)
 
@@ -289,7 +281,7 @@ async def _run_elsewhere(execution: Execution, loop: asyncio.AbstractEventLoop) 
         cancel = execution.active.cancel
         if cancel is not None:
             cancel()
-        await _ended(working)
+        await ended(working)
         working.exception()  # looked at: what the call was cancelled for counts
         raise
     return working.result()
@@ -297,7 +289,7 @@ async def _run_elsewhere(execution: Execution, loop: asyncio.AbstractEventLoop) 
 
 async def _pause(engine: Engine, delay_us: int) -> None:
     """Let time pass, unless the run stops."""
-    await _ended(asyncio.ensure_future(asyncio.to_thread(_paused, engine, delay_us)))
+    await ended(asyncio.ensure_future(asyncio.to_thread(_paused, engine, delay_us)))
     engine.check_latch()
 
 
@@ -306,62 +298,6 @@ def _paused(engine: Engine, delay_us: int) -> None:
         engine.pause(delay_us)
     except RunStopped:
         return
-
-
-# -- durable -----------------------------------------------------------------------------------------------------------
-
-
-async def _durable(engine: Engine) -> None:
-    """Return when what was recorded is durable. Calls that end at about the same time share one sync."""
-    if not engine.in_flight.is_busy and len(asyncio.all_tasks()) <= 3:
-        engine.sync()
-        return
-    await _shared(engine).wait()
-
-
-class Shared:
-    """Syncs of one run, on a thread, one after the other, each for all that was recorded before it began."""
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine, self._loop = engine, asyncio.get_running_loop()
-        self._next: asyncio.Future[None] | None = None
-        self._busy = False
-
-    async def wait(self) -> None:
-        """Wait for a sync that begins from now on, whoever cancels this meanwhile."""
-        if self._next is None:
-            self._next = self._loop.create_future()
-        mine = self._next
-        if not self._busy:
-            self._go()
-        await _ended(mine)
-        error = mine.exception()
-        if error is not None:
-            raise error
-
-    def _go(self) -> None:
-        batch, self._next, self._busy = self._next, None, True
-        working = self._loop.run_in_executor(None, self._engine.sync)
-        working.add_done_callback(lambda done: self._synced(batch, done))
-
-    def _synced(self, batch: asyncio.Future[None] | None, done: asyncio.Future[None]) -> None:
-        self._busy = False
-        if batch is not None:
-            error = done.exception()
-            if error is None:
-                batch.set_result(None)
-            else:
-                batch.set_exception(error)
-        if self._next is not None:
-            self._go()
-
-
-def _shared(engine: Engine) -> Shared:
-    loop = asyncio.get_running_loop()
-    found = engine.shared_syncs.get(loop)
-    if found is None:
-        found = engine.shared_syncs[loop] = Shared(engine)
-    return found
 
 
 # -- futures -----------------------------------------------------------------------------------------------------------

@@ -190,9 +190,10 @@ class Plan:
         Numbers are given when calls are made: one that is missing below that of the next recorded call of the name is
         of a call that was in flight when that one ended.
         """
-        left = self.claims.unclaimed(scope, name)
-        missing = self._missing_of(name)
-        if not left or not missing or missing[0] >= left[0].occurrence:
+        if not self.claims.has(scope, name):
+            return None
+        left, missing = self.claims.unclaimed(scope, name), self._missing_of(name)
+        if not missing or missing[0] >= left[0].occurrence:
             return None
         occurrence = missing.pop(0)
         order = self._free_order(name, occurrence)

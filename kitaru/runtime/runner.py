@@ -27,7 +27,8 @@ from kitaru.runtime.caching import Caching
 from kitaru.runtime.cancelling import cancelled, end_held
 from kitaru.runtime.capture import capturing
 from kitaru.runtime.decorators import Flow, find_live_flow
-from kitaru.runtime.engine import Engine, Outcome
+from kitaru.runtime.ending import Outcome
+from kitaru.runtime.engine import Engine
 from kitaru.runtime.keys import begin_once
 from kitaru.runtime.limits import limits_of
 from kitaru.runtime.loading import LoadedFlow, during_import, load_entry, load_target
