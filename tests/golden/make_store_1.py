@@ -69,11 +69,23 @@ def _waiting(repo: Repository, version: str) -> None:
         run.seal()
 
 
+def _attempts(output: str) -> list[records.Call]:
+    """One call in a task of the body, the second of its identity: an attempt that failed, and one that took long."""
+    failure = {"type": "builtins:OSError", "message": "reset", "traceback": ""}
+    shared = {"name": "fetch", "order": 2, "began": 20, "scope": "/branch#1", "occurrence": 1, "repeat": 1}
+    return [
+        records.Call(21, **shared, error=failure, delay=1_000_000),
+        records.Call(1_000_030, **shared, output=output, overran=500_000),
+    ]
+
+
 def _interrupted(repo: Repository, version: str, root: Path) -> None:
     with repo.begin("tornrun234") as run:
         run.commit(start(version))
         output, objects = value("what the last call returned")
         run.commit(call(1, output), objects)
+        for attempt in _attempts(output):
+            run.commit(attempt)
         size = run._journal.size
     (path,) = (root / "open/tornrun234").iterdir()
     content = path.read_bytes()

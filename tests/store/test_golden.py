@@ -56,5 +56,5 @@ def test_it_goes_on(repo):
         assert [s.id for s in run.records] == EXPECTED["runs"]["tornrun234"]
         run.commit(call(2))
         run.seal()
-    assert len(repo.records("tornrun234")) == 3
+    assert len(repo.records("tornrun234")) == 5
     assert {s.run for s in Catalog(repo).summaries()} == set(EXPECTED["runs"])
