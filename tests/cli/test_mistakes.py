@@ -82,7 +82,7 @@ def test_an_unknown_format(project, directory):
 
 
 def test_a_bug_shows_a_traceback_and_says_so(project, monkeypatch):
-    monkeypatch.setattr("kitaru.project.Project.log", lambda *_args, **_kwargs: 1 / 0)
+    monkeypatch.setattr("kitaru.project.Project.log_page", lambda *_args, **_kwargs: 1 / 0)
     ended = project("log")
     assert ended.code == 70
     assert "ZeroDivisionError" in ended.err
@@ -93,7 +93,7 @@ def test_ctrl_c_in_a_reading_verb(project, monkeypatch):
     def interrupt(*_args, **_kwargs):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("kitaru.project.Project.log", interrupt)
+    monkeypatch.setattr("kitaru.project.Project.log_page", interrupt)
     assert project("log").code == 130
 
 
