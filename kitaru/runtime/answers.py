@@ -45,7 +45,7 @@ def validate_answer_json(schema: dict[str, Any], value: object, *, text: bool = 
     candidates = _readings(schema, str(value)) if text else [value]
     found: list[str] = []
     for candidate in candidates:
-        problems = _problems(schema, candidate)
+        problems = misfits(schema, candidate)
         if not problems:
             return candidate
         found = found or problems
@@ -53,7 +53,11 @@ def validate_answer_json(schema: dict[str, Any], value: object, *, text: bool = 
     raise InvalidAnswer(f"the answer does not fit: {'; '.join(shown)}", hint=f"it must be {describe(schema)}")
 
 
-def _problems(schema: dict[str, Any], value: object) -> list[str]:
+def misfits(schema: dict[str, Any], value: object) -> list[str]:
+    """Return why a JSON value does not fit a recorded schema; nothing where it does.
+
+    Each begins with its place where it has one: `address.city: Field required`, `items[2]: Input should be text`.
+    """
     try:
         return _Check(schema).problems(schema, value, "", 0)
     except (TypeError, AttributeError, ValueError, RecursionError):
