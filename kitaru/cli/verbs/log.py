@@ -67,9 +67,10 @@ def log(
     if run is not None:
         return _calls(project, project.state(project.find_run(run)), output)
     after = since(since_, project.services.clock_us()) if since_ else None
-    runs = project.log(flow=flow, status=check_status(status), tags=tag, since_us=after)
-    shown = runs[:limit] if limit else runs
-    _listing(project, shown, len(runs) - len(shown), output)
+    shown, more = project.log_page(
+        limit or None, flow=flow, status=check_status(status), tags=tag, since_us=after, count=True
+    )
+    _listing(project, shown, more, output)
 
 
 def _listing(project: Project, shown: list[RunSummary], more: int, output: Output) -> None:
