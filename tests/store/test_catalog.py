@@ -18,6 +18,9 @@ from kitaru.store.catalog import RACY_NS, Catalog
 from tests.store.samples import call, end, fill, nonces, start
 
 
+INDEX, BLOCK = rows._INDEX, rows._key(0)
+
+
 class Counting(Repository):
     """Knows how many runs were read."""
 
@@ -165,7 +168,7 @@ def test_a_damaged_cache_is_made_anew(root, content):
 def test_a_cache_with_nonsense_in_it_is_made_anew(root):
     before, _, _ = listed(root)
     for content in (b"nonsense", b"\x28\xb5\x2f\xfd", b""):
-        for key in ("catalog-2-little", "catalog-2-block-0"):
+        for key in (INDEX, BLOCK):
             assert BytesCache(root / "cache").read([key])
             BytesCache(root / "cache").write({key: content})
             assert listed(root)[0] == before
@@ -175,11 +178,11 @@ def test_a_cache_with_nonsense_in_it_is_made_anew(root):
 def test_rows_that_belong_to_another_index_are_left_out(root):
     """Two processes wrote at once: the index is of one, the block of the other."""
     before, _, _ = listed(root)
-    kept = BytesCache(root / "cache").read(["catalog-2-block-0"])
-    rows = json.loads(zstandard.ZstdDecompressor().decompress(kept["catalog-2-block-0"]))
+    kept = BytesCache(root / "cache").read([BLOCK])
+    rows = json.loads(zstandard.ZstdDecompressor().decompress(kept[BLOCK]))
     for other in ([*rows[1:], rows[0]], rows[:1], [], [7, None, {}], [{**row, "run": "other"} for row in rows]):
         packed = zstandard.ZstdCompressor().compress(json.dumps(other).encode())
-        BytesCache(root / "cache").write({"catalog-2-block-0": packed})
+        BytesCache(root / "cache").write({BLOCK: packed})
         assert listed(root)[0] == before
         assert listed(root)[0] == before
         assert listed(root)[1].read == 0
@@ -187,7 +190,7 @@ def test_rows_that_belong_to_another_index_are_left_out(root):
 
 def test_a_row_that_is_spoiled_of_a_run_that_is_damaged(root):
     listed(root)
-    BytesCache(root / "cache").write({"catalog-2-block-0": b"nonsense"})
+    BytesCache(root / "cache").write({BLOCK: b"nonsense"})
     name = root / "runs/two/000001"
     name.chmod(0o600)
     name.write_bytes(b"?")
@@ -199,10 +202,10 @@ def test_a_row_that_is_spoiled_of_a_run_that_is_damaged(root):
 
 def test_columns_that_lie_are_left_out(root):
     before, _, _ = listed(root)
-    kept = BytesCache(root / "cache").read(["catalog-2-little"])["catalog-2-little"]
+    kept = BytesCache(root / "cache").read([INDEX])[INDEX]
     data = zstandard.ZstdDecompressor().decompress(kept)
     for other in (data[:-1], data[:4] + b"\xff" + data[5:], b"\xff\xff\xff\xff" + data[4:], bytes(8), data + b"x"):
-        BytesCache(root / "cache").write({"catalog-2-little": zstandard.ZstdCompressor().compress(other)})
+        BytesCache(root / "cache").write({INDEX: zstandard.ZstdCompressor().compress(other)})
         assert listed(root)[0] == before
 
 
@@ -303,7 +306,7 @@ def test_a_row_cannot_name_a_file_outside(root, tmp_path):
     with sqlite3.connect(root / "cache/cache.db") as db:
         db.execute("UPDATE Cache SET value = NULL, mode = 2, filename = ?", (f"../../{secret.name}",))
     db.close()
-    assert BytesCache(root / "cache").read(["catalog-2-little", "catalog-2-block-0"]) == {}
+    assert BytesCache(root / "cache").read([INDEX, BLOCK]) == {}
 
 
 def test_a_place_without_a_disk_has_no_cache():
