@@ -17,7 +17,6 @@ from kitaru.store.cache import BytesCache
 from kitaru.store.catalog import RACY_NS, Catalog
 from tests.store.samples import call, end, fill, nonces, start
 
-
 INDEX, BLOCK = rows._INDEX, rows._key(0)
 
 
