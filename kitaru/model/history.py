@@ -159,6 +159,11 @@ class RunState:
         return min((w.record.deadline or 0 for w in self.open_waits if w.is_sleep), default=0)
 
     @property
+    def due(self) -> int:
+        """When the first deadline of an open question passes, microseconds since 1970 UTC; 0 where none has one."""
+        return min((w.record.deadline for w in self.open_questions if w.record.deadline), default=0)
+
+    @property
     def version(self) -> dict[str, Any]:
         """The flow version that a call, a wait or an end was last recorded under: `{"n", "id"}`."""
         return self.executed.version

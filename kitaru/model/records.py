@@ -170,6 +170,7 @@ class Wait(Record):
         metadata: value id of a dict, or None.
         deadline: when time itself settles it, microseconds since 1970 UTC. A wait named `kitaru.sleep` asks nobody:
             its deadline is all that it waits for.
+        default: value id of the answer that it has once its deadline has passed; None where it expires then.
     """
 
     kind: ClassVar[str] = "wait"
@@ -184,6 +185,7 @@ class Wait(Record):
     metadata: str | None = None
     after: int | None = None
     deadline: int | None = None
+    default: str | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -195,7 +197,8 @@ class Answer(Record):
         value: value id.
         by: who.
         answered: when the answer was given; `at` is when the run took it.
-        source: `person`, `ahead` for `replay --answer`, or `time` for a deadline that passed.
+        source: `person`, `ahead` for `replay --answer`, `time` for a sleep that is over; `default` or `expired` for a
+            question whose deadline passed, `rejected` for one that ended its run. The value of the last two is None.
         note: free text.
     """
 

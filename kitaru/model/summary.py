@@ -25,6 +25,8 @@ class RunSummary:
         calls: how many calls this run itself finished; those it shares with its source are not counted.
         waits: labels of the open questions.
         wakes: when the first open sleep is over, microseconds since 1970 UTC; 0 where nothing sleeps.
+        due: when the first deadline of an open question is, in the same way.
+        asked: how many questions the run asked itself, open or not.
         error: one line, where the run failed.
     """
 
@@ -40,6 +42,8 @@ class RunSummary:
     waits: list[str] = field(default_factory=list)
     error: str = ""
     wakes: int = 0
+    due: int = 0
+    asked: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """Return a JSON-able dict."""
@@ -72,6 +76,8 @@ def summarize(run: str, records: Sequence[Stored]) -> RunSummary:
         waits=[w.label for w in state.open_questions],
         error=str((end.error or {}).get("message", "")) if end else "",
         wakes=state.wakes,
+        due=state.due,
+        asked=sum(1 for w in state.waits.values() if not w.is_sleep),
     )
 
 

@@ -54,6 +54,10 @@ class Listing(Sequence[RunSummary]):
         _, part, made = self._order[index]
         return made or self._summary(part)
 
+    def chosen(self, wanted: Callable[[str], bool]) -> list[RunSummary]:
+        """Return the summaries of those runs alone whose escaped id is wanted."""
+        return [made or self._summary(part) for _, part, made in self._order if wanted(part)]
+
     def ids(self) -> list[str]:
         """Return the ids of the runs alone, in order."""
         return [layout.unescape(part) for _, part, _ in self._order]
@@ -90,6 +94,11 @@ class Catalog:
         order += [(-summary.started, part, summary) for part, summary in made]
         order.sort(key=lambda item: item[:2])
         return Listing(order, self._summary)
+
+    def unfinished(self) -> list[RunSummary]:
+        """Return the summaries of the runs that may still go on: only those are decoded, whatever else there is."""
+        listing, rows = self.summaries(), self._rows()
+        return listing.chosen(lambda part: part not in rows.number or not rows.flags[rows.number[part]] & FINAL)
 
     def _rows(self) -> Rows:
         if self._kept is None:

@@ -95,7 +95,7 @@ def named_by(record: Record) -> Iterator[str]:
             yield from record.args.values()
             yield from record.saved.values()
         case Wait():
-            yield from _given(record.metadata)
+            yield from _given(record.metadata, record.default)
             yield from record.shown.values()
         case Answer():
             yield record.value

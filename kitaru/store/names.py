@@ -39,13 +39,17 @@ class VersionName:
 
 @dataclass(frozen=True, slots=True)
 class AnswerName:
-    """The reply to a wait: `value` is its value's id."""
+    """The reply to a wait: `value` is its value's id.
+
+    `source` is `person`; or `default` or `expired`, where the deadline passed first; or `rejected`, which ends the run.
+    """
 
     value: str
     by: str
     at: int
     note: str
     nonce: str
+    source: str = "person"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,13 +89,16 @@ class SegmentName:
     segment: str
 
 
-ANSWER_SHAPE: dict[str, type] = {"value": str, "by": str, "at": int, "note": str, "nonce": str}
+ANSWER_SHAPE: dict[str, type] = {"value": str, "by": str, "at": int, "note": str, "nonce": str, "source": str}
 VERSION_SHAPE: dict[str, type] = {"id": str, "digest": str, "at": int, "by": str, "nonce": str}
 SEGMENT_SHAPE: dict[str, type] = {"segment": str, "nonce": str}
 PRUNED_SHAPE: dict[str, type] = {"by": str, "at": int, "nonce": str}
 CANCEL_SHAPE: dict[str, type] = {"by": str, "at": int, "reason": str, "nonce": str}
 KEY_SHAPE: dict[str, type] = {"run": str, "by": str, "at": int, "nonce": str}
 """The fields of each kind of name, and their types."""
+
+LEFT_OUT: dict[str, Any] = {"source": "person"}
+"""Fields that a name does not have where they say this."""
 
 
 def canonical(fields: dict[str, Any]) -> bytes:
@@ -101,6 +108,7 @@ def canonical(fields: dict[str, Any]) -> bytes:
 
 def pack(fields: dict[str, Any]) -> bytes:
     """Return the bytes of a name."""
+    fields = {name: value for name, value in fields.items() if name not in LEFT_OUT or LEFT_OUT[name] != value}
     check = hashlib.sha256(canonical(fields)).hexdigest()[:16]
     return canonical({**fields, "check": check}) + b"\n"
 
@@ -114,6 +122,7 @@ def unpack(data: bytes, shape: Mapping[str, type], where: str) -> dict[str, Any]
     try:
         fields = json.loads(data)
         fields.pop("check", None)
+        fields = {**{name: LEFT_OUT[name] for name in shape if name in LEFT_OUT}, **fields}
         whole = fields.keys() == shape.keys() and all(type(fields[name]) is kind for name, kind in shape.items())
         if not whole or pack(fields) != data:
             raise Damaged(where, "not a name as this version writes it")

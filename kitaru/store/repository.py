@@ -276,11 +276,15 @@ class Repository:
         return found
 
     def put_answer(
-        self, run: str, wait_digest: str, *, value: str, by: str, at: int, note: str = ""
+        self, run: str, wait_digest: str, *, value: str, by: str, at: int, note: str = "", source: str = "person"
     ) -> tuple[bool, AnswerName]:
         """Answer a wait whose value's objects are there: whether this answer won, and the one that stands."""
-        fields = {"value": value, "by": by, "at": at, "note": note, "nonce": self._nonce()}
+        fields = {"value": value, "by": by, "at": at, "note": note, "nonce": self._nonce(), "source": source}
         return names.put_answer(self.blobs, run, wait_digest, fields)
+
+    def is_answered(self, run: str) -> bool:
+        """Tell whether any wait of a run has an answer: one look at the disk, for who looks often."""
+        return bool(self.blobs.children(layout.answer_key(run)))
 
     def cancellation(self, run: str, *, settle: bool = False) -> CancelName | None:
         """Return the request to cancel a run, if there is one; with `settle`, durable: before it is acted on."""

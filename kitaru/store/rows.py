@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-VERSION = 2
+VERSION = 3
 BLOCK = 256
 FINAL, SETTLED = 1, 2
 _MAX = 256 * 1024 * 1024

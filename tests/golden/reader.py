@@ -51,8 +51,9 @@ def name(path, *fields):
     need(data == canonical(found) + b"\n", f"{path}: not canonical")
     check = found.pop("check")
     need(check == sha(canonical(found))[:16], f"{path}: the check is wrong")
+    source = {"source": found.pop("source")} if "source" in found else {}  # of answers alone, where no person gave it
     need(sorted(found) == sorted(fields), f"{path}: other fields")
-    return found
+    return found | source
 
 
 def numbered(directory):

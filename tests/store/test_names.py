@@ -29,6 +29,18 @@ def test_the_first_answer_stands(repo):
     assert (standing.by, standing.at, standing.value, standing.note) == ("ann", 1, "v1", "fine")
 
 
+def test_what_time_or_a_refusal_settled_is_a_name_like_an_answer(repo):
+    _, mine = repo.put_answer("abc", WAIT, value="v1", by="", at=1, source="default")
+    assert repo.answer("abc", WAIT) == mine
+    assert mine.source == "default"
+    assert b"source" in repo.blobs.get(f"answers/abc/{WAIT}")
+    won, standing = repo.put_answer("abc", WAIT, value="v2", by="ann", at=2)
+    assert (won, standing) == (False, mine)
+    repo.put_answer("abd", WAIT, value="v2", by="ann", at=2)
+    assert b"source" not in repo.blobs.get(f"answers/abd/{WAIT}")
+    assert repo.answer("abd", WAIT).source == "person"
+
+
 def test_of_many_answers_at_once_one_stands(repo):
     outcomes = []
     barrier = threading.Barrier(8)
