@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from kitaru.runtime.engine import Engine
     from kitaru.runtime.plan import Place
 
-MAX_REMEMBERED_FAILURES = 256
+MAX_REMEMBERED_FAILURES = 4096
 
 CALLED_OFF = "kitaru.errors:CallCancelled"
 """How a record names the error of a call that the code around it called off."""

@@ -32,7 +32,9 @@ def carry_inline(execution: Execution) -> Any:  # noqa: ANN401 - what the functi
         RunStopped: the run stops.
         BaseException: what the function raised, where it is not attempted again.
     """
-    engine = execution.engine
+    engine, early_us = execution.engine, execution.early_us
+    if early_us:
+        engine.pause(early_us)
     while True:
         active = execution.begin()
         token = active_call.set(active)

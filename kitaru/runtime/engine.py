@@ -237,6 +237,7 @@ class Engine:
 
     def pause(self, delay_us: int) -> None:
         """Let time pass, unless the run stops; raises `RunStopped` then."""
+        self.check_latch()
         self._stopping.wait(self.services.delay(delay_us / 1_000_000))
         self.check_latch()
 

@@ -86,6 +86,17 @@ class Execution:
         """The call as shown and typed."""
         return display_call(self.record.name, self.record.occurrence)
 
+    @property
+    def early_us(self) -> int:
+        """For how long the next attempt is still to wait, where a crash fell between two attempts; 0 for nearly all."""
+        if self.options.retries is None:
+            return 0
+        view = self.engine.state.calls.get(self.record.order)
+        last = view.record if view is not None and view.run == self.engine.run else None
+        if last is None or last.delay is None:
+            return 0
+        return max(0, last.at + last.delay - self.engine.now())
+
     def begin(self) -> ActiveCall:
         """An attempt begins: it is in flight from here on."""
         engine, record = self.engine, self.record

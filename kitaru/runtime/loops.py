@@ -220,6 +220,8 @@ async def carry_async(execution: Execution) -> Any:  # noqa: ANN401 - what the f
     engine, loop = execution.engine, asyncio.get_running_loop()
     task = asyncio.current_task()
     assert task is not None  # noqa: S101 - a coroutine that executes
+    if early_us := execution.early_us:
+        await _pause(engine, early_us)
     while True:
         active = execution.begin()
         active_call.set(active)

@@ -124,6 +124,44 @@ def test_attempts_are_counted_across_a_crash(bench):
     assert failed.log == ["step"]
 
 
+@pytest.mark.parametrize("carrier", ["inline", "async"])
+def test_a_resume_waits_for_what_is_left_of_a_delay(bench, carrier):
+    times = []
+
+    def define(*, stops):
+        def step():
+            engine = current_engine.get()
+            times.append(engine.now())
+            if stops:
+                engine.after_call.append(lambda record: engine.interrupt())
+                raise OSError
+            return "there"
+
+        async def step_async():
+            return step()
+
+        made = checkpoint(name="step", retries=Retry(2, initial=50, jitter=0))(
+            step if carrier == "inline" else step_async
+        )
+
+        @flow
+        def inline():
+            return made()
+
+        @flow
+        async def looped():
+            return await made()
+
+        return inline if carrier == "inline" else looped
+
+    stopped = bench.run(define(stops=True))
+    assert (stopped.status, attempts(stopped.state.calls[1])) == ("interrupted", [("OSError", 50_000_000)])
+    bench.project.services.clock_us.advance(20)
+    moved = times[0]
+    assert bench.resume(stopped.run, define(stops=False)).value == "there"
+    assert 50_000_000 <= times[1] - moved < 51_000_000
+
+
 def test_a_stop_ends_the_wait_between_attempts(bench):
     @checkpoint(retries=Retry(3, initial=100, jitter=0))
     def step():
