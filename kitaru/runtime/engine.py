@@ -114,6 +114,8 @@ class Engine:
         self.request: CancelName | None = None
         self._latched: KitaruError | None = None
         self._stopping = threading.Event()
+        self.on_stop: list[Callable[[], None]] = []
+        """Called, on whichever thread, when a stop is latched."""
         self._submitter: Submitter | None = None
         self._deadline_us = 0
         self.tasks: set[Any] = set()
@@ -140,6 +142,8 @@ class Engine:
         finally:
             if self._submitter is not None:
                 self._submitter.close()
+            for shared in self.shared_syncs.values():
+                shared.close()
             self.placements.close()
             self.live.close()
             self.writer.close()
@@ -192,6 +196,8 @@ class Engine:
             if self._latched is None:
                 self._latched = reason
                 self._stopping.set()
+        for tell in list(self.on_stop):
+            tell()
         return RunStopped(str(self._latched))
 
     def request_stop(self, reason: KitaruError) -> None:

@@ -7,6 +7,7 @@ nothing: the steps are those of `runtime.execution`, here as on a thread.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import signal
 import threading
@@ -16,9 +17,10 @@ from kitaru.errors import CallTimeout
 from kitaru.runtime.context import active_call, current_engine
 from kitaru.runtime.execution import Execution, patience_s
 from kitaru.runtime.options import INLINE
+from kitaru.runtime.pool import Pool
 from kitaru.runtime.scopes import current_scope, scope_here, task_name
 from kitaru.runtime.stopping import RunStopped
-from kitaru.runtime.syncing import durable, ended
+from kitaru.runtime.syncing import durable, ended, on_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
@@ -70,7 +72,9 @@ async def _main(engine: Engine, body: Callable[[], Coroutine[Any, Any, Any]]) ->
     try:
         return await body()
     finally:
-        await ended(asyncio.ensure_future(asyncio.to_thread(engine.drain)))
+        pool = Pool(1, f"kitaru-drain-{engine.run}")
+        await ended(on_thread(pool, engine.drain))
+        pool.close()
         for task in list(_carried(engine)):
             await ended(task)
 
@@ -227,7 +231,7 @@ async def carry_async(execution: Execution) -> Any:  # noqa: ANN401 - what the f
         active_call.set(active)
         active.cancel = lambda: loop.call_soon_threadsafe(task.cancel)
         try:
-            value = await _run_async(execution, loop)
+            value = await _run_async(execution)
         except (RunStopped, GeneratorExit):
             execution.leave()
             raise
@@ -251,12 +255,19 @@ async def carry_async(execution: Execution) -> Any:  # noqa: ANN401 - what the f
                 execution.fail(execution.called_off(), again=False, sync=False)
                 await durable(engine)
             return value
-        await _pause(engine, delay)
+        try:
+            await _pause(engine, delay)
+        except asyncio.CancelledError:
+            if active.called_off:  # between two attempts
+                execution.begin()
+                execution.fail(execution.called_off(), again=False, sync=False)
+                await durable(engine)
+            raise
 
 
-async def _run_async(execution: Execution, loop: asyncio.AbstractEventLoop) -> Any:  # noqa: ANN401 - what the function returns
+async def _run_async(execution: Execution) -> Any:  # noqa: ANN401 - what the function returns
     if execution.options.runtime != INLINE:
-        return await _run_elsewhere(execution, loop)
+        return await _run_elsewhere(execution)
     timeout = execution.options.timeout
     asked = execution.asked
     if timeout is None:
@@ -273,10 +284,10 @@ async def _run_async(execution: Execution, loop: asyncio.AbstractEventLoop) -> A
     return value
 
 
-async def _run_elsewhere(execution: Execution, loop: asyncio.AbstractEventLoop) -> Any:  # noqa: ANN401 - as above
+async def _run_elsewhere(execution: Execution) -> Any:  # noqa: ANN401 - as above
     """Wait, on a thread, for a runtime that blocks."""
     context = contextvars.copy_context()
-    working = loop.run_in_executor(None, context.run, execution.run)
+    working = on_thread(execution.engine.submitter.pool, lambda: context.run(execution.run))
     try:
         await asyncio.wait({working})
     except asyncio.CancelledError:
@@ -291,15 +302,20 @@ async def _run_elsewhere(execution: Execution, loop: asyncio.AbstractEventLoop) 
 
 async def _pause(engine: Engine, delay_us: int) -> None:
     """Let time pass, unless the run stops."""
-    await ended(asyncio.ensure_future(asyncio.to_thread(_paused, engine, delay_us)))
     engine.check_latch()
+    loop, stopped = asyncio.get_running_loop(), asyncio.Event()
 
+    def wake() -> None:
+        loop.call_soon_threadsafe(stopped.set)
 
-def _paused(engine: Engine, delay_us: int) -> None:
+    engine.on_stop.append(wake)
     try:
-        engine.pause(delay_us)
-    except RunStopped:
-        return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(engine.services.delay(delay_us / 1_000_000)):
+                await stopped.wait()
+    finally:
+        engine.on_stop.remove(wake)
+    engine.check_latch()
 
 
 # -- futures -----------------------------------------------------------------------------------------------------------

@@ -6,9 +6,14 @@ Owns: the shared syncs of a run's loops. Knows nothing of calls.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING, Any
 
+from kitaru.runtime.pool import Pool
+
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from kitaru.runtime.engine import Engine
 
 
@@ -19,6 +24,28 @@ async def ended(task: asyncio.Future[Any]) -> None:
             await asyncio.wait({task})
         except asyncio.CancelledError:
             continue
+
+
+def on_thread(pool: Pool, work: Callable[[], Any]) -> asyncio.Future[Any]:
+    """Have a thread do something, and return the future of it on the running loop."""
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[Any] = loop.create_future()
+
+    def act() -> None:
+        try:
+            tell = (future.set_result, work())
+        except BaseException as error:  # whoever waits for the future meets it
+            tell = (future.set_exception, error)
+        with contextlib.suppress(RuntimeError):  # a second Ctrl-C has closed the loop
+            loop.call_soon_threadsafe(_settle, future, *tell)
+
+    pool.put(act)
+    return future
+
+
+def _settle(future: asyncio.Future[Any], settle: Callable[[Any], None], value: object) -> None:
+    if not future.done():
+        settle(value)
 
 
 async def durable(engine: Engine) -> None:
@@ -34,8 +61,13 @@ class Shared:
 
     def __init__(self, engine: Engine) -> None:
         self._engine, self._loop = engine, asyncio.get_running_loop()
+        self._pool = Pool(1, f"kitaru-sync-{engine.run}")  # never behind what user code has given the loop's threads
         self._next: asyncio.Future[None] | None = None
         self._busy = False
+
+    def close(self) -> None:
+        """The execution is over."""
+        self._pool.close()
 
     async def wait(self) -> None:
         """Wait for a sync that begins from now on, whoever cancels this meanwhile."""
@@ -51,8 +83,7 @@ class Shared:
 
     def _go(self) -> None:
         batch, self._next, self._busy = self._next, None, True
-        working = self._loop.run_in_executor(None, self._engine.sync)
-        working.add_done_callback(lambda done: self._synced(batch, done))
+        on_thread(self._pool, self._engine.sync).add_done_callback(lambda done: self._synced(batch, done))
 
     def _synced(self, batch: asyncio.Future[None] | None, done: asyncio.Future[None]) -> None:
         self._busy = False

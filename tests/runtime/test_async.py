@@ -434,3 +434,27 @@ def test_tasks_left_behind_by_the_body_are_cancelled_when_it_ends(bench):
         return task.get_name() is not None
 
     assert bench.run(body).value is True
+
+
+def test_commits_and_retries_do_not_wait_behind_the_loops_own_threads(bench):
+    """The loop's default executor may be full of other work; a delay holds no thread."""
+    go, held = threading.Event(), []
+
+    @checkpoint(retries=2)
+    async def flaky(n):
+        held.append(n)
+        if held.count(n) == 1:
+            raise ValueError(n)
+        return n
+
+    @flow
+    async def body():  # full_of_other_work
+        others = [asyncio.create_task(asyncio.to_thread(go.wait, 20)) for _ in range(64)]
+        await asyncio.sleep(0)
+        found = await asyncio.gather(*(flaky(n) for n in range(40)))
+        assert not any(task.done() for task in others)
+        go.set()
+        await asyncio.gather(*others)
+        return found
+
+    assert bench.run(body).value == list(range(40))
