@@ -193,6 +193,12 @@ class Inbox:
 
         return misfits(schema, value)
 
+    def describe(self, schema: dict[str, Any], part: dict[str, Any]) -> str:
+        """Return a part of a recorded schema in a few words."""
+        from kitaru.runtime.answers import described
+
+        return described(schema, part)
+
     # -- answering -----------------------------------------------------------------------------------------------
 
     def answer(self, question: Question, value: object, *, note: str = "") -> None:
@@ -228,6 +234,16 @@ class Inbox:
             runs = [layout.unescape(part) for part in sorted(stamps, key=stamps.__getitem__, reverse=True)[:limit]]
             found = [given for run in runs if self.only in ("", run) for given in self._answers(run)]
         return sorted(found, key=lambda given: given.at, reverse=True)[:limit]
+
+    def fate(self, question: Question) -> Given | None:
+        """Return the answer that a question has by now; None where it has none.
+
+        Raises:
+            UnknownWait, Damaged: as of `read`.
+        """
+        with self._guard:
+            state = self._project.state(question.run)
+            return self._given(state, self._find(state, question))
 
     def _answers(self, run: str) -> list[Given]:
         try:
