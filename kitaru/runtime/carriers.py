@@ -53,7 +53,9 @@ def carry_inline(execution: Execution) -> Any:  # noqa: ANN401 - what the functi
             failure = execution.called_off() if active.called_off else error
             delay = execution.fail(failure, again=not active.called_off)
             if delay is None:
-                raise failure from (error if failure is not error else error.__cause__)
+                if failure is error:
+                    raise  # as it is: `from` would mark it, and it is recorded without the mark
+                raise failure from error
         else:
             execution.succeed()
             return value

@@ -246,7 +246,9 @@ async def carry_async(execution: Execution) -> Any:  # noqa: ANN401 - what the f
             delay = execution.fail(failure, again=not active.called_off, sync=False)
             await durable(engine)
             if delay is None:
-                raise failure from (error if failure is not error else error.__cause__)
+                if failure is error:
+                    raise  # as it is: `from` would mark it, and it is recorded without the mark
+                raise failure from error
         else:
             execution.succeed(sync=False)
             await durable(engine)

@@ -353,3 +353,31 @@ def test_a_recorded_value_that_cannot_be_read_stops_the_run_whatever_the_body_ca
     assert ran == ["ask", "later"]
     assert bench.resume(first.run, make(crash=False)).status == "completed"
     assert ran == ["ask", "later", "later"]
+
+
+def test_what_a_call_raises_is_not_marked_on_the_way(bench):
+    seen = []
+
+    @checkpoint
+    def fails():
+        try:
+            raise KeyError("inner")
+        except KeyError:
+            raise ValueError("outer")  # noqa: B904 - implicit chaining is what is tested
+
+    @checkpoint
+    async def fails_too():
+        fails.fn()
+
+    @flow
+    async def body():
+        for call in (fails, fails_too):
+            try:
+                made = call()
+                if made is not None:
+                    await made
+            except ValueError as error:
+                seen.append((error.__suppress_context__, type(error.__context__)))
+
+    bench.run(body)
+    assert seen == [(False, KeyError), (False, KeyError)]
