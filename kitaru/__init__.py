@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from kitaru.api import load, wait
+    from kitaru.api import load, wait, wait_async
     from kitaru.errors import KitaruError
     from kitaru.model.encoding import Opaque, register_serializer
     from kitaru.model.history import Status
@@ -52,6 +52,7 @@ __all__ = [
     "sleep_async",
     "uuid4",
     "wait",
+    "wait_async",
 ]
 
 _HOMES = {
@@ -80,6 +81,7 @@ _HOMES = {
     "sleep_async": "kitaru.runtime.primitives",
     "uuid4": "kitaru.runtime.primitives",
     "wait": "kitaru.api",
+    "wait_async": "kitaru.api",
 }
 
 

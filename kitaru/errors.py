@@ -19,8 +19,10 @@ Raised where the fault is known, printed in one place (`kitaru.cli`), matched by
     |-- LimitReached               1   the run made as many calls, or took as long, as it may
     |-- RunTimeout                 1   an execution of a run took longer than its flow's timeout=
     |-- CallCancelled              1   the code around a call called it off
+    |-- WaitExpired                1   nobody answered a question before its deadline
     |-- RunNotFinished             1
     |-- RunWaiting                 3   the run stopped at a question
+    |   |-- AnswerRefused          3   it has an answer, which the code's own type refused, and asks again
     |   `-- RunSleeping            3   the run stopped until a time
     |-- StoreError                 1   the disk said no: full, read-only, failing
     |   |-- Damaged                4   bytes are not what was written
@@ -31,6 +33,7 @@ Raised where the fault is known, printed in one place (`kitaru.cli`), matched by
     |   `-- AlreadyCancelled       6
     |-- RunHeld                    7   another process executes this run
     |-- RunCancelled               8   somebody asked for the run to be ended
+    |   `-- RunRejected            9   somebody rejected it, at a question
     `-- RunInterrupted           130
 """
 
@@ -223,6 +226,10 @@ class CallCancelled(KitaruError):
     """The code around a call called it off: an `asyncio.timeout`, a task group that failed, `.cancel()`."""
 
 
+class WaitExpired(KitaruError):
+    """Nobody answered a question before its deadline, and it has no default; a flow may catch this."""
+
+
 class RunNotFinished(KitaruError):
     """`.get()` on a run that has no result yet."""
 
@@ -231,6 +238,18 @@ class RunWaiting(KitaruError):
     """The run stopped at a question; the text is the very line that answers it."""
 
     exit_code = 3
+
+
+class AnswerRefused(RunWaiting):
+    """The run asks again: what the recorded schema let pass, the code's own type refused; `why` says who gave what.
+
+    Args:
+        why: one line.
+    """
+
+    def __init__(self, message: str, *, hint: str, why: str) -> None:
+        super().__init__(message, hint=hint)
+        self.why = why
 
 
 class RunSleeping(RunWaiting):
@@ -299,6 +318,18 @@ class RunCancelled(KitaruError):
         super().__init__(
             f"run {run} was cancelled by {by or 'somebody'} at {when}{why}", hint=f"kitaru replay {run} --from CALL"
         )
+
+
+class RunRejected(RunCancelled):
+    """The run was ended because somebody rejected it at a question; the text says who, when and why."""
+
+    exit_code = 9
+
+    def __init__(self, run: str, wait: str, by: str, when: str, reason: str = "") -> None:
+        super().__init__(run, by, when, reason)
+        why = f": {reason}" if reason else ""
+        self.message = f"run {run} was rejected at {wait} by {by or 'somebody'} at {when}{why}"
+        self.args = (self.message,)
 
 
 class RunInterrupted(KitaruError):

@@ -57,6 +57,7 @@ EXIT_STATUSES: dict[int, str] = {
     6: "already answered, or cancelled",
     7: "another process executes this run",
     8: "the run was cancelled",
+    9: "the run was rejected at a question",
     70: "a bug in kitaru; a traceback says where",
     130: "interrupted",
 }

@@ -8,27 +8,36 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from kitaru.errors import RunCancelled
+from kitaru.errors import RunCancelled, RunRejected
 from kitaru.model.history import Status
 from kitaru.model.moments import utc_text
-from kitaru.model.records import End, Resumed
+from kitaru.model.records import Answer, End, Resumed
+from kitaru.runtime.replies import REJECTED
+from kitaru.store.names import CancelName
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from kitaru.model.history import RunState
+    from kitaru.model.history import RunState, WaitView
     from kitaru.runtime.events import Services
-    from kitaru.store.repository import CancelName, RunWriter
+    from kitaru.store.repository import AnswerName, Repository, RunWriter
 
 
-def end_record(request: CancelName, now_us: int) -> End:
-    """Return the record that ends a run as it was asked."""
-    return End(now_us, "cancelled", cancelled={"by": request.by, "at": request.at, "reason": request.reason})
+def end_record(request: CancelName, now_us: int, rejected_at: str = "") -> End:
+    """Return the record that ends a run as it was asked: by a cancel, or by a rejection at a wait."""
+    asked: dict[str, Any] = {"by": request.by, "at": request.at, "reason": request.reason}
+    return End(now_us, "cancelled", cancelled={**asked, "wait": rejected_at} if rejected_at else asked)
 
 
-def cancelled(run: str, request: CancelName) -> RunCancelled:
-    """Return the error that tells of a request."""
-    return RunCancelled(run, request.by, utc_text(request.at), request.reason)
+def cancelled(run: str, request: CancelName, rejected_at: str = "") -> RunCancelled:
+    """Return the error that tells of a request, or of a rejection."""
+    return _told(run, rejected_at, request.by, utc_text(request.at), request.reason)
+
+
+def _told(run: str, rejected_at: str, by: str, when: str, reason: str) -> RunCancelled:
+    if rejected_at:
+        return RunRejected(run, rejected_at, by, when, reason)
+    return RunCancelled(run, by, when, reason)
 
 
 def recorded_cancelled(run: str, recorded: Mapping[str, Any] | None) -> RunCancelled:
@@ -36,7 +45,7 @@ def recorded_cancelled(run: str, recorded: Mapping[str, Any] | None) -> RunCance
     found = recorded or {}
     at = found.get("at")
     when = utc_text(at) if type(at) is int else "some time"
-    return RunCancelled(run, str(found.get("by", "")), when, str(found.get("reason", "")))
+    return _told(run, str(found.get("wait", "")), str(found.get("by", "")), when, str(found.get("reason", "")))
 
 
 def end_held(writer: RunWriter, state: RunState, request: CancelName, services: Services) -> None:
@@ -49,3 +58,25 @@ def end_held(writer: RunWriter, state: RunState, request: CancelName, services: 
         writer.commit(Resumed(services.clock_us(), dict(state.version), services.origin), sync=False)
     writer.commit(end_record(request, services.clock_us()))
     writer.seal()
+
+
+def rejection(repo: Repository, state: RunState) -> tuple[WaitView, AnswerName] | None:
+    """Return the rejection that stands at an open wait of a run and that the run has not taken, if there is one."""
+    for view in state.open_questions:
+        found = repo.answer(state.run, view.record.digest, settle=True)
+        if found is not None and found.source == REJECTED:
+            return view, found
+    return None
+
+
+def end_rejected(
+    writer: RunWriter, state: RunState, view: WaitView, given: AnswerName, services: Services
+) -> RunCancelled:
+    """End a run that somebody rejected and that nobody executes, as `end_held`; return the error that tells of it."""
+    now = services.clock_us()
+    answer = Answer(now, view.id, given.value, given.by, answered=given.at, source=REJECTED, note=given.note)
+    writer.commit(answer, sync=False)
+    request = CancelName(given.by, given.at, given.note, given.nonce)
+    writer.commit(end_record(request, now, view.label))
+    writer.seal()
+    return cancelled(state.run, request, view.label)

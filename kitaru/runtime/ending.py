@@ -109,7 +109,7 @@ class Ending:
         return Outcome(self._engine.run, Status.WAITING, error=reason)
 
     def _cancelled(self, request: CancelName, reason: RunCancelled) -> Outcome:
-        self._engine.commit(end_record(request, self._engine.now()))
+        self._engine.commit(end_record(request, self._engine.now(), self._engine.rejected_at))
         self._seal()
         self._engine.emit("end", status="cancelled")
         return Outcome(self._engine.run, Status.CANCELLED, error=reason)

@@ -21,7 +21,7 @@ from kitaru.errors import (
 )
 from kitaru.model import folding
 from kitaru.model.ids import display_call
-from kitaru.model.records import Begun, Call, Record, Resumed, Stored
+from kitaru.model.records import Answer, Begun, Call, Record, Resumed, Stored
 from kitaru.runtime.calls import Calls
 from kitaru.runtime.cancelling import cancelled
 from kitaru.runtime.context import ActiveCall, current_engine, executing
@@ -36,6 +36,7 @@ from kitaru.runtime.stopping import RunStopped
 from kitaru.runtime.waits import Waits
 from kitaru.runtime.watcher import InFlight
 from kitaru.store.live import LiveWriter, Piece
+from kitaru.store.names import CancelName
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -43,9 +44,10 @@ if TYPE_CHECKING:
     from kitaru.model.history import RunState
     from kitaru.runtime.calls import Asked
     from kitaru.runtime.plan import Plan
+    from kitaru.runtime.replies import Replies
     from kitaru.runtime.submitting import Submitter
     from kitaru.runtime.values import Values
-    from kitaru.store.repository import AnswerName, CancelName, RunWriter
+    from kitaru.store.repository import RunWriter
 
 
 class Engine:
@@ -57,7 +59,7 @@ class Engine:
         values: encoding and decoding for this project.
         plan: what may be reused and what is overridden.
         services: clock and randomness.
-        find_answer: returns the reply that was given to a wait, by its digest, or None.
+        replies: those that were given to the run's waits.
         on_drift: policy for the whole run, or empty.
         flow_on_drift: the flow's own policy, or empty.
         options: what else the flow says.
@@ -67,6 +69,7 @@ class Engine:
         live: takes what calls in flight write, for those who follow the run.
         limits: what the run may not exceed.
         stay_us: how long a sleep may be for which the process stays.
+        prompts: who executes the run asks its questions himself, so that nothing stays for an answer.
     """
 
     def __init__(
@@ -77,7 +80,7 @@ class Engine:
         plan: Plan,
         *,
         services: Services,
-        find_answer: Callable[[str], AnswerName | None],
+        replies: Replies,
         on_drift: str = "",
         flow_on_drift: str = "",
         options: FlowOptions | None = None,
@@ -87,6 +90,7 @@ class Engine:
         live: LiveWriter | None = None,
         limits: Limits | None = None,
         stay_us: int = STAY_US,
+        prompts: bool = False,
     ) -> None:
         self.run = writer.run
         self.writer = writer
@@ -107,11 +111,13 @@ class Engine:
         self.live = live or LiveWriter(None)
         self.limits = limits or Limits()
         self.calls = Calls(self)
-        self.waits = Waits(self, find_answer)
+        self.waits = Waits(self, replies, prompts=prompts)
         self.sleeps = Sleeps(self, stay_us)
         self.ending = Ending(self)
         self._find_request = find_request
         self.request: CancelName | None = None
+        self.rejected_at = ""
+        """The wait at which somebody rejected the run; `request` says who."""
         self._latched: KitaruError | None = None
         self._stopping = threading.Event()
         self.on_stop: list[Callable[[], None]] = []
@@ -122,6 +128,10 @@ class Engine:
         """The asyncio tasks that carry calls."""
         self.shared_syncs: dict[Any, Any] = {}
         """By event loop: what shares syncs among its tasks."""
+        self.parked: dict[Any, Any] = {}
+        """By event loop: its branches that wait for an answer, or for a time."""
+        self.threads: dict[Any, set[Any]] = {}
+        """By event loop: the threads that it started and that are not done."""
         self._resumed = resumed
         self._lock = threading.RLock()
 
@@ -200,6 +210,12 @@ class Engine:
             tell()
         return RunStopped(str(self._latched))
 
+    def reject(self, wait: str, answer: Answer) -> RunStopped:
+        """Latch that the run is to end, because somebody rejected it at a wait; the caller raises what is returned."""
+        self.request = CancelName(answer.by, answer.answered, answer.note, "")
+        self.rejected_at = wait
+        return self.stop(cancelled(self.run, self.request, wait))
+
     def request_stop(self, reason: KitaruError) -> None:
         """Stop the run at once, from any thread: latch, and cancel what executes, where something can be cancelled.
 
@@ -221,6 +237,12 @@ class Engine:
             self.request_stop(cancelled(self.run, request))
         elif (reached := self.limits.time_is_up(self) or self._is_late()) is not None:
             self.request_stop(reached)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a call is in flight, submitted, or between two attempts."""
+        submitted = self._submitter is not None and self._submitter.is_busy
+        return submitted or self.in_flight.is_busy or bool(self.tasks)
 
     @property
     def has_stopped(self) -> bool:

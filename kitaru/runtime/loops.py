@@ -17,6 +17,7 @@ from kitaru.errors import CallTimeout
 from kitaru.runtime.context import active_call, current_engine
 from kitaru.runtime.execution import Execution, patience_s
 from kitaru.runtime.options import INLINE
+from kitaru.runtime.parking import count_threads
 from kitaru.runtime.pool import Pool
 from kitaru.runtime.scopes import current_scope, scope_here, task_name
 from kitaru.runtime.stopping import RunStopped
@@ -63,6 +64,7 @@ def _run(engine: Engine, body: Callable[[], Coroutine[Any, Any, Any]]) -> Any:  
         loop = runner.get_loop()
         main = asyncio.Task(_main(engine, body), loop=loop)
         loop.set_task_factory(_numbered)
+        count_threads(engine, loop)
         with _interrupts(engine, loop, main):
             return loop.run_until_complete(main)
 

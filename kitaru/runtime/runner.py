@@ -24,7 +24,7 @@ from kitaru.model.history import RunState, Status
 from kitaru.model.ids import new_run_id
 from kitaru.model.records import Resumed, Start
 from kitaru.runtime.caching import Caching
-from kitaru.runtime.cancelling import cancelled, end_held
+from kitaru.runtime.cancelling import cancelled, end_held, end_rejected, rejection
 from kitaru.runtime.capture import capturing
 from kitaru.runtime.decorators import Flow, find_live_flow
 from kitaru.runtime.ending import Outcome
@@ -35,6 +35,7 @@ from kitaru.runtime.loading import LoadedFlow, during_import, load_entry, load_t
 from kitaru.runtime.names import alias_main
 from kitaru.runtime.plan import Overrides, Plan
 from kitaru.runtime.replaying import Changes, recorded_plan
+from kitaru.runtime.replies import Replies
 from kitaru.runtime.schema import parse_inputs
 from kitaru.runtime.sleeping import STAY_US
 from kitaru.runtime.sources import Entry, changed_files, entry_of
@@ -69,6 +70,7 @@ class Options:
         key: start the run once for this key; empty for a run of its own.
         limits: for this run, or from a resume on, as `runtime.limits.given` returns them.
         stay_us: how long a sleep may be for which the process stays.
+        prompts: who executes the run asks its questions himself, so that nothing stays for an answer.
     """
 
     on_drift: str = ""
@@ -79,6 +81,7 @@ class Options:
     key: str = ""
     limits: Mapping[str, int] = field(default_factory=dict)
     stay_us: int = STAY_US
+    prompts: bool = False
 
 
 @dataclass(slots=True)
@@ -231,7 +234,7 @@ class Runner:
             CodeUnloadable: its code cannot be imported; the run is as it was.
             BadInput: the flow no longer takes the inputs that the run was started with.
             RunOver: it has completed.
-            RunCancelled: somebody asked for it to be cancelled, which is done now.
+            RunCancelled: somebody asked for it to be cancelled, or rejected it, which is done now.
         """
         _check_may_start()
         with collector_paused():
@@ -250,6 +253,9 @@ class Runner:
         if request is not None:
             end_held(writer, state, request, self._services)
             raise cancelled(writer.run, request)
+        rejected = rejection(self._repo, state)
+        if rejected is not None:
+            raise end_rejected(writer, state, *rejected, self._services)
         sticks = options.as_recorded is None and state.executed.code == RECORDED
         code = self._code(state, as_recorded=sticks or bool(options.as_recorded))
         resumed = Resumed(
@@ -332,7 +338,7 @@ class Runner:
             self.values,
             plan,
             services=self._services,
-            find_answer=lambda digest: self._repo.answer(writer.run, digest, settle=True),
+            replies=Replies(self._repo, self.values, writer.run, self._services.clock_us),
             on_drift=options.on_drift or state.start.on_drift,
             flow_on_drift=flow.options.on_drift or self._default_on_drift,
             options=flow.options,
@@ -342,6 +348,7 @@ class Runner:
             live=LiveWriter(path_of(self._repo.blobs, writer.run)),
             limits=limits_of(state, writer.records, flow.options, options.limits, self._services.clock_us()),
             stay_us=options.stay_us,
+            prompts=options.prompts,
         )
         if not recorded:  # recorded code lies in a directory of its own, and may not be what its name leads to
             Caching(self._results, self._root, engine, options.cache).join()

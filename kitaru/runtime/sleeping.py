@@ -24,9 +24,6 @@ if TYPE_CHECKING:
 STAY_US = 5_000_000
 """For a sleep as short as this the process stays: to let go and be started anew takes longer than a second."""
 
-NAP_S = 0.2
-"""How long a sleep on an event loop goes on before it looks whether the run has stopped."""
-
 
 class Sleeps:
     """The sleeps of one execution of a run.
@@ -43,23 +40,26 @@ class Sleeps:
         """Return when the time has come, now or in a later execution; raises `RunStopped` where the run lets go."""
         engine = self._engine
         view = self._begin(for_us, until_us)
+        if not self._is_short(view):
+            raise engine.stop(sleeping(engine.run, view.record.deadline or 0))
         while (left := self._left(view)) > 0:
             engine.pause(left)
         self._wake(view)
 
     async def sleep_async(self, for_us: int | None, until_us: int | None) -> None:
-        """As `sleep`, for one task of an event loop."""
-        import asyncio
+        """As `sleep`, for one branch of an event loop: the run lets go once all of them are blocked."""
+        from kitaru.runtime.parking import park
 
         engine = self._engine
         view = self._begin(for_us, until_us)
-        while (left := self._left(view)) > 0:
-            await asyncio.sleep(engine.services.delay(min(left / 1_000_000, NAP_S)))
-            engine.check_latch()
+        until = view.record.deadline or 0
+        if self._left(view) > 0:
+            stays = until if self._is_short(view) else 0
+            await park(engine, lambda: self._left(view) <= 0 or None, stays, lambda: sleeping(engine.run, until))
         self._wake(view)
 
     def _begin(self, for_us: int | None, until_us: int | None) -> WaitView:
-        """Return the sleep's record, made now where there is none; stop the run if the process is not to stay."""
+        """Return the sleep's record, made now where there is none."""
         engine = self._engine
         engine.check_latch()
         asked = self._describe(for_us, until_us)
@@ -67,10 +67,13 @@ class Sleeps:
         if view is None or view.closed:
             view = self._record(asked, for_us, until_us)
         engine.plan.claimed(view, view.record.order)
-        if self._left(view) > self._stay_us:
-            raise engine.stop(sleeping(engine.run, view.record.deadline or 0))
+        engine.check_latch()
         engine.in_flight.start()
         return view
+
+    def _is_short(self, view: WaitView) -> bool:
+        """Tell whether the process stays for what is left of a sleep."""
+        return self._left(view) <= self._stay_us
 
     def _left(self, view: WaitView) -> int:
         return 0 if view.answer is not None else (view.record.deadline or 0) - self._engine.now()

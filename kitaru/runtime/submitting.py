@@ -95,6 +95,11 @@ class Submitter:
                 self._lost.append(future)
             self._changed.notify_all()
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether a submitted call is not over."""
+        return bool(self._open)
+
     def drain(self) -> None:
         """Return once every submitted call is over."""
         with self._changed:

@@ -1,7 +1,7 @@
 """Questions a run stops at: matched to recorded ones, answered, or a reason to let the process go.
 
 Owns: a wait's digest, which binds an answer to its question, schema and what was shown, and the order in which a reply
-is looked for: the record, `--answer`, the store. Knows nothing of prompts.
+is looked for: the record, `--answer`, the store, the deadline. Knows nothing of prompts.
 """
 
 from __future__ import annotations
@@ -11,24 +11,38 @@ import json
 import shlex
 from collections import Counter
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from kitaru.errors import InvalidAnswer, KitaruError, RunWaiting, SchemaChanged, UsageError, WaitInsideCheckpoint
-from kitaru.model.ids import display_call, is_call_name
+from kitaru.errors import (
+    AnswerRefused,
+    InvalidAnswer,
+    KitaruError,
+    RunWaiting,
+    SchemaChanged,
+    UsageError,
+    WaitExpired,
+    WaitInsideCheckpoint,
+)
+from kitaru.model.ids import display_call
+from kitaru.model.moments import utc_text
 from kitaru.model.records import Answer, Note, Wait
+from kitaru.runtime.asking import UNSET, Shown, shown
 from kitaru.runtime.context import active_call
 from kitaru.runtime.examples import example_text
 from kitaru.runtime.plan import Place
-from kitaru.runtime.schema import validate_answer, wait_schema
+from kitaru.runtime.replies import EXPIRED, REJECTED, Replies
+from kitaru.runtime.schema import validate_answer
 from kitaru.runtime.scopes import scope_here
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
     from kitaru.model.history import WaitView
+    from kitaru.runtime.asking import Question
     from kitaru.runtime.engine import Engine
+    from kitaru.runtime.scopes import Scope
     from kitaru.runtime.stopping import RunStopped
-    from kitaru.store.repository import AnswerName
+
+POLL_US = 200_000
+"""How often a process that stays for an answer looks for one."""
 
 
 def inside_checkpoint(name: str, call: str) -> WaitInsideCheckpoint:
@@ -40,83 +54,132 @@ def inside_checkpoint(name: str, call: str) -> WaitInsideCheckpoint:
 
 
 class Waits:
-    """The waits of one execution of a run."""
+    """The waits of one execution of a run.
 
-    def __init__(self, engine: Engine, find_answer: Callable[[str], AnswerName | None]) -> None:
-        self._engine = engine
-        self._find_answer = find_answer
+    Args:
+        replies: those that were given to this run.
+        prompts: who executes the run asks its questions himself, so that nothing stays for an answer.
+    """
+
+    def __init__(self, engine: Engine, replies: Replies, *, prompts: bool = False) -> None:
+        self._engine, self._replies, self._prompts = engine, replies, prompts
         self._equal: Counter[str] = Counter()
         self._made: Counter[str] = Counter()
-        self._objects: list[tuple[str, bytes]] = []
 
-    def wait(self, name: str, question: str, schema: Any, metadata: Mapping[str, Any] | None) -> Any:  # noqa: ANN401 - a type in, a value of it out
+    def wait(self, question: Question) -> Any:  # noqa: ANN401 - a value of its schema
         """Return the answer to a question, or stop the run until there is one.
 
         Raises:
             WaitInsideCheckpoint: a checkpoint executes here, which cannot stop half-way.
-            UsageError: a name that cannot be typed, or a schema that cannot be asked for.
+            WaitExpired: nobody answered before the deadline.
+            UsageError: it shows what is not there, or is to stay on an event loop.
             RunStopped: there is no answer yet.
         """
         engine = self._engine
-        if not is_call_name(name):
-            raise UsageError(f"{name!r} is no name for a wait", hint="use letters, digits, - and _, as in 'approve'")
-        call = active_call.get()
-        if call is not None:
-            raise inside_checkpoint(name, call.name)
-        engine.check_latch()
-        self._made[name] += 1
-        asked = self._describe(name, question, wait_schema(schema))
-        self._objects = []
-        if metadata:
-            encoded = engine.values.encode(dict(metadata), engine.writer.known, "metadata")
-            asked.metadata, self._objects = encoded.id, encoded.objects
-        view = engine.plan.wait(asked.digest) or engine.plan.kept_wait(name)
-        ahead = self._answer_ahead(name, view.record.occurrence if view is not None else self._made[name])
-        if view is None or view.closed:
-            view = self._ask_anew(asked)
-        elif ahead is not None and view.run != engine.run:
-            view = self._ask_instead(asked, view)
-        elif view.record.digest != asked.digest:
-            self._note_stale(view)
-        engine.plan.claimed(view, view.record.order)
-        if ahead is not None and view.answer is None:
-            now = engine.now()
-            answer = Answer(now, view.id, ahead, by=engine.services.user, answered=now, source="ahead")
-            return self._take(view, answer, schema)
-        return self._reply(view, schema)
+        view = self._begin(question)
+        until = engine.now() + self._stay_us(question)
+        while (answer := self._answer(view)) is None:
+            left = until - engine.now()
+            if left <= 0:
+                raise engine.stop(self._waiting(view))
+            engine.in_flight.start()
+            engine.pause(min(left, POLL_US))
+        return self._take(view, answer, question)
+
+    async def wait_async(self, question: Question) -> Any:  # noqa: ANN401 - as above
+        """As `wait`, for one branch of an event loop: the run stops once all of them are blocked."""
+        engine = self._engine
+        view = self._begin(question)
+        answer = self._answer(view)
+        if answer is None:
+            from kitaru.runtime.parking import park
+
+            until = engine.now() + self._stay_us(question)
+            answer = await park(engine, lambda: self._answer(view), until, lambda: self._waiting(view))
+        return self._take(view, answer, question)
+
+    def _stay_us(self, question: Question) -> int:
+        return 0 if self._prompts else question.timeout_us
 
     # -- the question ------------------------------------------------------------------------------------------
 
-    def _describe(self, name: str, question: str, schema: dict[str, Any]) -> Wait:
-        scope = scope_here(self._engine.scope)
-        last = scope.shown
-        artifacts = {display_call(last.name, last.occurrence): last.output or ""} if last is not None else {}
-        text = json.dumps([name, scope.path, question, schema, artifacts], sort_keys=True, separators=(",", ":"))
+    def _begin(self, question: Question) -> WaitView:
+        """Return the wait's record, made now where there is none; with the answer that `--answer` gave, if it has."""
+        engine = self._engine
+        call = active_call.get()
+        if call is not None:
+            raise inside_checkpoint(question.name, call.name)
+        engine.check_latch()
+        scope = scope_here(engine.scope)
+        with engine.plan.lock:
+            to_show = shown(engine, scope.shown, question.show)
+            self._made[question.name] += 1
+            asked = self._describe(question, scope, to_show)
+            view = engine.plan.wait(asked.digest) or engine.plan.kept_wait(question.name)
+            nth = view.record.occurrence if view is not None else self._made[question.name]
+            ahead = self._answer_ahead(question.name, nth)
+            if view is None or view.closed:
+                view = self._ask_anew(asked, self._objects(asked, question, to_show))
+            elif ahead is not None and view.run != engine.run:
+                view = self._ask_instead(asked, view, self._objects(asked, question, to_show))
+            elif view.record.digest != asked.digest:
+                self._note_stale(view)
+            engine.plan.claimed(view, view.record.order)
+            if ahead is not None and view.answer is None:
+                self._take_ahead(view, ahead, question)
+        return view
+
+    def _describe(self, question: Question, scope: Scope, to_show: Shown) -> Wait:
+        parts = [question.name, scope.path, question.text, question.json_schema, to_show.bound]
+        text = json.dumps(parts, sort_keys=True, separators=(",", ":"))
         self._equal[text] += 1
-        digest = _digest(text, self._equal[text])
-        asked = Wait(0, name, 0, digest, question=question, scope=scope.path, schema=schema, shown=artifacts)
+        asked = Wait(
+            0,
+            question.name,
+            0,
+            _digest(text, self._equal[text]),
+            question=question.text,
+            scope=scope.path,
+            schema=question.json_schema,
+            shown=to_show.labels,
+        )
         self._tell_from_refused(asked)
         return asked
+
+    def _objects(self, asked: Wait, question: Question, to_show: Shown) -> list[tuple[str, bytes]]:
+        """Fill in what is recorded of a new question alone; return the objects that it needs."""
+        values, known = self._engine.values, self._engine.writer.known
+        objects = list(to_show.objects)
+        if question.metadata:
+            encoded = values.encode(dict(question.metadata), known, "metadata")
+            asked.metadata = encoded.id
+            objects += encoded.objects
+        if question.default is not UNSET:
+            encoded = values.encode(question.default, known, "default")
+            asked.default = encoded.id
+            objects += encoded.objects
+        asked.deadline = question.deadline(self._engine.now())
+        return objects
 
     def _tell_from_refused(self, asked: Wait) -> None:
         """A question whose answer was refused is asked under another digest, for the answer to the first one stands."""
         while asked.digest in self._engine.state.refused:
             asked.digest = _digest(asked.digest, "refused")
 
-    def _ask_anew(self, asked: Wait) -> WaitView:
+    def _ask_anew(self, asked: Wait, objects: list[tuple[str, bytes]]) -> WaitView:
         """Ask what was not asked before, at the place the execution has come to."""
         plan = self._engine.plan
         if plan.dynamic:
             self._engine.calls.branch()
-        return self._ask(asked, plan.place(asked.name))
+        return self._ask(asked, plan.place(asked.name), objects)
 
-    def _ask_instead(self, asked: Wait, view: WaitView) -> WaitView:
+    def _ask_instead(self, asked: Wait, view: WaitView, objects: list[tuple[str, bytes]]) -> WaitView:
         """Ask in this run what the source had asked and answered, because this run is to have another answer."""
         plan, record = self._engine.plan, view.record
         if plan.dynamic:
             self._engine.calls.branch(record.order)
-            return self._ask(asked, plan.place(asked.name))
-        return self._ask(asked, plan.place_of(asked.name, record.order, record.occurrence))
+            return self._ask(asked, plan.place(asked.name), objects)
+        return self._ask(asked, plan.place_of(asked.name, record.order, record.occurrence), objects)
 
     def _note_stale(self, view: WaitView) -> None:
         """Record, once, that `--from` kept an answer although its question changed."""
@@ -124,62 +187,96 @@ class Waits:
         if not view.stale:
             engine.commit(Note(engine.now(), "stale", {"order": view.record.order, "args": ["question"]}))
 
-    def _ask(self, asked: Wait, place: Place) -> WaitView:
+    def _ask(self, asked: Wait, place: Place, objects: list[tuple[str, bytes]] | None = None) -> WaitView:
         engine = self._engine
         asked.order, asked.occurrence, asked.after = place
         asked.at = engine.now()
         engine.plan.asks(asked.order)
-        engine.commit(asked, self._objects)
+        engine.commit(asked, objects or [])
         engine.emit(
             "wait",
             wait=display_call(asked.name, asked.occurrence),
             question=asked.question,
             schema=asked.schema,
             shown=asked.shown,
+            deadline=asked.deadline,
         )
         return engine.state.waits[asked.order]
 
     # -- the reply ---------------------------------------------------------------------------------------------
 
-    def _reply(self, view: WaitView, schema: Any) -> Any:  # noqa: ANN401 - a value of the schema
-        if view.answer is None:
-            found = self._find_answer(view.record.digest)
-            if found is None:
-                raise self._engine.stop(self._waiting(view))
-            answer = Answer(self._engine.now(), view.id, found.value, by=found.by, answered=found.at, note=found.note)
-            return self._take(view, answer, schema)
-        try:
-            return self._value(view.answer.value, schema)
-        except InvalidAnswer as error:
-            why = f"the recorded answer to {view.label} of run {view.run} no longer fits: {error.message}"
-            hint = f"undo the change, or kitaru replay {self._engine.run} --answer {view.label}=VALUE"
-            raise self._engine.stop(SchemaChanged(why, hint=hint)) from None
+    def _answer(self, view: WaitView) -> Answer | None:
+        """Return the recorded answer, or the one that stands in the store now, not recorded yet."""
+        if view.answer is not None:
+            return view.answer
+        found = self._replies.find(view.record)
+        if found is None:
+            return None
+        now = self._engine.now()
+        return Answer(now, view.id, found.value, found.by, answered=found.at, source=found.source, note=found.note)
 
-    def _take(self, view: WaitView, answer: Answer, schema: Any) -> Any:  # noqa: ANN401 - as above
-        """Record a reply as consumed, once it is known to fit."""
-        engine = self._engine
+    def _take_ahead(self, view: WaitView, ahead: str, question: Question) -> None:
+        """Record the answer that `--answer` gave."""
+        engine, now = self._engine, self._engine.now()
+        answer = Answer(now, view.id, ahead, by=engine.services.user, answered=now, source="ahead")
         try:
-            value = self._value(answer.value, schema)
+            self._value(ahead, question.schema)
         except InvalidAnswer as error:
-            if answer.source == "ahead":
-                raise engine.stop(error) from None
-            raise self._refuse(view, answer, error) from None
+            raise engine.stop(error) from None
+        self._record(view, answer)
+
+    def _take(self, view: WaitView, answer: Answer, question: Question) -> Any:  # noqa: ANN401 - a value of the schema
+        """Return an answer's value, recorded as consumed once it is known to fit.
+
+        Raises:
+            WaitExpired: it says that nobody answered.
+            RunStopped: it rejects the run, or does not fit.
+        """
+        is_new = view.answer is None
+        if answer.source in (EXPIRED, REJECTED):
+            if is_new:
+                self._record(view, answer)
+            self._end(view, answer)
+        try:
+            value = self._value(answer.value, question.schema)
+        except InvalidAnswer as error:
+            raise self._refuse(view, answer, error) if is_new else self._no_longer_fits(view, error) from None
+        if is_new:
+            self._record(view, answer)
+        return value
+
+    def _record(self, view: WaitView, answer: Answer) -> None:
+        engine = self._engine
         engine.commit(answer)
         engine.emit("answer", wait=view.label, by=answer.by, source=answer.source)
-        return value
+
+    def _end(self, view: WaitView, answer: Answer) -> NoReturn:
+        if answer.source == REJECTED:
+            raise self._engine.reject(view.label, answer)
+        raise WaitExpired(
+            f"nobody answered {view.label} of run {view.run} before {utc_text(view.record.deadline or 0)}",
+            hint=f"kitaru replay {self._engine.run} --answer {view.label}=VALUE",
+        )
+
+    def _no_longer_fits(self, view: WaitView, error: InvalidAnswer) -> RunStopped:
+        why = f"the recorded answer to {view.label} of run {view.run} no longer fits: {error.message}"
+        hint = f"undo the change, or kitaru replay {self._engine.run} --answer {view.label}=VALUE"
+        return self._engine.stop(SchemaChanged(why, hint=hint))
 
     def _refuse(self, view: WaitView, answer: Answer, why: InvalidAnswer) -> RunStopped:
         """Ask once more: what the recorded schema let pass, the code's own type refuses (a validator, a pattern)."""
         engine, old = self._engine, view.record
         told = {"digest": old.digest, "by": answer.by, "why": why.message}
-        engine.commit(Note(engine.now(), "refused", told))
-        asked = replace(old)
-        self._tell_from_refused(asked)
-        again = self._ask(asked, Place(old.order, old.occurrence, old.after))
-        said = f"{answer.by or 'somebody'} answered, but {why.message}; {why.hint}"
-        return engine.stop(self._waiting(again, said))
+        with engine.plan.lock:
+            engine.commit(Note(engine.now(), "refused", told))
+            asked = replace(old)
+            self._tell_from_refused(asked)
+            again = self._ask(asked, Place(old.order, old.occurrence, old.after))
+        said = f"{answer.by or answer.source} answered, but {why.message}"
+        line = answer_line(engine.run, again)
+        return engine.stop(AnswerRefused(line, hint=f"{said}; {why.hint}", why=f"{said} ({why.hint})"))
 
-    def _value(self, object_id: str, schema: Any) -> Any:  # noqa: ANN401 - as above
+    def _value(self, object_id: str, schema: Any) -> Any:  # noqa: ANN401 - a type in, a value of it out
         """Return an answer as a value of the schema.
 
         Raises:
@@ -198,8 +295,8 @@ class Waits:
         except UsageError as error:
             raise self._engine.stop(error) from None
 
-    def _waiting(self, view: WaitView, hint: str = "") -> RunWaiting:
-        return RunWaiting(answer_line(self._engine.run, view), hint=hint or view.record.question)
+    def _waiting(self, view: WaitView) -> RunWaiting:
+        return RunWaiting(answer_line(self._engine.run, view), hint=view.record.question)
 
 
 def _digest(text: str, count: object) -> str:

@@ -312,7 +312,7 @@ def test_a_summary_is_made_of_a_runs_own_records():
     base = source(call(1))
     records = [branch_of(base, 2, tags=["t"]), call(2, occurrence=2), wait(3, metadata=None)]
     summary = summarize("branch", stored(records))
-    assert summary == RunSummary("branch", "agent", 1, "waiting", 1, 0, "source", ["t"], 1, ["approve"], "")
+    assert summary == RunSummary("branch", "agent", 1, "waiting", 1, 0, "source", ["t"], 1, ["approve"], "", asked=1)
     assert RunSummary.from_json(summary.to_json()) == summary
 
 

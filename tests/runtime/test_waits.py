@@ -16,6 +16,7 @@ import kitaru
 from kitaru import checkpoint, flow
 from kitaru.errors import (
     AlreadyAnswered,
+    AnswerRefused,
     InvalidAnswer,
     RunWaiting,
     SchemaChanged,
@@ -289,7 +290,8 @@ def test_an_answer_that_the_type_refuses_is_asked_for_again(bench):
     """The recorded schema says integer; the validator is code, and only the run has it."""
     run = bench.run(asking(Even)).run
     ended = bench.answer(run, 3, None, asking(Even), by="ada")
-    assert (ended.status, type(ended.error)) == ("waiting", RunWaiting)
+    assert (ended.status, type(ended.error)) == ("waiting", AnswerRefused)
+    assert isinstance(ended.error, RunWaiting)
     assert "ada answered, but" in ended.error.hint
     assert "odd" in ended.error.hint
     assert [w.label for w in ended.state.open_waits] == ["approve"]
