@@ -49,6 +49,7 @@ class Asked:
         "place",
         "positional",
         "scope",
+        "unsynced",
     )
 
     def __init__(
@@ -64,6 +65,8 @@ class Asked:
     ) -> None:
         self.checkpoint, self.scope, self.on_drift, self.place = checkpoint, scope, on_drift, place
         self.positional, self.kwargs = args, kwargs
+        self.unsynced = False
+        """Deciding it has written its record, which nobody may act on before it is durable."""
         self.bound = checkpoint.binder.bind(args, kwargs)
         self.objects: list[tuple[str, bytes]] = []
         self.args: dict[str, str] = {}
@@ -115,8 +118,11 @@ class Calls:
         engine = self._engine
         engine.check_latch()
         scope = scope_here(engine.scope)
-        found = self.decide(Asked(engine, checkpoint, args, kwargs, scope))
+        asked = Asked(engine, checkpoint, args, kwargs, scope)
+        found = self.decide(asked)
         if not isinstance(found, Execution):
+            if asked.unsynced:
+                engine.sync()
             return self.recorded(found, scope)
         value = carry_inline(found)
         self.show(scope, found.record)
@@ -158,6 +164,8 @@ class Calls:
     def decide(self, asked: Asked) -> CallView | Execution:
         """Return the record that this call takes, or what executes it; its place in the call order is settled.
 
+        A record that is new (`asked.unsynced`) is written, and not durable yet: that is for the caller to wait for.
+
         Raises:
             RunStopped: it drifted, or an override that it reached cannot be.
         """
@@ -165,12 +173,14 @@ class Calls:
             if self._called_off:
                 self._went_past(asked.scope.path)
             found = self._decide(asked)
-            if not isinstance(found, Call):
-                return found
-            reused = self._reuse(asked, found)
-            if reused is None:
-                self._engine.limits.count(self._engine, found)
-            return reused or Execution(self._engine, asked, found, found.repeat)
+        if not isinstance(found, Call):
+            return found
+        reused = self._reuse(asked, found)
+        if reused is not None:
+            return reused
+        with self._deciding:
+            self._engine.limits.count(self._engine, found)
+        return Execution(self._engine, asked, found, found.repeat)
 
     def _reuse(self, asked: Asked, record: Call) -> CallView | None:
         """Record what the result cache has for a call, if it has; its record says so then, or where its result goes."""
@@ -181,8 +191,13 @@ class Calls:
             return None
         record.began = record.at = engine.now()
         record.how = "reused"
-        engine.commit(record, asked.objects)
-        return engine.state.calls[record.order]
+        return self._given(asked, record)
+
+    def _given(self, asked: Asked, record: Call) -> CallView:
+        """Record a call whose output is known without executing it."""
+        self._engine.commit(record, asked.objects, sync=False)
+        asked.unsynced = True
+        return self._engine.state.calls[record.order]
 
     # -- matching ------------------------------------------------------------------------------------------------
 
@@ -259,8 +274,7 @@ class Calls:
         record = self._fresh(asked, place)
         record.began = record.at = engine.now()
         record.how, record.output = "pinned", output
-        engine.commit(record, asked.objects)
-        return engine.state.calls[record.order]
+        return self._given(asked, record)
 
     def branch(self, at: int | None = None) -> None:
         """Leave the source, at the first call that does not match; `at` is the order of a pinned one."""

@@ -145,6 +145,8 @@ async def _raising(error: BaseException) -> Any:  # noqa: ANN401 - never returns
 
 async def _awaited(engine: Engine, asked: Asked, found: CallView | Execution) -> Any:  # noqa: ANN401 - what the function returns
     if not isinstance(found, Execution):
+        if asked.unsynced:
+            await _written(engine)
         if not engine.calls.is_called_off(found):
             return engine.calls.recorded(found, _deciding(asked.scope))
         await asyncio.sleep(patience_s(engine.calls.tell_recorded(found)))
@@ -211,10 +213,21 @@ def _carried(engine: Engine) -> set[asyncio.Task[Any]]:
     return tasks
 
 
+async def _written(engine: Engine) -> None:
+    """Return when what was recorded is durable; who cancels this does not wait for it."""
+    task = _apart(engine, durable(engine))
+    await asyncio.wait({task})
+    task.result()
+
+
 def _start(execution: Execution) -> asyncio.Task[Any]:
     """Carry a call by a task that is no line of work of the body's."""
-    engine, loop = execution.engine, asyncio.get_running_loop()
-    task = asyncio.Task(carry_async(execution), loop=loop)
+    return _apart(execution.engine, carry_async(execution))
+
+
+def _apart(engine: Engine, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+    """Do something in a task of ours, which the body waits for at its end; it is not counted among the body's tasks."""
+    task = asyncio.Task(work, loop=asyncio.get_running_loop())
     tasks = _carried(engine)
     tasks.add(task)
     task.add_done_callback(tasks.discard)

@@ -8,16 +8,21 @@ import os
 import random
 import shutil
 import sys
+import threading
 from datetime import timedelta
 
 import pytest
 
 import kitaru
 from kitaru import checkpoint, flow
+from kitaru.blobs.local import LocalBlobs
+from kitaru.config import Config
 from kitaru.errors import UnknownRun
 from kitaru.project import Project
 from kitaru.store.check import check
+from kitaru.store.repository import Repository
 from kitaru.testing import FixedClock, fixed_services
+from tests.store.faults import FaultyFiles
 
 EXECUTED = []
 
@@ -448,3 +453,62 @@ def test_the_result_of_a_run_that_still_executes(disk):
 
     assert done(disk(), body)[1] == 1
     assert EXECUTED == ["a", "count"]
+
+
+class SyncingThreads(FaultyFiles):
+    """The real calls, and the threads that wait for the disk."""
+
+    def __init__(self):
+        super().__init__()
+        self.threads = []
+
+    def _real(self, name, args):
+        if name == "fdatasync":
+            self.threads.append(threading.get_ident())
+        return super()._real(name, args)
+
+
+def test_hits_in_async_code_do_not_hold_up_the_loop_and_share_syncs(tmp_path):
+    Project.init(tmp_path)
+    files = SyncingThreads()
+    repo = Repository.open(LocalBlobs(tmp_path / ".kitaru", files=files))
+    project = Project(tmp_path, repo, Config(), fixed_services())
+
+    @checkpoint(cache=True)
+    async def load(n):
+        EXECUTED.append(n)
+        return n
+
+    @flow
+    async def body():
+        before = len(files.threads)
+        values = await asyncio.gather(*(load(n) for n in range(20)))
+        values += await asyncio.gather(*load.map(range(20)))
+        return values, threading.get_ident(), files.threads[before:]
+
+    project.run(body, {}, foreground=True)
+    values, loop_thread, threads = project.run(body, {}, foreground=True).get()
+    assert (values, sorted(EXECUTED)) == ([*range(20)] * 2, [*range(20)])
+    assert loop_thread not in threads
+    assert 0 < len(threads) < 40
+
+
+def test_a_hit_is_durable_before_the_body_goes_on(tmp_path):
+    Project.init(tmp_path)
+    files = SyncingThreads()
+    project = Project(
+        tmp_path, Repository.open(LocalBlobs(tmp_path / ".kitaru", files=files)), Config(), fixed_services()
+    )
+
+    @flow
+    def body():
+        counts = [len(files.threads)]
+        for take in (fetch, lambda url: fetch.submit(url).result(), lambda url: fetch.map([url]).results()):
+            take("a")
+            counts.append(len(files.threads))
+        return counts
+
+    project.run(body, {}, foreground=True)
+    counts = project.run(body, {}, foreground=True).get()
+    assert EXECUTED == ["a"]
+    assert counts == sorted(set(counts))
