@@ -3,14 +3,16 @@
 Owns: which kinds of record there are, their fields, and the one way each is written. A record's id is the SHA-256 of
 its bytes; each names its parent by that id. Knows nothing of where the bytes are kept, nor what a history means.
 
-Canonical JSON: keys sorted, no spaces, ASCII only (`\\uXXXX` escapes), integers and strings but no floats; fields that
-hold their default are left out. Times are integer microseconds since 1970 UTC; ids are 64 lower-case hex digits.
+Canonical JSON: keys sorted, no spaces, ASCII only (`\\uXXXX` escapes), integers and strings; floats only inside objects
+such as a wait's schema (a limit of 0.5), in the shortest form that reads back. Fields that hold their default are left
+out. Times are integer microseconds since 1970 UTC; ids are 64 lower-case hex digits.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import re
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -311,12 +313,19 @@ def record_id(data: bytes) -> str:
     return sha256(data).hexdigest()
 
 
-def _refuse_float(text: str) -> NoReturn:
-    raise ValueError(f"the number {text} is not an integer")
+def _finite(text: str) -> float:
+    found = float(text)
+    if not math.isfinite(found):
+        raise ValueError(f"the number {text} is too large")
+    return found
+
+
+def _refuse_constant(text: str) -> NoReturn:
+    raise ValueError(f"{text} is no number")
 
 
 _scan_json: Callable[[str, int], tuple[Any, int]] = json.JSONDecoder(
-    parse_float=_refuse_float, parse_constant=_refuse_float
+    parse_float=_finite, parse_constant=_refuse_constant
 ).scan_once  # type: ignore[attr-defined]  # what `raw_decode` wraps: a frame less for each record
 
 
