@@ -10,7 +10,7 @@ import contextlib
 import mmap
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from kitaru.blobs import locks
 from kitaru.blobs.contract import check_key
@@ -21,9 +21,13 @@ from kitaru.errors import Damaged
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
 
+T = TypeVar("T")
+
 TMP = "tmp"
 LOCKS = "locks"
 CACHE = "cache"
+_TRIES = 20
+"""So often in a row nobody has the luck to find a directory empty between two system calls of another process."""
 _READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
 _MAKE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
 
@@ -93,37 +97,35 @@ class LocalBlobs:
             self._files.fsync(fd)
 
     def _publish(self, source: str, key: str) -> bool:
-        target = self._path(key)
-        try:
-            self._link(source, target, key)
-        except FileExistsError:
+        if not self._link_unsettled(source, key):
             return False
-        self._sync_directory(os.path.dirname(target))  # noqa: PTH120 - keys are strings, and this is a hot path
+        self._settle_name(key)
         return True
 
     def _link_unsettled(self, source: str, key: str) -> bool:
-        target = self._path(key)
         try:
-            self._files.link(source, target)
+            self._name(key, lambda target: self._files.link(source, target))
         except FileExistsError:
             return False
-        except FileNotFoundError:
-            directory = key.rpartition("/")[0]
-            self._ensure(directory)
-            self._ready.discard(directory)  # `settle` sees to it that its name is durable, too
-            with contextlib.suppress(FileExistsError):
-                self._files.mkdir(self._path(directory), DIRECTORY_MODE)
-            self._files.link(source, target)
         return True
 
-    def _link(self, source: str, target: str, key: str) -> None:
+    def _name(self, key: str, make: Callable[[str], T]) -> T:
+        """Make a name, in a directory that another process may remove, being empty, until the name is there."""
+        target, directory = self._path(key), key.rpartition("/")[0]
+        for attempt in range(_TRIES):
+            try:
+                if directory not in self._ready:
+                    self._make_directory(directory)
+                return make(target)
+            except FileNotFoundError:
+                if attempt == _TRIES - 1:
+                    raise
+                self._ready.clear()
+        raise AssertionError("the last try returns or raises")
+
+    def _settle_name(self, key: str) -> None:
         self._ensure(key)
-        try:
-            self._files.link(source, target)
-        except FileNotFoundError:  # the directory was pruned by another process after it was seen
-            self._ready.clear()
-            self._ensure(key)
-            self._files.link(source, target)
+        self._sync_directory(os.path.dirname(self._path(key)))  # noqa: PTH120 - keys are strings, and this is a hot path
 
     def adopt(self, source: str, key: str) -> bool:
         """Let the finished file at `source` be the blob at `key` too, without a copy; False if `key` is taken."""
@@ -164,8 +166,7 @@ class LocalBlobs:
         try:
             if content:
                 self._sync_path(path, 0)
-            self._ensure(key)
-            self._sync_directory(os.path.dirname(path))  # noqa: PTH120 - as above
+            self._settle_name(key)
         except FileNotFoundError:
             return
         except OSError as error:
@@ -274,14 +275,8 @@ class LocalBlobs:
         """Make a new file at `key`, its name durable."""
         path = self._path(key)
         try:
-            self._ensure(key)
-            try:
-                fd = self._files.open(path, _MAKE, GROWING_MODE)
-            except FileNotFoundError:  # the directory was pruned after it was seen
-                self._ready.clear()
-                self._ensure(key)
-                fd = self._files.open(path, _MAKE, GROWING_MODE)
-            self._sync_directory(os.path.dirname(path))  # noqa: PTH120 - as above
+            fd = self._name(key, lambda target: self._files.open(target, _MAKE, GROWING_MODE))
+            self._settle_name(key)
         except OSError as error:
             raise store_error(error, "write", path) from error
         return GrowingFile(self._files, path, fd, durable=self.durable)
@@ -310,16 +305,21 @@ class LocalBlobs:
 
     def _ensure(self, key: str) -> None:
         """Make the directory of `key`, and be sure of its own name, once in this object's life."""
-        parent = key.rpartition("/")[0]
-        if parent in self._ready:
+        directory = key.rpartition("/")[0]
+        if directory in self._ready:
             return
-        path = f"{self._root}/{parent}" if parent else self._root
-        if parent:
-            self._ensure(parent)
+        path = self._make_directory(directory)
+        self._sync_directory(os.path.dirname(path) or ".")  # noqa: PTH120 - as above
+        self._ready.add(directory)
+
+    def _make_directory(self, directory: str) -> str:
+        """Make a directory, whose name is not durable yet, in one whose name is; return its path."""
+        path = f"{self._root}/{directory}" if directory else self._root
+        if directory:
+            self._ensure(directory)
         with contextlib.suppress(FileExistsError):
             self._files.mkdir(path, DIRECTORY_MODE)
-        self._sync_directory(os.path.dirname(path) or ".")  # noqa: PTH120 - as above
-        self._ready.add(parent)
+        return path
 
     def _sync_directory(self, path: str) -> None:
         if self.durable:

@@ -64,6 +64,47 @@ def test_a_directory_that_was_pruned_is_made_again_for_what_is_staged(tmp_path):
     assert other.get("a/b/l") == b"content"
 
 
+class Sweeping(FaultyFiles):
+    """Another process removes the directory of a new name, being empty, just before it is made: three times."""
+
+    def __init__(self, directory):
+        super().__init__()
+        self.directory, self.times = directory, 3
+
+    def _real(self, name, args):
+        paths = [arg for arg in args if isinstance(arg, str)]
+        is_name = name in ("open", "link") and paths[-1].startswith(f"{self.directory}/")
+        if is_name and self.times:
+            self.times -= 1
+            os.rmdir(self.directory)  # noqa: PTH106 - as the code under test
+        return super()._real(name, args)
+
+
+@pytest.mark.parametrize("make", ["create", "stage", "appender"])
+def test_a_directory_that_is_removed_again_and_again_is_made_again(tmp_path, make):
+    files = Sweeping(f"{tmp_path}/a/b")
+    blobs = LocalBlobs(tmp_path, files=files)
+    made = getattr(blobs, make)(*(["a/b/k"] if make == "appender" else ["a/b/k", b"content"]))
+    assert files.times == 0
+    assert blobs.exists("a/b/k")
+    if make == "appender":
+        made.close()
+
+
+@pytest.mark.parametrize("make", ["create", "appender"])
+def test_a_name_in_a_directory_that_was_made_again_is_durable(tmp_path, make):
+    class Both(Sweeping, PowerLoss):
+        pass
+
+    files = Both(f"{tmp_path}/store/a/b")
+    blobs = LocalBlobs(tmp_path / "store", files=files)
+    made = getattr(blobs, make)(*(["a/b/k"] if make == "appender" else ["a/b/k", b"content"]))
+    if make == "appender":
+        made.close()
+    files.fail_power()
+    assert LocalBlobs(tmp_path / "store").exists("a/b/k")
+
+
 def test_many_staged_names_share_syncs(tmp_path):
     files = FaultyFiles()
     blobs = LocalBlobs(tmp_path, files=files)
