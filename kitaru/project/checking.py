@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from kitaru.runtime.checking import Check
     from kitaru.runtime.runner import Options, Prepared, Runner
     from kitaru.store.repository import RunWriter
+    from kitaru.store.result_cache import ResultCache
 
 
 _FINAL = frozenset(str(status) for status in OVER - {Status.FAILED})
@@ -33,7 +34,13 @@ class Checking(Reading):
         def runner(self) -> Runner:
             """What prepares runs."""
 
-    def check_resume(self, run: str, *, on_drift: str = "", as_recorded: bool | None = None) -> Check:
+        @cached_property
+        def results(self) -> ResultCache:
+            """The result cache."""
+
+    def check_resume(
+        self, run: str, *, on_drift: str = "", as_recorded: bool | None = None, cache: bool | None = None
+    ) -> Check:
         """Return what a resume would do: which calls it would reuse, execute or stop at, and why.
 
         The flow's body runs, with recorded results, until it comes to a call that would be executed; no checkpoint is
@@ -41,13 +48,14 @@ class Checking(Reading):
 
         Args:
             run: any revision that names it.
-            on_drift, as_recorded: as of `resume`.
+            on_drift, as_recorded, cache: as of `resume`; a call that the result cache has a result for is not executed.
 
         Raises:
             RunHeld: a process executes it.
             CodeUnloadable, BadInput: as of `resume`.
         """
-        return self._check(run, on_drift, as_recorded, lambda runner, found, options: runner.resume(found, options))
+        options = self._checking(on_drift, as_recorded, cache)
+        return self._check(run, options, lambda runner, found: runner.resume(found, options))
 
     def check_replay(
         self,
@@ -60,30 +68,32 @@ class Checking(Reading):
         text: bool = False,
         on_drift: str = "",
         as_recorded: bool | None = None,
+        cache: bool | None = None,
     ) -> Check:
         """Return what a replay would do: arguments and errors are those of `replay`, the rest as of `check_resume`."""
         from kitaru.runtime.replaying import Changes
 
         changes = Changes(from_, args or {}, set or {}, answers or {}, text)
-        return self._check(run, on_drift, as_recorded, lambda runner, found, o: runner.replay(found, o, changes))
+        options = self._checking(on_drift, as_recorded, cache)
+        return self._check(run, options, lambda runner, found: runner.replay(found, options, changes))
 
-    def _check(
-        self,
-        run: str,
-        on_drift: str,
-        as_recorded: bool | None,
-        prepare: Callable[[Runner, str, Options], Prepared],
-    ) -> Check:
-        from kitaru.runtime.checking import Check, Checker
+    def _checking(self, on_drift: str, as_recorded: bool | None, cache: bool | None) -> Options:
         from kitaru.runtime.options import check_policy
         from kitaru.runtime.runner import Options
+
+        return Options(
+            check_policy(on_drift), as_recorded, cache=cache, stay_us=0, prompts=True
+        )  # it stays for nothing
+
+    def _check(self, run: str, options: Options, prepare: Callable[[Runner, str], Prepared]) -> Check:
+        from kitaru.runtime.checking import Check, Checker
 
         state = self.state(self.find_run(run))
         repo = _Copy(OverlayBlobs(self.repo.blobs), self.services.random_bytes)
         copy = type(self)(self.root, repo, self.config, self.services)
-        checker = Checker(Check(state.run, state.start.flow))
-        options = Options(check_policy(on_drift), as_recorded, observer=checker)
-        return checker.run(prepare(copy.runner, state.run, options))
+        copy.results = self.results  # what is kept is looked for where it is; nothing executes that would be kept
+        checker = options.observer = Checker(Check(state.run, state.start.flow))
+        return checker.run(prepare(copy.runner, state.run))
 
 
 class _Copy(Repository):

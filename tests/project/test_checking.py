@@ -6,7 +6,7 @@ import pytest
 
 import kitaru
 from kitaru import checkpoint, flow
-from kitaru.errors import Drift, RunHeld, RunWaiting
+from kitaru.errors import Drift, RunHeld, RunSleeping, RunWaiting
 from kitaru.runtime.context import current_engine
 from tests.runtime.bench import Scripts
 
@@ -287,3 +287,64 @@ def test_on_a_disk_not_a_byte_changes(tmp_path):
     after = {path: path.read_bytes() for path in (tmp_path / ".kitaru").rglob("*") if path.is_file()}
     assert {p.relative_to(tmp_path).parts[1] for p in after.keys() ^ before.keys()} <= {"cache"}
     assert all(after[path] == content for path, content in before.items())
+
+
+@checkpoint(cache=True)
+def look(n):
+    executed.append(n)
+    return n
+
+
+def with_cache(crash):
+    @flow
+    def body():
+        fetch("a")
+        if crash:
+            raise KeyboardInterrupt
+        return [look(1), look.submit(2).result(), look(3)]
+
+    return body
+
+
+def test_a_cached_result_would_be_taken(bench, check):
+    bench.run(with_cache(crash=False))
+    run = bench.run(with_cache(crash=True)).run
+    code = with_cache(crash=False)
+    found = check(run, code)
+    assert told(found) == ["fetch reuse", "look reuse", "look#2 reuse", "look#3 reuse"]
+    assert (found.ending, found.calls[1].why) == ("completes", "an earlier result is taken from the cache")
+    found = check(run, code, cache=False)
+    assert told(found) == ["fetch reuse", "look run"]
+    executed.clear()
+    assert bench.resume(run, code).value == [1, 2, 3]
+    assert executed == []
+
+
+def test_a_replay_would_take_a_cached_result(bench):
+    code = with_cache(crash=False)
+    run = bench.run(code).run
+    executed.clear()
+    found = bench.project.check_replay(run, from_="look")
+    assert (told(found)[1:], found.ending) == (["look reuse", "look#2 reuse", "look#3 reuse"], "completes")
+    assert told(bench.project.check_replay(run, from_="look", cache=False))[1:] == ["look run"]
+    assert executed == []
+
+
+@pytest.mark.parametrize("seconds", [4, 60])
+def test_a_recorded_sleep_that_is_not_over_is_not_slept(bench, check, seconds):
+    def sleepy(crash):
+        @flow
+        def body():
+            fetch("a")
+            if crash:
+                current_engine.get().sleeps._begin(seconds * 1_000_000, None)
+                raise KeyboardInterrupt
+            kitaru.sleep(seconds)
+
+        return body
+
+    run = bench.run(sleepy(crash=True)).run
+    code = sleepy(crash=False)
+    found = check(run, code)
+    assert (told(found), found.ending) == (["fetch reuse"], "waits")
+    assert isinstance(found.error, RunSleeping)

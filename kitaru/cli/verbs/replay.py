@@ -77,9 +77,8 @@ def replay(
     source = project.find_run(run)
     changes = _changes({"set_": set_, "arg": arg, "answer": answer})
     if check:
-        given = _given(changes)
-        found = project.check_replay(source, from_=from_, on_drift=policy(on_drift), as_recorded=as_recorded, **given)
-        return tell_check(found, output)
+        given = {"on_drift": policy(on_drift), "as_recorded": as_recorded, "cache": cache, **_given(changes)}
+        return tell_check(project.check_replay(source, from_=from_, **given), output)
     return carry(
         project,
         lambda observer: _start(

@@ -63,7 +63,8 @@ def resume(
 
     project = Project.open()
     if check:
-        return tell_check(project.check_resume(run, on_drift=policy(on_drift), as_recorded=as_recorded), output)
+        checked = project.check_resume(run, on_drift=policy(on_drift), as_recorded=as_recorded, cache=cache)
+        return tell_check(checked, output)
     found = project.find_run(run)
     return carry(
         project,
