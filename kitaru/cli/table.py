@@ -11,6 +11,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "init": "Make a project of this directory",
         "run": "Run a flow",
         "answer": "Answer a wait, and carry the run on",
+        "inbox": "Answer open questions on a screen that shows them all",
         "resume": "Carry on a run that was interrupted, failed or was answered",
         "cancel": "End a run, wherever it executes",
         "replay": "Branch from a recorded run, with something changed",

@@ -107,7 +107,7 @@ class ChoiceView(FieldView):
     def control(self) -> ComposeResult:
         """Yield a select; a sole value only stands there."""
         options = self.field.options
-        if len(options) == 1 and self.field.required:
+        if len(options) == 1 and (self.field.required or self.field.begin is not MISSING):
             yield Label(options[0][0], markup=False)
             return
         prompts = [(Text(label), n) for n, (label, _) in enumerate(options)]
@@ -192,12 +192,9 @@ class NotJson(str):
 class NullView(FieldView):
     """Nothing."""
 
-    def control(self) -> ComposeResult:
-        """Yield a word."""
-        yield Label("none", classes="none")
-
-    def _told(self) -> str:
-        return ""
+    def compose(self) -> ComposeResult:
+        """Yield nothing: the kind that was chosen says it."""
+        return iter(())
 
     def value(self) -> None:
         """Return None."""
@@ -210,9 +207,9 @@ class GroupView(FieldView):
     def compose(self) -> ComposeResult:
         """Yield the group's name, and its fields indented."""
         yield from self._heading()
+        yield from self._below()
         with Vertical(classes="inside" if self.field.title else "whole"):
             yield from [view_of(self.form, member) for member in self.form.members(self.field)]
-        yield from self._below()
 
     def inner(self) -> Iterator[FieldView]:
         """Yield the fields of the object."""

@@ -177,7 +177,9 @@ class Form:
     # -- inside a field ------------------------------------------------------------------------------------------
 
     def members(self, group: Field) -> list[Field]:
-        """Return the fields of a group."""
+        """Return the fields of a group: the required ones first, in their own order; a record sorts all others."""
+        properties, first = group.part["properties"], group.part.get("required", [])
+        names = [*(n for n in first if n in properties), *(n for n in properties if n not in first)]
         required, given = group.part.get("required", []), group.begin if isinstance(group.begin, dict) else {}
         return [
             self.field(
@@ -188,7 +190,7 @@ class Form:
                 begin=given.get(name, MISSING),
                 depth=group.depth + 1,
             )
-            for name, part in group.part["properties"].items()
+            for name, part in ((name, properties[name]) for name in dict.fromkeys(names))
         ]
 
     def item(self, owner: Field, index: int, begin: Any = MISSING) -> Field:  # noqa: ANN401 - any JSON value

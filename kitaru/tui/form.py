@@ -49,6 +49,7 @@ class AnswerForm(VerticalScroll, can_focus=False):
         self._inbox = inbox
         self._asked: Asked | None = None
         self._form: Form | None = None
+        self._was_tried = False
 
     @property
     def is_approval(self) -> bool:
@@ -57,7 +58,7 @@ class AnswerForm(VerticalScroll, can_focus=False):
 
     async def show(self, asked: Asked | None) -> None:
         """Show the form of a question, or none."""
-        self._asked, self._form = asked, None
+        self._asked, self._form, self._was_tried = asked, None, False
         self.set_class(bool(asked and asked.question.is_approval), "-approval")
         await self.remove_children()
         if asked is None:
@@ -109,7 +110,7 @@ class AnswerForm(VerticalScroll, can_focus=False):
         told = form.misfits(value, chosen)
         return {**by_place({v.field.place for v in views}, told), **not_json}
 
-    def _check(self, *, everywhere: bool = False) -> bool:
+    def _check(self) -> bool:
         """Show what is wrong, and tell whether nothing is."""
         root = self.root
         if root is None:
@@ -117,16 +118,16 @@ class AnswerForm(VerticalScroll, can_focus=False):
         problems, shown = self.problems(), set[str]()
         for view in root.views():
             place = view.field.place
-            seen = (everywhere or view.touched) and place not in shown
+            seen = (self._was_tried or view.touched) and place not in shown
             problem = problems.get(place, "") if seen else ""
             view.tell(problem)
             if problem:
                 shown.add(place)
-        self._tell_count(problems, everywhere=everywhere)
+        self._tell_count(problems)
         return not problems
 
-    def _tell_count(self, problems: dict[str, str], *, everywhere: bool) -> None:
-        words = f"{len(problems)} to mend" if everywhere and problems else ""
+    def _tell_count(self, problems: dict[str, str]) -> None:
+        words = f"{len(problems)} to mend" if self._was_tried and problems else ""
         for line in self.query("#problem").results(Static):
             line.update(words)
 
@@ -178,12 +179,13 @@ class AnswerForm(VerticalScroll, can_focus=False):
         """Answer with what is filled in, if it fits; else show what does not, and go there."""
         if self._asked is None or self.is_approval:
             return
-        if self._check(everywhere=True):
+        self._was_tried = True
+        if self._check():
             self.post_message(self.Answered(self._asked, self.value(), self._note()))
             return
         wrong = [view for view in self.query(FieldView).results(FieldView) if view.has_class("-wrong")]
         if wrong:
-            focus_first(wrong[-1])
+            focus_first(wrong[0])
 
     def _note(self) -> str:
         return self.query_one("#note", Input).value.strip()

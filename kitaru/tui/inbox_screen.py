@@ -42,7 +42,7 @@ class InboxScreen(Screen[None]):
     """
 
     AUTO_FOCUS = "#list"
-    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (NARROW, "-wide")]
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (NARROW, "-wide")]  # noqa: RUF012 - textual declares it for instances
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("y", "approve(True)", "Yes"),
         Binding("n", "approve(False)", "No"),

@@ -36,11 +36,12 @@ def waits(*, output: OutputOpt = Output.TEXT) -> None:
     if output is Output.JSON:
         write_json({"waits": [_document(project, wait) for wait in found]})
     else:
-        _print(project, found)
+        print_waits(project, found)
     tell_damaged(project)
 
 
-def _print(project: Project, found: list[OpenWait]) -> None:
+def print_waits(project: Project, found: list[OpenWait]) -> None:
+    """Print open waits, each with what there is to see and how to answer."""
     page, now = Page(None if found else sys.stderr), project.services.clock_us()
     for wait in found:
         page.gap()
