@@ -124,6 +124,8 @@ class Engine:
         """Called, on whichever thread, when a stop is latched."""
         self._submitter: Submitter | None = None
         self._deadline_us = 0
+        self.cancel_body: Callable[[], object] | None = None
+        """Cancels the body, from any thread; None where nothing can."""
         self.tasks: set[Any] = set()
         """The asyncio tasks that carry calls."""
         self.shared_syncs: dict[Any, Any] = {}
@@ -143,7 +145,6 @@ class Engine:
             with executing(self), self.in_flight:
                 if self.options.timeout is not None:
                     self._deadline_us = self.now() + int(self.options.timeout * 1_000_000)
-                    self.in_flight.start()
                 return self._execute(body)
         except KeyboardInterrupt:  # once more, while calls were left to end
             return self.ending.interrupted(self.interrupted())
@@ -223,6 +224,8 @@ class Engine:
         """
         self.stop(reason)
         self.in_flight.cancel()
+        if self.cancel_body is not None:
+            self.cancel_body()
 
     def _look(self) -> None:
         """Stop the run where somebody asked for that, or where it has taken as long as it may."""

@@ -65,8 +65,14 @@ def _run(engine: Engine, body: Callable[[], Coroutine[Any, Any, Any]]) -> Any:  
         main = asyncio.Task(_main(engine, body), loop=loop)
         loop.set_task_factory(_numbered)
         count_threads(engine, loop)
-        with _interrupts(engine, loop, main):
+        engine.cancel_body = lambda: _soon(loop, main.cancel)
+        with _interrupts(engine):
             return loop.run_until_complete(main)
+
+
+def _soon(loop: asyncio.AbstractEventLoop, work: Callable[[], object]) -> None:
+    with contextlib.suppress(RuntimeError):  # the loop is over, and so is what was to be told
+        loop.call_soon_threadsafe(work)
 
 
 async def _main(engine: Engine, body: Callable[[], Coroutine[Any, Any, Any]]) -> Any:  # noqa: ANN401 - as above
@@ -84,8 +90,8 @@ async def _main(engine: Engine, body: Callable[[], Coroutine[Any, Any, Any]]) ->
 class _interrupts:
     """Ctrl-C on an async body: the first one stops the run, the second one is immediate."""
 
-    def __init__(self, engine: Engine, loop: asyncio.AbstractEventLoop, main: asyncio.Task[Any]) -> None:
-        self._engine, self._loop, self._main = engine, loop, main
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
         self._installed = False
 
     def __enter__(self) -> None:
@@ -98,8 +104,6 @@ class _interrupts:
         if self._engine.has_stopped:
             raise KeyboardInterrupt
         self._engine.interrupt()
-        self._main.cancel()
-        self._loop.call_soon_threadsafe(lambda: None)  # the loop may be asleep
 
     def __exit__(self, *_: object) -> None:
         if self._installed:

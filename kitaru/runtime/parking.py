@@ -45,7 +45,6 @@ async def park(engine: Engine, came: Callable[[], T | None], until_us: int, reas
         RunStopped: the run stops: all branches are blocked, or something else stopped it.
     """
     engine.check_latch()
-    engine.in_flight.start()
     loop = asyncio.get_running_loop()
     lot = engine.parked.get(loop)
     if lot is None:

@@ -68,7 +68,6 @@ class Sleeps:
             view = self._record(asked, for_us, until_us)
         engine.plan.claimed(view, view.record.order)
         engine.check_latch()
-        engine.in_flight.start()
         return view
 
     def _is_short(self, view: WaitView) -> bool:

@@ -82,7 +82,6 @@ class Waits:
             left = until - engine.now()
             if left <= 0:
                 raise engine.stop(self._waiting(view))
-            engine.in_flight.start()
             engine.pause(min(left, POLL_US))
         return self._take(view, answer, question)
 

@@ -21,11 +21,11 @@ LOOK_EVERY_S = 0.05
 
 
 class InFlight:
-    """The calls that execute right now; a context manager that ends the watching thread.
+    """The calls that execute right now; a context manager, inside of which a thread watches.
 
     Args:
         clock_us: microseconds since 1970 UTC.
-        look: called each time it looks, from then on when the first call begins.
+        look: called each time it looks.
         record: called, once per call, for a call that has been in flight for 50 ms. It is called with the lock held,
             so that its note never follows the call's own record.
     """
@@ -41,22 +41,15 @@ class InFlight:
         self._empty = threading.Condition(self._lock)
         self._waited_for = False
         self._done = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._thread = threading.Thread(target=self._watch, name="kitaru-in-flight", daemon=True)
 
     def __enter__(self) -> InFlight:
+        self._thread.start()
         return self
-
-    def start(self) -> None:
-        """Begin to watch, at the first call or sleep: a resume that executes none needs no thread."""
-        with self._lock:
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._watch, name="kitaru-in-flight", daemon=True)
-                self._thread.start()
 
     def __exit__(self, *_: object) -> None:
         self._done.set()
-        if self._thread is not None:
-            self._thread.join()
+        self._thread.join()
 
     @property
     def is_busy(self) -> bool:
@@ -66,8 +59,6 @@ class InFlight:
     def add(self, call: ActiveCall) -> None:
         """A call begins."""
         self._calls[call.order] = call
-        if self._thread is None:
-            self.start()
 
     def remove(self, call: ActiveCall) -> None:
         """A call is over; after this its note is no longer written."""
@@ -102,8 +93,9 @@ class InFlight:
             self._also()
 
     def _look(self) -> None:
-        now = self._clock_us()
-        for call in list(self._calls.values()):
+        calls = list(self._calls.values())
+        now = self._clock_us() if calls else 0
+        for call in calls:
             if not call.begun_recorded and now - call.began_us >= NOTED_AFTER_US:
                 call.begun_recorded = True
                 self._record(call)

@@ -226,3 +226,36 @@ def test_from_the_very_process(bench):
     with pytest.raises(RunCancelled, match="by ada"):
         handle.wait(SOON_S)
     assert handle.status is Status.CANCELLED
+
+
+def test_a_body_without_calls_is_cancelled(bench, ask):
+    @flow
+    def body():
+        ask()
+        ask.seen()
+        return "done"
+
+    assert ended_cancelled(bench, bench.run(body))
+
+
+def test_an_async_body_is_cancelled_where_it_waits(bench, ask):
+    reached = []
+
+    @flow
+    async def body():
+        ask()
+        await asyncio.Event().wait()
+        reached.append(1)
+
+    assert ended_cancelled(bench, bench.run(body))
+    assert not reached
+
+
+def test_an_async_body_that_takes_too_long_is_stopped_where_it_waits(bench):
+    @flow(timeout=60)
+    async def body():
+        bench.project.services.clock_us.advance(3600)
+        await asyncio.Event().wait()
+
+    ended = bench.run(body)
+    assert (ended.status, type(ended.error.__cause__).__name__) == ("failed", "RunTimeout")
