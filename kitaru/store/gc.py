@@ -155,7 +155,11 @@ class _Visit:
             self._blobs.delete(layout.visit_key(number))
 
     def _sweep(self) -> None:
-        """Remove what was left in `tmp/`, and directories that nothing is in."""
+        """Remove what was left in `tmp/`, and directories of runs that nothing is in.
+
+        Those of objects and segments are few, and stay: another process that has seen to the name of one, once, relies
+        on it for ever.
+        """
         oldest = (self._now - SCRATCH_AGE_US) * 1000
         for key in list(self._blobs.keys(layout.TMP)):
             try:
@@ -164,7 +168,7 @@ class _Visit:
                     self._done.scratch += 1
             except KeyError:
                 continue
-        for directory in (layout.OPEN, layout.RUNS, layout.ANSWERS, layout.SEGMENTS, layout.OBJECTS):
+        for directory in (layout.OPEN, layout.RUNS, layout.ANSWERS):
             for part in self._blobs.children(directory):
                 if not self._blobs.children(f"{directory}/{part}"):
                     self._blobs.prune(f"{directory}/{part}")

@@ -10,6 +10,7 @@ from kitaru.model.records import Note, Start
 from kitaru.store import Repository, layout, loose, names
 from kitaru.store.check import check
 from kitaru.store.gc import SCRATCH_AGE_US, collect
+from tests.store.faults import PowerLoss
 from tests.store.samples import call, end, fill, nonces, obj, start, value, whole
 
 HOUR = 3_600_000_000
@@ -300,11 +301,13 @@ def test_scratch_and_empty_directories(tmp_path):
     repo = Repository.create(LocalBlobs(tmp_path))
     fill(repo, "one")
     repo.blobs.create("tmp/torn-one", b"x")
+    (tmp_path / "runs/ab").mkdir()
     (tmp_path / "objects/ab").mkdir(parents=True)
     now = repo.blobs.stamp("tmp/torn-one") // 1000
     assert gc(repo, now).scratch == 0
     assert gc(repo, now + SCRATCH_AGE_US + 1_000_000).scratch == 1
-    assert repo.blobs.children("objects") == repo.blobs.children("tmp") == []
+    assert (repo.blobs.children("runs"), repo.blobs.children("tmp")) == (["one"], [])
+    assert repo.blobs.children("objects") == ["ab"]
 
 
 def test_a_run_that_never_recorded_anything_goes(repo):
@@ -314,3 +317,17 @@ def test_a_run_that_never_recorded_anything_goes(repo):
     assert gc(repo, 3 * HOUR).removed == []
     held.release()
     assert gc(repo, 4 * HOUR).removed == ["open/never/n"]
+
+
+def test_what_is_found_in_a_directory_of_objects_is_durable_once_relied_on(tmp_path):
+    """One who has seen to a directory's own name once does not again: so gc leaves it, though nothing is in it."""
+    files = PowerLoss()
+    repos = [Repository.create(LocalBlobs(tmp_path, files=files, random_bytes=nonces(n)), nonces(n)) for n in (1, 2)]
+    repos[0].put_objects(LARGE_OBJECTS)
+    for now in (1, HOUR + 1):
+        gc(repos[1], now)
+    assert not list(repos[0].blobs.keys("objects"))
+    loose.stage(repos[1].blobs, *LARGE_OBJECTS[0], repos[1]._nonce)
+    repos[0].put_objects(LARGE_OBJECTS)  # found there, whose directory another made
+    files.fail_power()
+    assert loose.read(LocalBlobs(tmp_path), LARGE) == LARGE_OBJECTS[0][1]
