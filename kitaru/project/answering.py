@@ -1,4 +1,4 @@
-"""Answering a wait: once, by whoever is first.
+"""Answering a wait, or rejecting its run at it: once, by whoever is first, the deadline included.
 
 Owns: which wait is meant, whether the answer fits, and what the second one is told. Carrying the run on is the verb's.
 """
@@ -10,17 +10,19 @@ from typing import TYPE_CHECKING, Any
 from kitaru.errors import AlreadyAnswered, UnknownWait
 from kitaru.model.ids import parse_call
 from kitaru.model.moments import utc_text
+from kitaru.store.names import AnswerName
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from kitaru.model.history import RunState, WaitView
+    from kitaru.runtime.replies import Replies
     from kitaru.runtime.values import Values
     from kitaru.store.repository import Repository
 
 
-MAX_ANSWER = 1 << 30
-"""An answer is not shortened for display, as other plain data is."""
+MAX_TOLD = 200
+"""Characters of an answer, or of a note, that whoever comes second is told."""
 
 
 class Answering:
@@ -50,8 +52,9 @@ class Answering:
             named = [w for w in named if wanted.nth in (None, w.record.occurrence)]
             found = [w for w in found if w in named]
             if not found and named and named[-1].answer is not None:
-                answer = named[-1].answer
-                raise self._refusal(state.run, named[-1], answer.by, answer.answered, answer.value)
+                taken = named[-1].answer
+                given = AnswerName(taken.value, taken.by, taken.answered, taken.note, "", taken.source)
+                raise self._refusal(state.run, named[-1], given)
         if len(found) != 1:
             raise UnknownWait(state.run, name, [w.label for w in state.open_questions])
         return found[0]
@@ -61,25 +64,47 @@ class Answering:
 
         Raises:
             InvalidAnswer: it does not fit the schema; nothing was recorded.
-            AlreadyAnswered: somebody was first.
+            AlreadyAnswered: somebody was first, or the deadline has passed.
         """
-        from kitaru.runtime.schema import to_plain, validate_answer_json
+        from kitaru.runtime.replies import plain_answer
 
-        digest = view.record.digest
-        standing = self._repo.answer(run, digest)
+        replies = self._replies(run)
+        standing = replies.find(view.record)
         if standing is None:
-            given = value if text else to_plain(value, max_items=MAX_ANSWER, max_text=MAX_ANSWER)
-            plain = validate_answer_json(view.record.schema, given, text=text)
-            encoded = self._values.encode(plain, frozenset(), view.label)
-            self._repo.put_objects(encoded.objects)
-            won, standing = self._repo.put_answer(run, digest, value=encoded.id, by=by, at=self._now_us(), note=note)
+            plain = plain_answer(view.record.schema, value, text=text)
+            won, standing = replies.give(view.record, plain, by=by, note=note)
             if won:
                 return
-        raise self._refusal(run, view, standing.by, standing.at, standing.value)
+        raise self._refusal(run, view, standing)
 
-    def _refusal(self, run: str, view: WaitView, by: str, at: int, value: str) -> AlreadyAnswered:
-        shown = repr(self._value(value, run))
-        return AlreadyAnswered(
-            f"{view.label} of run {run} was answered by {by or 'somebody'} at {utc_text(at)}: {shown[:200]}",
-            hint=f"kitaru log {run}",
-        )
+    def reject(self, run: str, view: WaitView, *, by: str, note: str) -> AnswerName:
+        """Record that a run is to end at a wait; raises AlreadyAnswered as `record`."""
+        from kitaru.runtime.replies import REJECTED
+
+        replies = self._replies(run)
+        standing = replies.find(view.record)
+        if standing is None:
+            won, standing = replies.claim(view.record, REJECTED, by=by, note=note)
+            if won:
+                return standing
+        raise self._refusal(run, view, standing)
+
+    def _replies(self, run: str) -> Replies:
+        from kitaru.runtime.replies import Replies
+
+        return Replies(self._repo, self._values, run, self._now_us)
+
+    def _refusal(self, run: str, view: WaitView, standing: AnswerName) -> AlreadyAnswered:
+        what, when, by = f"{view.label} of run {run}", utc_text(standing.at), standing.by or "somebody"
+        if standing.source == "rejected":
+            told = f"{what} was rejected by {by} at {when}{f': {standing.note[:MAX_TOLD]}' if standing.note else ''}"
+        elif standing.source == "expired":
+            told = f"{what} expired: nobody had answered it before its deadline, {utc_text(view.record.deadline or 0)}"
+        else:
+            who = (
+                f"by default at {when}, its deadline had passed"
+                if standing.source == "default"
+                else f"by {by} at {when}"
+            )
+            told = f"{what} was answered {who}: {repr(self._value(standing.value, run))[:MAX_TOLD]}"
+        return AlreadyAnswered(told, hint=f"kitaru log {run}")

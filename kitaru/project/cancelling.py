@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING
 
 from kitaru.errors import AlreadyCancelled, RunHeld, RunOver
 from kitaru.model.history import OVER, Status
-from kitaru.runtime.cancelling import cancelled, end_held, recorded_cancelled
+from kitaru.runtime.cancelling import cancelled, end_held, end_rejected, recorded_cancelled, rejection
 from kitaru.store.states import run_state
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from kitaru.model.history import RunState
     from kitaru.runtime.events import Services
-    from kitaru.store.repository import CancelName, Repository
+    from kitaru.store.repository import AnswerName, CancelName, Repository
 
 CANCEL_POLL_S = 0.05
 
@@ -42,7 +44,14 @@ class Cancellation:
 
 
 def cancel(
-    repo: Repository, state: RunState, services: Services, *, by: str, reason: str, wait_s: float
+    repo: Repository,
+    state: RunState,
+    services: Services,
+    *,
+    by: str,
+    reason: str,
+    wait_s: float,
+    over: Callable[[str], None],
 ) -> Cancellation:
     """Ask for a run to be ended, and see to it.
 
@@ -50,6 +59,7 @@ def cancel(
         state: where it stands now.
         by: who asks.
         wait_s: how long to wait for the process that executes it.
+        over: told of a run that was ended here.
 
     Raises:
         RunOver: it was over before it saw the request.
@@ -57,11 +67,26 @@ def cancel(
     """
     _check_is_going(state)
     won, request = repo.put_cancellation(state.run, by=by, at=services.clock_us(), reason=reason)
-    ended = _end(repo, state.run, request, services, wait_s)
+    ended = _end(lambda: _end_now(repo, state.run, request, services), wait_s, lambda: over(state.run))
     if not won:
         raise _asked_before(cancelled(state.run, request).message, state.run, ended=ended)
     holder = "" if ended else repo.holder(state.run)
     return Cancellation(state.run, request.by, request.at, request.reason, ended, holder)
+
+
+def reject(
+    repo: Repository,
+    run: str,
+    given: AnswerName,
+    services: Services,
+    *,
+    wait_s: float,
+    over: Callable[[str], None],
+) -> Cancellation:
+    """See to the end of a run that was rejected at a question; arguments as of `cancel`."""
+    ended = _end(lambda: _end_rejected(repo, run, services), wait_s, lambda: over(run))
+    holder = "" if ended else repo.holder(run)
+    return Cancellation(run, given.by, given.at, given.note, ended, holder)
 
 
 def _check_is_going(state: RunState) -> None:
@@ -78,12 +103,18 @@ def _asked_before(told: str, run: str, *, ended: bool) -> AlreadyCancelled:
     return AlreadyCancelled(told, hint=f"kitaru show {run}")
 
 
-def _end(repo: Repository, run: str, request: CancelName, services: Services, wait_s: float) -> bool:
-    """End a run as soon as it can be held; False if somebody still executes it after `wait_s`."""
+def _end(end_now: Callable[[], bool], wait_s: float, over: Callable[[], None]) -> bool:
+    """End a run as soon as it can be held; False if somebody still executes it after `wait_s`.
+
+    Args:
+        end_now: tells whether the run was ended by it; raises RunHeld.
+        over: called where it was.
+    """
     until = time.monotonic() + wait_s
     while True:
         try:
-            _end_now(repo, run, request, services)
+            if end_now():
+                over()
         except RunHeld:
             if time.monotonic() >= until:
                 return False
@@ -92,10 +123,21 @@ def _end(repo: Repository, run: str, request: CancelName, services: Services, wa
             return True
 
 
-def _end_now(repo: Repository, run: str, request: CancelName, services: Services) -> None:
+def _end_rejected(repo: Repository, run: str, services: Services) -> bool:
+    with repo.reopen(run) as writer:
+        state, _ = run_state(repo, run, writer.records)
+        found = rejection(repo, state)
+        if found is not None:
+            end_rejected(writer, state, *found, services)
+        return found is not None
+
+
+def _end_now(repo: Repository, run: str, request: CancelName, services: Services) -> bool:
     with repo.reopen(run) as writer:
         state, _ = run_state(repo, run, writer.records)
         if state.status not in OVER:
             end_held(writer, state, request, services)
-        elif state.status is not Status.CANCELLED:
+            return True
+        if state.status is not Status.CANCELLED:
             _check_is_going(state)
+        return False

@@ -27,6 +27,7 @@ class Carrying:
         resume: makes it ready once more.
         came: tells whether a run that waits need not wait any more.
         services: chance and delays.
+        over: told of a run that has come to its end, or to a stop.
     """
 
     def __init__(
@@ -35,8 +36,11 @@ class Carrying:
         resume: Callable[[], Prepared],
         came: Callable[[], bool],
         services: Services,
+        *,
+        over: Callable[[str], None],
     ) -> None:
         self._prepared, self._resume, self._came, self._services = prepared, resume, came, services
+        self._over = over
         self._stopped = threading.Event()
         self._failures = 0
 
@@ -47,6 +51,11 @@ class Carrying:
 
     def execute(self) -> Outcome:
         """Execute the run until it is over, or stops for good."""
+        outcome = self._execute()
+        self._over(outcome.run)
+        return outcome
+
+    def _execute(self) -> Outcome:
         outcome = self._prepared.execute()
         while self._goes_on(outcome):
             try:

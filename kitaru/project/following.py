@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from kitaru.errors import KitaruError
 from kitaru.model.history import OVER, RunState
 from kitaru.model.ids import CallName, display_call
-from kitaru.model.records import Answer, Begun, Call, End, Resumed, Start, Wait
+from kitaru.model.records import SLEEP, Answer, Begun, Call, End, Resumed, Start, Wait
 from kitaru.store import layout
 from kitaru.store.live import LiveReader, path_of
 from kitaru.store.states import run_state
@@ -163,7 +163,7 @@ def _of_run(record: Record, waits: dict[str, str]) -> Line | None:
         case Wait():
             label = display_call(record.name, record.occurrence)
             line = Line(record.at, "wait", label, text=record.question)
-            if record.deadline is not None:
+            if record.name == SLEEP:
                 line = Line(record.at, "sleep", label, data={"until": record.deadline})
         case Answer():
             data = {"by": record.by, "source": record.source}

@@ -53,12 +53,22 @@ def lay_down(root: Path) -> None:
         raise ProjectExists(str(root))
     try:
         store.mkdir(parents=True, exist_ok=True)
-        for item in sorted(_template().iterdir()):
-            if not (store / item.name).exists():
-                shutil.copyfile(item, store / item.name)
+        _copy(_template(), store)
     except OSError as error:
         raise StoreError(f"{store} cannot be written: {error.strerror}", hint="choose another directory") from error
     Repository.create(LocalBlobs(store))
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy files that are not there yet, as deep as they lie, and whether they can be executed."""
+    for item in sorted(source.iterdir()):
+        here = target / item.name
+        if item.is_dir():
+            here.mkdir(exist_ok=True)
+            _copy(item, here)
+        elif not here.exists():
+            shutil.copyfile(item, here)
+            here.chmod(here.stat().st_mode | (item.stat().st_mode & 0o111))
 
 
 def _template() -> Path:

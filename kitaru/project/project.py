@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from kitaru.project.cancelling import Cancellation
+    from kitaru.project.hooks import Hooks
     from kitaru.runtime.decorators import Flow
     from kitaru.runtime.ending import Outcome
     from kitaru.runtime.events import Observer, Services
@@ -72,7 +73,12 @@ class Project(Keeping, Comparing, VersionComparing, Checking):
 
     What it can be asked is in `Reading`, how runs are compared in `Comparing`, what would happen to them in
     `Checking`, how it is looked after in `Keeping`.
+
+    Attributes:
+        prompts: who executes runs here asks their questions himself: no `timeout=` of a wait is stayed for.
     """
+
+    prompts = False
 
     # -- finding a project ---------------------------------------------------------------------------------------
 
@@ -125,6 +131,13 @@ class Project(Keeping, Comparing, VersionComparing, Checking):
         from kitaru.runtime.runner import Runner
 
         return Runner(self.repo, self.root, self.services, self.config.on_drift, self.values, results=self.results)
+
+    @cached_property
+    def hooks(self) -> Hooks:
+        """Scripts that are told of questions, and of runs that are over."""
+        from kitaru.project.hooks import Hooks
+
+        return Hooks(self.root, self.root / places.STORE, self.state)
 
     # -- executing -------------------------------------------------------------------------------------------------
 
@@ -265,25 +278,52 @@ class Project(Keeping, Comparing, VersionComparing, Checking):
     ) -> FlowHandle[Any]:
         """Answer a wait, once and for all, and carry its run on.
 
+        It may be called from any thread, such as a web handler's; with `resume=False` it only writes the answer, and
+        `kitaru work`, or whoever resumes the run, carries it on.
+
         Args:
             run: any revision that names it.
             wait: the wait's name; None where it has only one open.
-            value: the answer; `text` says that it is JSON or plain text, as typed.
+            value: the answer: JSON data or an instance of the type; `text` says that it is JSON or plain text, as typed.
             by: who answers; the project's user by default.
+            note: why, for the record.
             resume: carry the run on afterwards.
 
         Raises:
             UnknownWait: no open wait of that name.
             InvalidAnswer: the answer does not fit the schema; nothing was recorded.
-            AlreadyAnswered: somebody answered first; says who, when and what.
+            AlreadyAnswered: somebody answered first, or the deadline has passed; says who, when and what.
         """
         state = self.state(self.find_run(run))
-        answering = Answering(self.repo, self.values, self.value, self.services.clock_us)
-        view = answering.open_wait(state, wait)
-        answering.record(state.run, view, value, text=text, by=by or self.services.user, note=note)
+        view = self._answering.open_wait(state, wait)
+        self._answering.record(state.run, view, value, text=text, by=by or self.services.user, note=note)
         if not resume:
             return self._finished(state.run)
         return self._carry_on(state.run, view, self._options("", observer), foreground=foreground)
+
+    @cached_property
+    def _answering(self) -> Answering:
+        return Answering(self.repo, self.values, self.value, self.services.clock_us)
+
+    def reject(
+        self, run: str, wait: str | None = None, *, note: str = "", by: str = "", wait_s: float = CANCEL_WAIT_S
+    ) -> Cancellation:
+        """End a run at a question that it asks, instead of answering: it is cancelled, and the question has its reply.
+
+        Args:
+            run, wait, by: as of `answer`.
+            note: why, for the record.
+            wait_s: as of `cancel`.
+
+        Raises:
+            UnknownWait, AlreadyAnswered: as of `answer`.
+        """
+        from kitaru.project.cancelling import reject
+
+        state = self.state(self.find_run(run))
+        view = self._answering.open_wait(state, wait)
+        given = self._answering.reject(state.run, view, by=by or self.services.user, note=note)
+        return reject(self.repo, state.run, given, self.services, wait_s=wait_s, over=self.hooks.ended)
 
     def cancel(self, run: str, *, reason: str = "", by: str = "", wait_s: float = CANCEL_WAIT_S) -> Cancellation:
         """End a run, wherever it executes: at once where nobody does, else as soon as its process has come to a stop.
@@ -304,7 +344,9 @@ class Project(Keeping, Comparing, VersionComparing, Checking):
 
         state = self.state(self.find_run(run))
         by = by or self.services.user
-        return cancel(self.repo, state, self.services, by=by, reason=reason, wait_s=wait_s)
+        return cancel(
+            self.repo, state, self.services, by=by, reason=reason, wait_s=wait_s, over=self.hooks.ended
+        )
 
     def _carry_on(self, run: str, view: WaitView, options: Options, *, foreground: bool) -> FlowHandle[Any]:
         """Resume a run, or stay until whoever holds it has taken the answer."""
@@ -338,7 +380,8 @@ class Project(Keeping, Comparing, VersionComparing, Checking):
         from kitaru.runtime.options import check_policy
         from kitaru.runtime.runner import Options
 
-        return Options(check_policy(on_drift), as_recorded, tuple(tags), observer, cache)
+        observer = self.hooks.watching(observer)
+        return Options(check_policy(on_drift), as_recorded, tuple(tags), observer, cache, prompts=self.prompts)
 
     def _bound(self, options: Options, max_calls: int | None, max_seconds: float | None, stay_s: float | None) -> None:
         from kitaru.runtime.limits import given
@@ -353,7 +396,11 @@ class Project(Keeping, Comparing, VersionComparing, Checking):
 
         run = prepared.engine.run
         carrying = Carrying(
-            prepared, lambda: self.runner.resume(run, options), lambda: self._answer_came(run), self.services
+            prepared,
+            lambda: self.runner.resume(run, options),
+            lambda: self._answer_came(run),
+            self.services,
+            over=self.hooks.ended,
         )
         handle: FlowHandle[Any] = FlowHandle(run, carrying.execute, lambda: self.state(run).status, carrying.stop)
         return handle.finish() if foreground else handle.start()
@@ -362,8 +409,8 @@ class Project(Keeping, Comparing, VersionComparing, Checking):
         """Tell whether a wait was answered, or the run cancelled, while its runner let go of it."""
         if self.repo.is_cancellation_there(run):
             return True
-        waits = self.state(run).open_waits
-        return any(self.repo.answer(run, w.record.digest) is not None for w in waits)
+        state = self.state(run)
+        return any(self.given(state, view) for view in state.open_questions)
 
     def _finished(self, run: str, *, existing: bool = False) -> FlowHandle[Any]:
         """Return a handle for a run that this process does not execute."""

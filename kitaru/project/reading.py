@@ -58,6 +58,13 @@ def real_services(config: Config) -> Services:
     )
 
 
+def _waits_of(state: RunState, all: bool) -> list[WaitView]:
+    """Return the open waits of a run; with `all`, also the questions it asked itself that are open no more."""
+    open_ = state.open_waits
+    asked = [w for w in state.ordered_waits if w.run == state.run and not w.is_sleep] if all else []
+    return [*open_, *(view for view in asked if view not in open_)]
+
+
 def _login() -> str:
     try:
         return getpass.getuser()
@@ -250,10 +257,10 @@ class Reading:
             raise UnknownCall(state.run, str(only), [c.label for c in state.ordered_calls])
         return state, only
 
-    def waits(self) -> list[OpenWait]:
-        """Return the open waits of all runs, questions and sleeps, oldest first."""
-        states = [self.state(s.run) for s in self._summaries() if s.waits or s.wakes]
-        found = [OpenWait(state, view) for state in states for view in state.open_waits]
+    def waits(self, *, all: bool = False) -> list[OpenWait]:
+        """Return the open waits of all runs, questions and sleeps, oldest first; with `all`, every question asked."""
+        asking = [s.run for s in self._summaries() if s.waits or s.wakes or (all and s.asked)]
+        found = [OpenWait(state, view) for state in map(self.state, asking) for view in _waits_of(state, all)]
         return sorted(found, key=lambda w: w.view.record.at)
 
     def given(self, state: RunState, view: WaitView) -> AnswerName | None:

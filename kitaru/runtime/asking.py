@@ -142,8 +142,8 @@ class Shown:
 
     Attributes:
         labels: label to value id.
-        bound: the same for the digest: a value under its place, for which call of several it is of may look otherwise
-            on resume, where later ones are recorded too.
+        bound: the same for the digest: a value under its place, for of several calls with one result another may be
+            the first on resume.
         objects: what of it is new.
     """
 
@@ -172,7 +172,7 @@ def shown(engine: Engine, last: Call | None, show: Any) -> Shown:  # noqa: ANN40
         if last is not None:
             found.add(display_call(last.name, last.occurrence), last.output or "")
         return found
-    for place, (label, item) in enumerate(_items(show), 1):
+    for place, (label, item) in enumerate(_items(engine, show), 1):
         named = _named(engine, item) if label is None and isinstance(item, str) else None
         if named is not None:
             found.add(*named)
@@ -180,11 +180,14 @@ def shown(engine: Engine, last: Call | None, show: Any) -> Shown:  # noqa: ANN40
         encoded = engine.values.encode(item, engine.writer.known, label or "show")
         found.objects += encoded.objects
         own = f"shown-{place}"
-        found.add(label or _label(engine, encoded.id, item, own), encoded.id, label or own)
+        found.add(label or engine.calls.outputs.get(encoded.id) or _unnamed(item, own), encoded.id, label or own)
     return found
 
 
-def _items(show: Any) -> Iterable[tuple[str | None, Any]]:  # noqa: ANN401 - as given
+def _items(engine: Engine, show: Any) -> Iterable[tuple[str | None, Any]]:  # noqa: ANN401 - as given
+    """Return labels, where they are given, and values; what a call gave is one value, a dict or list though it be."""
+    if isinstance(show, (Mapping, list, tuple)) and engine.values.encoder.digest(show) in engine.calls.outputs:
+        return [(None, show)]
     if isinstance(show, Mapping):
         return [(str(label), value) for label, value in show.items()]
     many = isinstance(show, (list, tuple)) and not hasattr(show, "_fields")
@@ -204,11 +207,8 @@ def _named(engine: Engine, text: str) -> tuple[str, str] | None:
     return None
 
 
-def _label(engine: Engine, object_id: str, item: object, place: str) -> str:
-    """Return the label of the first call that gave a value, or its place among those shown."""
-    for view in sorted(engine.state.calls.values(), key=lambda view: view.order):
-        if view.record is not None and view.record.output == object_id:
-            return view.label
+def _unnamed(item: object, place: str) -> str:
+    """Return the label of a value that no call gave."""
     if isinstance(item, str) and is_call_name(item.partition("#")[0]):
         raise UsageError(
             f"show={item!r} names no call that has ended, and nothing that was saved",

@@ -107,6 +107,8 @@ class Calls:
         self._called_off: dict[str, str] = {}
         self.saved: dict[str, str] = {}
         """Artifact name to value id, as far as this execution has come: what `kitaru.load` finds."""
+        self.outputs: dict[str, str] = {}
+        """Value id to label of the call that gave it first, as far as this execution has come."""
 
     def call(self, checkpoint: Checkpoint[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:  # noqa: ANN401 - what the checkpoint returns
         """Return a call's recorded result, or that of executing it now; raise its recorded or live exception.
@@ -345,6 +347,8 @@ class Calls:
             self._tell(view.label, record, record.how if record.how != "ran" else shared, view.stale, view.drift)
         if record.saved:
             self.saved.update(record.saved)
+        if record.output is not None:
+            self.outputs.setdefault(record.output, view.label)
         return record
 
     def _rebuilt(self, view: CallView, record: Call) -> object:
@@ -370,6 +374,8 @@ class Calls:
     def finished(self, record: Call) -> None:
         """An attempt has been recorded."""
         self.saved.update(record.saved)
+        if record.output is not None:
+            self.outputs.setdefault(record.output, display_call(record.name, record.occurrence))
         for look in self._engine.after_call:
             look(record)
         if self._engine.observer is not None:
