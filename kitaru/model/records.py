@@ -1,51 +1,16 @@
-"""Records: the immutable entries of a run's history, and their canonical JSON.
+"""Records: the immutable entries of a run's history.
 
-Owns: which kinds of record there are, their fields, and the one way each is written. A record's id is the SHA-256 of
-its bytes; each names its parent by that id. Knows nothing of where the bytes are kept, nor what a history means.
-
-Canonical JSON: keys sorted, no spaces, ASCII only (`\\uXXXX` escapes), integers and strings; floats only inside objects
-such as a wait's schema (a limit of 0.5), in the shortest form that reads back. Fields that hold their default are left
-out. Times are integer microseconds since 1970 UTC; ids are 64 lower-case hex digits.
+Owns: which kinds of record there are, and their fields. Times are integer microseconds since 1970 UTC; ids are 64
+lower-case hex digits. How a record is written is `model.canonical`; what a history of them means is `model.history`.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import json
-import math
-import re
 from dataclasses import dataclass, field
-from hashlib import sha256
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, NoReturn
-
-from kitaru.errors import Damaged
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
-VERSION = 1
+from typing import Any, ClassVar, NamedTuple
 
 SLEEP = "kitaru.sleep"
 """Name of a wait that asks nobody."""
-
-
-def _all_text(values: Iterable[object]) -> bool:
-    return all(type(value) is str for value in values)
-
-
-_Check = tuple[tuple[type, ...], "Callable[[Any], bool] | None"]
-"""The exact types that a field may have, and what must hold of a value that has one of them, if anything."""
-
-_TYPE_CHECKS: dict[str, _Check] = {
-    "str": ((str,), None),
-    "int": ((int,), None),
-    "str | None": ((str, type(None)), None),
-    "int | None": ((int, type(None)), None),
-    "dict[str, str]": ((dict,), lambda value: _all_text(value.values())),
-    "dict[str, Any]": ((dict,), None),
-    "dict[str, Any] | None": ((dict, type(None)), None),
-    "list[str]": ((list,), _all_text),
-}
 
 
 @dataclass(slots=True, eq=False)
@@ -269,139 +234,3 @@ class Stored(NamedTuple):
     record: Record
     id: str
     parent: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class _Shape:
-    defaults: tuple[tuple[str, Any], ...]
-    checks: dict[str, _Check]
-    required: frozenset[str]
-
-
-def _shape(cls: type[Record]) -> _Shape:
-    fields = dataclasses.fields(cls)
-    missing = dataclasses.MISSING
-
-    def default(f: dataclasses.Field[Any]) -> Any:  # noqa: ANN401 - any field's default
-        return f.default_factory() if f.default_factory is not missing else f.default
-
-    return _Shape(
-        tuple((f.name, default(f)) for f in fields),
-        {f.name: _TYPE_CHECKS[str(f.type)] for f in fields},
-        frozenset(f.name for f in fields if default(f) is missing),
-    )
-
-
-_SHAPES = {kind: _shape(cls) for kind, cls in KINDS.items()}
-_encode_json = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False).encode
-
-
-def encode(record: Record, parent: str | None) -> bytes:
-    """Return the canonical bytes of a record that follows the record with id `parent`."""
-    fields: dict[str, Any] = {"kind": record.kind, "v": VERSION}
-    if parent is not None:
-        fields["parent"] = parent
-    for name, default in _SHAPES[record.kind].defaults:
-        value = getattr(record, name)
-        if value != default:
-            fields[name] = value
-    return _encode_json(fields).encode("ascii")
-
-
-def record_id(data: bytes) -> str:
-    """Return the id of a record's bytes."""
-    return sha256(data).hexdigest()
-
-
-def _finite(text: str) -> float:
-    found = float(text)
-    if not math.isfinite(found):
-        raise ValueError(f"the number {text} is too large")
-    return found
-
-
-def _refuse_constant(text: str) -> NoReturn:
-    raise ValueError(f"{text} is no number")
-
-
-_scan_json: Callable[[str, int], tuple[Any, int]] = json.JSONDecoder(
-    parse_float=_finite, parse_constant=_refuse_constant
-).scan_once  # type: ignore[attr-defined]  # what `raw_decode` wraps: a frame less for each record
-
-
-def decode(data: bytes, where: str = "record") -> Stored:
-    """Parse a record's bytes, checking its kind, its fields and their types.
-
-    Args:
-        data: as written by `encode`.
-        where: file and place, for the error.
-
-    Raises:
-        Damaged: the bytes are not a record this version knows.
-    """
-    try:
-        text = data.decode("ascii")
-        plain = _plain_call(data, text) if text.startswith(_ARGS) else None
-        if plain is not None:
-            return plain
-        fields, end = _scan_json(text, 0)
-        if end != len(data):
-            raise ValueError(f"more follows at {end}")  # noqa: TRY301 - as any other text that is no record
-        kind, version = fields.pop("kind"), fields.pop("v")
-        parent = fields.pop("parent", None)
-        shape = _SHAPES[kind]
-    except StopIteration as error:
-        raise Damaged(where, f"not a record: no JSON at {error.value}") from error
-    except (ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
-        raise Damaged(where, f"not a record: {error}") from error
-    if version != VERSION:
-        raise Damaged(where, f"a record of version {version!r}", hint="pip install --upgrade kitaru")
-    _check(fields, shape, where)
-    return Stored(KINDS[kind](**fields), record_id(data), parent)
-
-
-_ARGS = '{"args":'
-_AFTER_ARGS = re.compile(
-    r',"at":([1-9][0-9]{0,17}),"began":([1-9][0-9]{0,17}),"code":"([0-9a-f]{16})","kind":"call",'
-    r'"name":"([A-Za-z_0-9-]+)",(?:"occurrence":([1-9][0-9]{0,17}),)?"order":([1-9][0-9]{0,17}),'
-    r'"output":"([^"]*)","parent":"([^"]*)","v":1\}'
-).fullmatch
-
-
-def _plain_call(data: bytes, text: str) -> Stored | None:
-    """Return the call that a record of the commonest form is; None says nothing of any other.
-
-    A resume reads thousands of these, and the general way takes twice the time. Where this one gives a call, the
-    general way gives the same.
-    """
-    try:
-        args, end = _scan_json(text, len(_ARGS))
-        found = _AFTER_ARGS(text, end)
-        if found is None:
-            return None
-        at, began, code, name, occurrence, order, output, parent = found.groups()
-        ids = output + parent
-        if len(bytes.fromhex(ids)) * 2 != len(ids):  # with no space among the digits, so that nothing stands escaped
-            return None
-    except (ValueError, StopIteration):
-        return None
-    if type(args) is not dict:
-        return None
-    for value in args.values():
-        if type(value) is not str:
-            return None
-    call = Call(int(at), name, int(order), int(began), "", int(occurrence or 1), "", args, output, None, code)
-    return Stored(call, sha256(data).hexdigest(), parent)
-
-
-_NO_FIELD: _Check = ((), None)
-
-
-def _check(fields: dict[str, Any], shape: _Shape, where: str) -> None:
-    checks = shape.checks
-    for name, value in fields.items():
-        types, holds = checks.get(name, _NO_FIELD)
-        if type(value) not in types or (holds is not None and not holds(value)):
-            raise Damaged(where, f"field {name!r} does not belong in this record, or has the wrong type")
-    if not shape.required <= fields.keys():
-        raise Damaged(where, f"a record without {', '.join(sorted(shape.required - fields.keys()))}")

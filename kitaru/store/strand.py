@@ -13,10 +13,11 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from kitaru.errors import Damaged
-from kitaru.model import records
+from kitaru.model import canonical
 from kitaru.store import envelope, footer
 
 if TYPE_CHECKING:
+    from kitaru.model.records import Stored
     from kitaru.store.envelope import Frame, Journal
 
 CACHE_BYTES = 32 * 1024 * 1024
@@ -84,7 +85,7 @@ class Strand:
 
     where: str
     journal: Journal
-    records: list[records.Stored] = field(default_factory=list)
+    records: list[Stored] = field(default_factory=list)
     objects: dict[str, tuple[int, int, int]] = field(default_factory=dict)
     frames: list[Frame] = field(default_factory=list)
     counts: list[int] = field(default_factory=list)
@@ -117,7 +118,7 @@ class Strand:
         return last.offset
 
     def _take(self, raw: bytes, number: int, offset: int) -> dict[str, bytes]:
-        sha256, decode, is_object = hashlib.sha256, records.decode, envelope.OBJECT
+        sha256, decode, is_object = hashlib.sha256, canonical.decode, envelope.OBJECT
         objects, taken = self.objects, self.records
         place = f"{self.where}: the frame at offset {offset}"
         before = len(taken)

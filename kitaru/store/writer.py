@@ -11,7 +11,8 @@ import threading
 from typing import TYPE_CHECKING
 
 from kitaru.errors import StoreError
-from kitaru.model import records
+from kitaru.model import canonical
+from kitaru.model.records import Stored
 from kitaru.store import envelope, layout, loose, recovery
 from kitaru.store.journal import JournalWriter
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from kitaru.blobs.contract import Lock, Workspace
     from kitaru.model.encoding import Part
-    from kitaru.model.records import Record, Stored
+    from kitaru.model.records import Record
     from kitaru.store.runs import RunContent
 
 MAX_JOURNAL = 64 * 1024 * 1024
@@ -139,8 +140,8 @@ class RunWriter:
         known = self.known
         small = [item for item in objects if item[0] not in known]  # another thread may have been faster
         journal = self._open_journal()
-        data = records.encode(record, self._head)
-        stored = records.Stored(record, records.record_id(data), self._head)
+        data = canonical.encode(record, self._head)
+        stored = Stored(record, canonical.record_id(data), self._head)
         end = journal.append(small, data)
         self._head = stored.id
         self.records.append(stored)

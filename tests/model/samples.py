@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from kitaru.model.canonical import encode, record_id
 from kitaru.model.records import (
     Answer,
     Begun,
@@ -15,8 +16,6 @@ from kitaru.model.records import (
     Start,
     Stored,
     Wait,
-    encode,
-    record_id,
 )
 
 if TYPE_CHECKING:

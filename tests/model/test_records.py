@@ -10,8 +10,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from kitaru.errors import Damaged
-from kitaru.model import records
-from kitaru.model.records import KINDS, decode, encode, record_id
+from kitaru.model import canonical
+from kitaru.model.canonical import decode, encode, record_id
+from kitaru.model.records import KINDS
 from tests.model.samples import answer, begun, call, end, failed_call, note, resumed, start, stored, wait
 
 EVERY = [
@@ -119,6 +120,9 @@ def test_a_number_without_a_value_is_refused(text):
 
 
 PLAIN = encode(call(7, occurrence=3, code="c" * 16), "e" * 64)
+FULL = encode(
+    call(7, code="c" * 16, scope="/s#1", repeat=2, cache="a" * 64, logs="b" * 64, metadata="d" * 64), "e" * 64
+)
 """What nearly every record of a run looks like."""
 
 FRAGMENTS = [
@@ -146,7 +150,7 @@ FRAGMENTS += [b'"v":1', b'"v":2', b'"args":{},', b'"kind":"note"', b',"key":"k"'
 def damaged(draw):
     """Return a record's bytes with parts cut out, put in or put in another's place."""
     record = draw(st.sampled_from([*EVERY, call(1), call(2, args={}), call(3, args={"a": "b", "c": "\u00e9"})]))
-    data = draw(st.sampled_from([PLAIN, PLAIN, encode(record, "p" * 64)]))
+    data = draw(st.sampled_from([PLAIN, FULL, encode(record, "p" * 64)]))
     for _ in range(draw(st.integers(0, 3))):
         start = draw(st.integers(0, len(data)))
         end = min(len(data), start + draw(st.sampled_from([0, 0, 1, 2, 16, 64])))
@@ -173,15 +177,55 @@ def outcome(data):
 @example(PLAIN.replace(b'"args":{"x":', b'"args":{"x":1,"x":'))
 @example(PLAIN.replace(b'"v":1', b'"v":1,"v":2'))
 @example(PLAIN + b"\n")
+@example(FULL)
+@example(FULL.replace(b"b" * 64, b"b" * 32 + b"  " + b"b" * 30))
+@example(FULL.replace(b'"repeat":2', b'"repeat":0'))
+@example(FULL.replace(b'"' + b"b" * 64, b'"'))
+@example(FULL.replace(b'"scope":"/s#1"', b'"scope":"/s\\u00231"'))
 def test_the_fast_way_to_read_a_call_gives_what_the_general_one_gives(data):
     fast = outcome(data)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(records, "_plain_call", lambda *_: None)
+        patch.setattr(canonical, "_usual_call", lambda *_: None)
         assert outcome(data) == fast
 
 
-@pytest.mark.parametrize("args", [{"x": "1" * 64}, {"x": "1" * 64, "y": "2" * 64}])
-def test_calls_as_they_come_in_thousands_take_the_fast_way(args):
-    for record in (call(1, args=args, code="c" * 16), call(7, occurrence=3, args=args, code="c" * 16)):
-        data = encode(record, "e" * 64)
-        assert records._plain_call(data, data.decode()) is not None
+ARGS = [{}, {"x": "1" * 64}, {"y": "2" * 64, "x": "1" * 64}, {"\u00e9": "1" * 64}]
+USUAL = {
+    "plain": {},
+    "of a map": {"scope": "/step#12", "occurrence": 9},
+    "of a task": {"scope": "/work.<lambda>#2/ask#1", "repeat": 3},
+    "cached, with metadata and logs": {"cache": "a" * 64, "metadata": "b" * 64, "logs": "d" * 64},
+}
+OTHER = [
+    {"after": 0},
+    {"code": ""},
+    {"output": None},
+    {"error": {"type": "E", "message": "", "traceback": ""}, "output": None},
+    {"error": {}},
+    {"key": "1" * 64},
+    {"how": "reused", "reused": {"run": "r", "record": "1" * 64, "call": "step"}},
+    {"saved": {"draft": "1" * 64}},
+    {"mutated": ["x"], "drift": "new"},
+    {"delay": 0},
+    {"overran": 5},
+]
+
+
+@pytest.mark.parametrize("fields", USUAL.values(), ids=USUAL)
+@pytest.mark.parametrize("args", ARGS[1:3])
+def test_calls_as_they_come_in_thousands_take_the_fast_way(args, fields):
+    record = call(7, args=args, code="c" * 16, **fields)
+    assert canonical._is_usual(record)
+    data = encode(record, "e" * 64)
+    assert canonical._usual_call(data, data.decode()) is not None
+    assert dataclasses.asdict(decode(data).record) == dataclasses.asdict(record)
+
+
+@pytest.mark.parametrize("fields", [*USUAL.values(), *OTHER, {"scope": '/"\u00e9\\\n#1'}, {"name": "\u00e9"}], ids=repr)
+@pytest.mark.parametrize("args", ARGS)
+def test_the_fast_way_to_write_a_call_gives_what_the_general_one_gives(args, fields):
+    record = call(7, **{"args": args, "code": "c" * 16, **fields})
+    fast = encode(record, "e" * 64)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(canonical, "_is_usual", lambda _: False)
+        assert encode(record, "e" * 64) == fast

@@ -20,7 +20,7 @@ import pytest
 import zstandard
 
 from kitaru.blobs import LocalBlobs
-from kitaru.model import records
+from kitaru.model import canonical
 from kitaru.model.encoding.wire import varint
 from kitaru.project import Project
 from kitaru.store import Repository, envelope, footer, layout, loose, names
@@ -343,7 +343,7 @@ def test_these_would_be_whole_if_they_told_the_truth(root):
     assert RUN in {run["run"] for run in json.loads(found[-2][2])["runs"]}
 
 
-RECORD = records.encode(start(NONE[0]), None)
+RECORD = canonical.encode(start(NONE[0]), None)
 
 
 def flushed(raw):

@@ -10,7 +10,7 @@ import zstandard
 
 from kitaru.blobs import LocalBlobs, MemoryBlobs
 from kitaru.errors import Damaged, KitaruError
-from kitaru.model.records import encode, record_id
+from kitaru.model.canonical import encode, record_id
 from kitaru.store import Repository, envelope, footer, layout
 from kitaru.store.journal import GROUP
 from kitaru.store.strand import FrameCache, Sealed, read_journal, read_segment
