@@ -84,7 +84,7 @@ class Call(Record):
         output: value id, or None where the call raised.
         error: `{"type", "message", "traceback": text, "value": value id, absent where it cannot be stored}`.
         began: when the call was made; `at` is when it ended.
-        code: fingerprint of the checkpoint's source, 16 hex digits.
+        code: fingerprint of the checkpoint's function as it was compiled, 16 hex digits.
         how: `ran`, or `pinned` for an output given by `--set`, or `reused` where another run's record was taken.
         reused: `{"run", "record", "call"}` where `how` is `reused`: the call's label there.
         saved: artifact name to value id, by `kitaru.save()`.

@@ -6,16 +6,33 @@ Owns: reading code objects and their instructions. Looks nothing up, and calls n
 from __future__ import annotations
 
 import dis
+import hashlib
+import inspect
 import json
 import types
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 _LOADS = frozenset({"LOAD_GLOBAL", "LOAD_NAME"})
 _ATTRIBUTES = frozenset({"LOAD_ATTR", "LOAD_METHOD"})
 _FILLING = frozenset({"EXTENDED_ARG", "CACHE", "NOP"})
+
+
+_PLAIN = frozenset({type(None), bool, int, float, complex, str, bytes})
+
+
+def compiled_digest(fn: Callable[..., Any]) -> str:
+    """Return a digest of what a function does as it was compiled here, 16 hex digits; its file may be another by now.
+
+    Its name, comments and layout are no part of it, plain defaults are. Another Python release compiles to other code.
+    """
+    function = inspect.unwrap(fn)
+    told = [code_json(code) for code in codes_in(function.__code__)]
+    defaults = [*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
+    told.append([_const(value) if type(value) in _PLAIN else type(value).__name__ for value in defaults])
+    return hashlib.sha256(json.dumps(told, separators=(",", ":")).encode()).hexdigest()[:16]
 
 
 def codes_in(code: types.CodeType) -> Iterator[types.CodeType]:

@@ -7,7 +7,6 @@ engine; anywhere else it is the function it decorates. Knows nothing of stores; 
 from __future__ import annotations
 
 import functools
-import hashlib
 import inspect
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, ParamSpec, TypeVar, Unpack, overload
@@ -115,14 +114,10 @@ class Checkpoint(Many[P, R]):
 
     @functools.cached_property
     def code(self) -> str:
-        """Fingerprint of the function's source less its name, 16 hex digits."""
-        function = inspect.unwrap(self.fn)
-        try:
-            source = inspect.getsource(function)
-        except (OSError, TypeError):
-            return hashlib.sha256(function.__code__.co_code).hexdigest()[:16]
-        nameless = source.replace(f"def {function.__name__}", "def ", 1)  # a rename alone is no change of code
-        return hashlib.sha256(nameless.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+        """Fingerprint of the function as it was compiled, less its name, 16 hex digits."""
+        from kitaru.runtime.compiled import compiled_digest
+
+        return compiled_digest(self.fn)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call the function: recorded where a run executes, plain anywhere else."""

@@ -429,6 +429,31 @@ def test_the_fingerprint_of_code(bench):
     assert len(make(1)) == 16
 
 
+STEP = """
+from kitaru import checkpoint
+
+@checkpoint
+def {name}(n, times={times}):
+    {comment}
+    return n * times + {more}
+"""
+
+
+def test_the_fingerprint_of_code_is_of_what_was_compiled(scripts):
+    """The file may be edited while the run executes: what is recorded is the code that ran."""
+
+    def code(edited=False, **given):
+        file = scripts.write("steps.py", STEP.format(**{"name": "step", "times": 2, "comment": "", "more": 1, **given}))
+        names = {"__name__": "steps"}
+        exec(compile(file.read_text(), file, "exec"), names)
+        if edited:
+            scripts.write("steps.py", STEP.format(name="step", times=2, comment="", more=7))
+        return names[given.get("name", "step")].code
+
+    assert code() == code(edited=True) == code(comment="# said") == code(name="other")
+    assert len({code(), code(more=7), code(times=3)}) == 3
+
+
 def test_a_thread_beside_the_run_is_warned_of(bench):
     """A pool that the body starts does not carry the run's context, and nothing of it would be recorded."""
     from concurrent.futures import ThreadPoolExecutor

@@ -6,15 +6,12 @@ imported is `runtime.loading`.
 
 from __future__ import annotations
 
-import hashlib
 import inspect
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kitaru.errors import CodeUnloadable, NotCheckpointable
-from kitaru.runtime.compiled import code_json, codes_in
 from kitaru.runtime.decorators import Checkpoint
 from kitaru.runtime.importing import Recorded, session
 from kitaru.runtime.loading import load_object, loaded_object
@@ -24,12 +21,6 @@ from kitaru.runtime.sources import Entry, entry_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-
-def compiled_digest(fn: Callable[..., Any]) -> str:
-    """Return a digest of what a function does, as it was compiled here: its file may have been edited since."""
-    parts = [code_json(code) for code in codes_in(inspect.unwrap(fn).__code__)]
-    return hashlib.sha256(json.dumps(parts, separators=(",", ":")).encode()).hexdigest()[:16]
 
 
 def function_of(checkpoint: Checkpoint[..., Any], runtime: str, root: Path, version: str) -> Function:
@@ -62,7 +53,7 @@ def function_of(checkpoint: Checkpoint[..., Any], runtime: str, root: Path, vers
         entry.qualname,
         entry.file if recorded is None else relative(fn.__code__.co_filename, recorded.directory) or entry.file,
         entry.path,
-        compiled_digest(fn),
+        checkpoint.code,
         version,
         str(root),
         recorded=None if recorded is None else str(recorded.directory),
@@ -79,7 +70,7 @@ def find_function(function: Function) -> Callable[..., Any]:
     """
     entry = Entry(function.module, function.qualname, function.file, function.path)
     there = _checkpoint(loaded_object(entry))
-    if there is not None and compiled_digest(there.fn) == function.code:
+    if there is not None and there.code == function.code:
         return there.fn
     found = _checkpoint(load_object(entry, Path(function.root), _recorded(function)))
     if found is None:
@@ -87,7 +78,7 @@ def find_function(function: Function) -> Callable[..., Any]:
             f"{function.module} has no function {function.qualname} at its top level",
             hint="a checkpoint that is executed in another process is found by its name: define it with `def` there",
         )
-    if compiled_digest(found.fn) != function.code:
+    if found.code != function.code:
         raise CodeUnloadable(
             f"{function.file or function.module}: {function.qualname} is not the code that the run began with",
             hint="it was edited meanwhile: kitaru resume carries the run on with the code as it is now",
