@@ -269,7 +269,12 @@ class Engine:
     def pause(self, delay_us: int) -> None:
         """Let time pass, unless the run stops; raises `RunStopped` then."""
         self.check_latch()
-        self._stopping.wait(self.services.delay(delay_us / 1_000_000))
+        self.rest(self.services.delay(delay_us / 1_000_000))
+
+    def rest(self, seconds: float) -> None:
+        """Let that much time really pass, unless the run stops; raises `RunStopped` then."""
+        self.check_latch()
+        self._stopping.wait(seconds)
         self.check_latch()
 
     def interrupt(self) -> None:

@@ -95,6 +95,10 @@ class CallFuture(concurrent.futures.Future[R]):
         with self._condition:
             return not self.cancelled() and self.set_running_or_notify_cancel()
 
+    def input(self) -> R:
+        """Return the result as the input of another call: unlike `result`, it has not come to the code that made it."""
+        return super().result()
+
     def failure(self) -> BaseException | None:
         """Return the exception it ended by, without taking it; None where it was called off in time."""
         return None if self.cancelled() else super().exception()
@@ -206,7 +210,7 @@ def inputs_in(values: object) -> list[CallFuture[Any]]:
 def filled(values: Any) -> Any:  # noqa: ANN401 - any value
     """Return values with each future in them replaced by its result; what holds none is returned as it is."""
     if isinstance(values, CallFuture):
-        return values.result()
+        return values.input()
     if not inputs_in(values):
         return values
     if type(values) is dict:

@@ -15,6 +15,7 @@ from kitaru.errors import RunSleeping
 from kitaru.model.ids import display_call
 from kitaru.model.moments import to_datetime, utc_text
 from kitaru.model.records import SLEEP, Answer, Wait
+from kitaru.runtime.blocking import block
 from kitaru.runtime.scopes import scope_here
 
 if TYPE_CHECKING:
@@ -40,10 +41,9 @@ class Sleeps:
         """Return when the time has come, now or in a later execution; raises `RunStopped` where the run lets go."""
         engine = self._engine
         view = self._begin(for_us, until_us)
-        if not self._is_short(view):
-            raise engine.stop(sleeping(engine.run, view.record.deadline or 0))
-        while (left := self._left(view)) > 0:
-            engine.pause(left)
+        until = view.record.deadline or 0
+        stays = until if self._is_short(view) else 0
+        block(engine, lambda: self._left(view) <= 0 or None, stays, lambda: sleeping(engine.run, until))
         self._wake(view)
 
     async def sleep_async(self, for_us: int | None, until_us: int | None) -> None:

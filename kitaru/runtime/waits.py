@@ -27,6 +27,7 @@ from kitaru.model.ids import display_call
 from kitaru.model.moments import utc_text
 from kitaru.model.records import Answer, Note, Wait
 from kitaru.runtime.asking import UNSET, Shown, shown
+from kitaru.runtime.blocking import block
 from kitaru.runtime.context import active_call
 from kitaru.runtime.examples import example_text
 from kitaru.runtime.plan import Place
@@ -40,9 +41,6 @@ if TYPE_CHECKING:
     from kitaru.runtime.engine import Engine
     from kitaru.runtime.scopes import Scope
     from kitaru.runtime.stopping import RunStopped
-
-POLL_US = 200_000
-"""How often a process that stays for an answer looks for one."""
 
 
 def inside_checkpoint(name: str, call: str) -> WaitInsideCheckpoint:
@@ -78,11 +76,7 @@ class Waits:
         engine = self._engine
         view = self._begin(question)
         until = engine.now() + self._stay_us(question)
-        while (answer := self._answer(view)) is None:
-            left = until - engine.now()
-            if left <= 0:
-                raise engine.stop(self._waiting(view))
-            engine.pause(min(left, POLL_US))
+        answer = block(engine, lambda: self._answer(view), until, lambda: self._waiting(view))
         return self._take(view, answer, question)
 
     async def wait_async(self, question: Question) -> Any:  # noqa: ANN401 - as above

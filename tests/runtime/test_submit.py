@@ -7,6 +7,7 @@ import threading
 
 import pytest
 
+import kitaru
 from kitaru import CallFuture, checkpoint, flow, wait
 from kitaru.errors import Drift, RunFailed, RunInterrupted, Unencodable
 from kitaru.runtime.context import current_engine
@@ -306,34 +307,70 @@ def test_a_function_on_a_thread_cannot_be_called_off(bench):
     assert bench.run(body).value == 1
 
 
-def test_a_wait_lets_calls_in_flight_end_and_be_recorded(bench):
-    began, go = threading.Event(), threading.Event()
+def test_a_run_suspends_once_all_that_was_submitted_is_over_and_recorded(bench):
+    asked = threading.Event()
     executed = []
 
     @checkpoint
-    def slow(n):
+    def step(n):
+        assert asked.wait(10)
         executed.append(n)
-        if n == 0:
-            began.set()
-            assert go.wait(10)
         return n
 
     @flow(max_workers=1)
     def body():
-        futures = [slow.submit(n) for n in range(3)]
-        assert began.wait(10)
-        engine = current_engine.get()
-        threading.Thread(target=lambda: engine._stopping.wait(10) and go.set()).start()
+        first, second = step.submit(0), step.submit(1)  # one in flight, one in line for the only thread
+        last = step.submit([first, second])  # which is decided after the question was asked
+        current_engine.get().observer = lambda event: event.kind == "wait" and asked.set()
         told = wait("go_on")
-        return [told, *(f.result() for f in futures)]
+        return [told, last.result()]
 
     waiting = bench.run(body)
     assert waiting.status == "waiting"
-    assert executed == [0]  # what had not begun does not begin
-    assert waiting.state.calls[1].record.output
+    assert executed == [0, 1, [0, 1]]
     answered = bench.answer(waiting.run, True, "go_on", body)
-    assert answered.value == [True, 0, 1, 2]
-    assert executed == [0, 1, 2]
+    assert answered.value == [True, [0, 1]]
+    assert executed == [0, 1, [0, 1]]
+
+
+def test_a_long_sleep_lets_what_was_submitted_end_first(bench):
+    slept = threading.Event()
+
+    @checkpoint
+    def step(n):
+        assert slept.wait(10)
+        return n
+
+    @flow(max_workers=1)
+    def body():
+        futures = [step.submit(n) for n in range(3)]
+        current_engine.get().observer = lambda event: event.kind == "sleep" and slept.set()
+        kitaru.sleep(1_000_000)
+        return [future.result() for future in futures]
+
+    sleeping = bench.run(body)
+    assert sleeping.status == "waiting"
+    assert [view.label for view in sleeping.state.ordered_calls] == ["step", "step#2", "step#3"]
+
+
+def test_an_answer_that_comes_while_others_are_at_work_is_taken_without_a_stop(bench):
+    asked, bodies = threading.Event(), []
+
+    @checkpoint
+    def colleague(run):
+        assert asked.wait(10)
+        bench.project.answer(run, "go_on", 5, resume=False)
+
+    @flow
+    def body():
+        bodies.append(1)
+        engine = current_engine.get()
+        engine.observer = lambda event: event.kind == "wait" and asked.set()
+        colleague.submit(engine.run)
+        return wait("go_on", schema=int)
+
+    assert bench.run(body).value == 5
+    assert bodies == [1]
 
 
 def test_what_cannot_be_stored_is_told_by_the_future(bench):
