@@ -98,7 +98,7 @@ def two_resumes(place, tmp_path, rounds):
     for n, run in enumerate(runs):
         racers = race(place, *([["resume", "-q", run]] for _ in range(2)), RELEASE=str(release))
         ended = first_end(racers)
-        loser, winner = racers if racers[0].pid == ended else racers[::-1]
+        loser, winner = racers if racers[0] is ended else racers[::-1]
         (refused,) = told(loser)
         assert refused.code == 7, refused.err
         assert f"run {run} is being executed by process {winner.pid} on " in refused.err
@@ -117,9 +117,8 @@ def two_resumes(place, tmp_path, rounds):
 
 
 def first_end(racers):
-    """Return the pid of the racer that ends first: the other is held up until it is released."""
-    zygote = racers[0].zygote
-    return zygote.first_of([r.pid for r in racers])
+    """Return the racer that ends first: the other is held up until it is released."""
+    return racers[0].zygote.first_of(racers)
 
 
 def test_two_resumes_at_once_and_a_third_that_looks(place, tmp_path):

@@ -37,19 +37,20 @@ class Ended:
 
 @dataclass
 class Worker:
-    """A process at work."""
+    """A process at work; its number is its own, while its pid may become another's when it has ended."""
 
     pid: int
+    number: int
     zygote: Zygote
     out: Path
     err: Path
 
     def wait(self, limit_s: float = LIMIT_S) -> Ended:
-        code = self.zygote.ended(self.pid, limit_s)
+        code = self.zygote.ended(self.number, limit_s)
         return Ended(code, self.out.read_text(), self.err.read_text())
 
     def signal(self, number: int) -> None:
-        if self.pid not in self.zygote.ends:
+        if self.number not in self.zygote.ends:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, number)
 
@@ -63,7 +64,9 @@ class Zygote:
 
     def __init__(self) -> None:
         self.ends: dict[int, int] = {}
+        self._numbers: dict[int, int] = {}
         self._forked: list[int] = []
+        self._count = itertools.count()
         self._ready = False
         self._rest = b""
         path = os.pathsep.join([str(REPO), os.environ.get("PYTHONPATH", "")])
@@ -83,16 +86,17 @@ class Zygote:
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(order).encode() + b"\n")
         self._listen(lambda: bool(self._forked), LIMIT_S)
-        return Worker(self._forked.pop(), self, out, err)
+        pid = self._forked.pop()
+        return Worker(pid, self._numbers[pid], self, out, err)
 
-    def ended(self, pid: int, limit_s: float) -> int:
-        self._listen(lambda: pid in self.ends, limit_s)
-        return self.ends[pid]
+    def ended(self, number: int, limit_s: float) -> int:
+        self._listen(lambda: number in self.ends, limit_s)
+        return self.ends[number]
 
-    def first_of(self, pids: list[int]) -> int:
+    def first_of(self, workers: list[Worker]) -> Worker:
         """Wait until one of these has ended, and return which."""
-        self._listen(lambda: any(pid in self.ends for pid in pids), LIMIT_S)
-        return next(pid for pid in pids if pid in self.ends)
+        self._listen(lambda: any(worker.number in self.ends for worker in workers), LIMIT_S)
+        return next(worker for worker in workers if worker.number in self.ends)
 
     def close(self) -> None:
         assert self._process.stdin is not None
@@ -118,9 +122,10 @@ class Zygote:
 
     def _hear(self, event: dict[str, Any]) -> None:
         if event["about"] == "fork":
+            self._numbers[event["pid"]] = next(self._count)
             self._forked.append(event["pid"])
         elif event["about"] == "end":
-            self.ends[event["pid"]] = event["status"]
+            self.ends[self._numbers[event["pid"]]] = event["status"]
         else:
             self._ready = True
 
