@@ -93,19 +93,34 @@ class Lot:
     def _look(self) -> None:
         self._timer = None
         waiting = [parked for parked in self._parked if not parked.future.done()]
-        if not waiting:
-            return
         if self._engine.has_stopped:
-            self._stop(waiting)
+            self._unwind(waiting)
+            return
+        if not waiting:
             return
         woken = [parked for parked in waiting if self._wakes(parked)]
         self._still = 0 if woken or self._can_go_on(waiting) else self._still + 1
         if self._still >= LOOKS:
             first = min((parked.reason() for parked in waiting), key=lambda reason: isinstance(reason, RunSleeping))
             self._engine.stop(first)
-            self._stop(waiting)
+            self._every_s = FIRST_LOOK_S
+            self._unwind(waiting)
             return
         self._every_s = min(self._every_s * 2, LOOK_EVERY_S)
+        self._look_later()
+
+    def _unwind(self, waiting: list[Parked]) -> None:
+        """The run has stopped: have each blocked branch meet that; then cancel what waited for one and is not told so.
+
+        A task that waits at a queue, say, learns nothing of the end of the one that was to fill it.
+        """
+        for parked in waiting:
+            parked.future.set_exception(self._engine.stopped())
+        self._still = 0 if waiting or self._engine.is_busy or self._has_work() else self._still + 1
+        if self._still >= LOOKS:
+            self._still = 0
+            for task in asyncio.all_tasks(self._loop) - self._engine.tasks:
+                task.cancel()
         self._look_later()
 
     def _wakes(self, parked: Parked) -> bool:
@@ -117,10 +132,6 @@ class Lot:
         if found is not None:
             parked.future.set_result(found)
         return found is not None
-
-    def _stop(self, waiting: list[Parked]) -> None:
-        for parked in waiting:
-            parked.future.set_exception(self._engine.stopped())
 
     def _can_go_on(self, waiting: list[Parked]) -> bool:
         engine = self._engine

@@ -170,7 +170,7 @@ def test_a_deadline_that_has_passed_when_it_is_asked(bench):
     [
         ({"default": True}, "no deadline"),
         ({"default": "maybe", "deadline": 5}, "true or false"),
-        ({"deadline": datetime(2026, 1, 1)}, "no time zone"),  # noqa: DTZ001 - the point of it
+        ({"deadline": datetime(2026, 1, 1)}, "no time zone"),
         ({"deadline": "soon"}, "deadline is 'soon'"),
         ({"timeout": -1}, "timeout is -1"),
         ({"show": "nothing"}, "names no call"),
@@ -203,7 +203,7 @@ def test_choices_are_a_schema(bench):
     assert bench.answer(run, "hold").value == "hold"
 
 
-# -- rejecting -----------------------------------------------------------------------------------------------------------
+# -- rejecting ---------------------------------------------------------------------------------------
 
 
 def test_a_rejection_ends_the_run_without_its_code(bench):
@@ -215,7 +215,7 @@ def test_a_rejection_ends_the_run_without_its_code(bench):
     assert state.end.cancelled["wait"] == "approve"
     (view,) = state.waits.values()
     assert (view.answer.source, view.answer.by, view.answer.note) == ("rejected", "ann", "not today")
-    with pytest.raises(AlreadyAnswered, match="was rejected by ann at 2026-.*: not today"):
+    with pytest.raises(AlreadyAnswered, match=r"was rejected by ann at 2026-.*: not today"):
         bench.project.answer(run, "approve", True)
     with pytest.raises(RunRejected, match="rejected at approve by ann") as caught:
         bench.project._finished(run).wait()
@@ -246,7 +246,7 @@ def test_the_process_that_stays_ends_it(bench):
     assert (state.status, state.end.cancelled["wait"], ran) == ("cancelled", "approve", [])
 
 
-# -- staying ---------------------------------------------------------------------------------------------------------------
+# -- staying ------------------------------------------------------------------------------------------
 
 
 def test_a_process_stays_as_long_as_it_is_told_and_takes_the_answer(bench, clock):
