@@ -57,7 +57,7 @@ def carry(project: Project, start: Start, manner: Manner) -> None:
     """
     outcome = _execute(start, manner)
     if outcome.existing and not manner.quiet:
-        _tell_existing(outcome.run)
+        _tell_existing(outcome)
     while outcome.status is Status.WAITING and not manner.no_input and can_ask():
         answered = _ask_and_go_on(project, outcome.run, manner)
         if answered is None:
@@ -118,9 +118,11 @@ def _tell(project: Project, outcome: Outcome, manner: Manner) -> None:
         _why(project, outcome.run)
 
 
-def _tell_existing(run: str) -> None:
+def _tell_existing(outcome: Outcome) -> None:
+    others = f" with another {', '.join(outcome.other_inputs)}" if outcome.other_inputs else ""
+    told = f"run {outcome.run} was started for this key before{others}, and is shown as it stands"
     page = Page(sys.stderr)
-    page.line(("note: ", "yellow"), f"run {run} was started for this key before, and is shown as it stands", wrap=True)
+    page.line(("note: ", "yellow"), told, wrap=True)
     page.write()
 
 
@@ -175,6 +177,7 @@ def outcome_json(project: Project, outcome: Outcome) -> dict[str, Any]:
         ],
         "wakes": iso(state.wakes),
         "existing": outcome.existing,
+        "other_inputs": list(outcome.other_inputs),
         "error": {"type": type(error).__name__, "message": error.message, "hint": error.hint} if error else None,
     }
 

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from kitaru.runtime.ending import Outcome
     from kitaru.runtime.events import Observer, Services
     from kitaru.runtime.handle import FlowHandle
+    from kitaru.runtime.keys import StartedBefore
     from kitaru.runtime.runner import Options, Prepared, Runner
 
 ANSWER_POLL_S = 0.05
@@ -170,7 +171,7 @@ class Project(Keeping, Comparing, VersionComparing, Checking):
             cache: take results of earlier runs: True wherever a checkpoint does not refuse, False nowhere, None as the
                 checkpoints and the flow say; for this time only.
             key: start the run once: where one was started for this flow and key, its handle is returned, whatever the
-                inputs are now, and `handle.outcome.existing` is set.
+                inputs are now; `handle.outcome.existing` is set, and `other_inputs` names those that differ.
             max_calls, max_seconds: stop the run, as failed, before it executes more; it can be resumed with more.
             stay_s: how long a `kitaru.sleep` may be for which this process stays, instead of letting the run go.
             observer: told what happens.
@@ -189,7 +190,7 @@ class Project(Keeping, Comparing, VersionComparing, Checking):
         try:
             prepared = self.runner.start(target, inputs, options, text=text, documents=documents)
         except StartedBefore as before:
-            return self._finished(before.run, existing=True)
+            return self._finished(before.run, before)
         return self._handle(prepared, options, foreground=foreground)
 
     def resume(
@@ -412,7 +413,7 @@ class Project(Keeping, Comparing, VersionComparing, Checking):
         state = self.state(run)
         return any(self.given(state, view) for view in state.open_questions)
 
-    def _finished(self, run: str, *, existing: bool = False) -> FlowHandle[Any]:
+    def _finished(self, run: str, before: StartedBefore | None = None) -> FlowHandle[Any]:
         """Return a handle for a run that this process does not execute."""
         from kitaru.runtime.ending import Outcome
         from kitaru.runtime.handle import FlowHandle
@@ -420,7 +421,8 @@ class Project(Keeping, Comparing, VersionComparing, Checking):
         def tell() -> Outcome:
             state = self.state(run)
             value = self.value(state.end.output, run) if state.end and state.end.output else None
-            return Outcome(run, state.status, value, _why_not(state), existing)
+            others = before.other_inputs if before is not None else ()
+            return Outcome(run, state.status, value, _why_not(state), before is not None, others)
 
         handle: FlowHandle[Any] = FlowHandle(run, tell, lambda: self.state(run).status, lambda: None)
         return handle.finish()

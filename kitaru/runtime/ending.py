@@ -37,6 +37,7 @@ class Outcome:
         value: what the flow returned, where it completed.
         error: why it did not complete: `RunWaiting`, `RunFailed` with the original as its cause, `Drift`, …
         existing: nothing was executed here: the run was started before, for the same key.
+        other_inputs: names of inputs that this run was started with otherwise than was asked for now.
     """
 
     run: str
@@ -44,6 +45,7 @@ class Outcome:
     value: Any = None
     error: KitaruError | None = None
     existing: bool = False
+    other_inputs: tuple[str, ...] = ()
 
 
 class Ending:

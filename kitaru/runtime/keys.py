@@ -24,11 +24,15 @@ class StartedBefore(Exception):
 
     Args:
         run: its id.
+
+    Attributes:
+        other_inputs: names of the inputs that it was begun with otherwise than now.
     """
 
     def __init__(self, run: str) -> None:
         super().__init__(run)
         self.run = run
+        self.other_inputs: tuple[str, ...] = ()
 
 
 def begin_once(repo: Repository, flow: str, key: str, services: Services) -> RunWriter:

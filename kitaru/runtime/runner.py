@@ -29,7 +29,7 @@ from kitaru.runtime.capture import capturing
 from kitaru.runtime.decorators import Flow, find_live_flow
 from kitaru.runtime.ending import Outcome
 from kitaru.runtime.engine import Engine
-from kitaru.runtime.keys import begin_once
+from kitaru.runtime.keys import StartedBefore, begin_once
 from kitaru.runtime.limits import limits_of
 from kitaru.runtime.loading import LoadedFlow, during_import, load_entry, load_target
 from kitaru.runtime.names import alias_main
@@ -179,7 +179,7 @@ class Runner:
         bound = {**self._encodable_defaults(flow), **given}
         version, new = self.versions.record(flow, loaded.entry, loaded.loaded_files)
         key = options.key or flow.options.key
-        writer = self._begin(flow.name, key)
+        writer = self._begin(flow.name, key, bound)
         try:
             objects, ids = self._encode_all(bound, writer)
             record = Start(
@@ -204,10 +204,20 @@ class Runner:
         engine.emit("run", flow=flow.name, version=version.n, inputs=ids, source=None, resumed=False)
         return Prepared(engine, flow, bound)
 
-    def _begin(self, flow: str, key: str) -> RunWriter:
-        if key:
+    def _begin(self, flow: str, key: str, inputs: Mapping[str, Any]) -> RunWriter:
+        if not key:
+            return self._repo.begin(new_run_id(self._services.random_bytes))
+        try:
             return begin_once(self._repo, flow, key, self._services)
-        return self._repo.begin(new_run_id(self._services.random_bytes))
+        except StartedBefore as before:
+            before.other_inputs = self._others(before.run, inputs)
+            raise
+
+    def _others(self, run: str, inputs: Mapping[str, Any]) -> tuple[str, ...]:
+        """Return the names of inputs that a run was started with otherwise."""
+        then = run_state(self._repo, run)[0].start.inputs
+        now = {name: self.values.encoder.digest(value, path=name) for name, value in inputs.items()}
+        return tuple(name for name in {**now, **then} if now.get(name) != then.get(name))
 
     def _encodable_defaults(self, flow: Flow[Any, Any]) -> dict[str, Any]:
         """Return the defaults that are inputs like any other: a run goes on with those it was started with."""

@@ -86,7 +86,7 @@ def charge() -> str:
 
 
 @flow
-def once() -> str:
+def once(amount: int = 5) -> str:
     return charge()
 
 

@@ -189,7 +189,10 @@ def test_a_key_starts_one_run_whoever_asks(there, start):
     assert len(run(there, "log").stdout.splitlines()) == 1
     shown = run(there, "run", "flows_live.py:once", "--key", "order 17")
     assert (shown.returncode, shown.stdout) == (0, "charged\n")
-    assert "was started for this key before" in shown.stderr
+    assert "was started for this key before, and is shown" in shown.stderr
+    shown = run(there, "run", "flows_live.py:once", "amount=6", "--key", "order 17", "-o", "json")
+    assert (shown.returncode, json.loads(shown.stdout)["other_inputs"]) == (0, ["amount"])
+    assert "was started for this key before with another amount, and is shown" in shown.stderr
     assert run(there, "fsck").returncode == 0
 
 

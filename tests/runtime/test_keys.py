@@ -49,6 +49,13 @@ def test_the_second_is_shown_the_first(bench, code, made):
     assert check(bench.project.repo).is_clean
 
 
+def test_inputs_that_differ_from_those_of_the_first_are_named(bench, code):
+    started(bench, code)
+    assert started(bench, code).outcome.other_inputs == ()
+    assert started(bench, code, amount=6).outcome.other_inputs == ("amount",)
+    assert started(bench, code, amount=5.0).outcome.other_inputs == ("amount",)
+
+
 def test_a_key_is_of_one_flow(bench, code):
     @flow
     def other(amount: int):

@@ -15,9 +15,9 @@ What the flow's own code prints is shown there too, line by line, with the call 
 ## Once for a key
 
 `--key KEY` starts a run of this flow once for one key, however many processes ask at once and whichever of them crash.
-Where there is one already it is shown as it stands, whatever the inputs are now: its result, or its question, and an
-exit status as if it had been carried here (0 while another process executes it). It is not carried on; `kitaru resume`
-does that. A key stays taken when its run is pruned.
+Where there is one already it is shown as it stands, whatever the inputs are now (those that differ are named): its
+result, or its question, and an exit status as if it had been carried here (0 while another process executes it). It is
+not carried on; `kitaru resume` does that. A key stays taken when its run is pruned.
 
 ## Limits
 
@@ -30,7 +30,8 @@ on. A call in flight when the time is up ends first, unless it is async or isola
 `-o json` prints, also where the run failed or waits: `run`, `flow`, `status`, `result` (the value as JSON), `output`
 (its id), `waits` (open ones), `questions` (each `wait`, `question`, and `answer_with`, a line to type as it
 stands), `wakes` (when a sleeping run goes on, or null), `existing` (whether the run was there already, for the same
-`--key`), `error` (`type`, `message`, `hint`; null where the run completed or waits).
+`--key`), `other_inputs` (names of inputs that it was started with otherwise), `error` (`type`, `message`, `hint`; null
+where the run completed or waits).
 
 ## Events
 
