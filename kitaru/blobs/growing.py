@@ -8,14 +8,10 @@ from __future__ import annotations
 
 import os
 import threading
-from typing import TYPE_CHECKING
 
 from kitaru.blobs.files import SEALED_MODE, Files, store_error, write_all
 from kitaru.blobs.locks import forget_in_children
 from kitaru.errors import StoreError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 FIRST_FILL = 16 * 1024
 NEXT_FILL = 256 * 1024
@@ -57,7 +53,10 @@ class GrowingFile:
         if end > self._filled and self._durable:
             self._filled = end + (NEXT_FILL if self._size else FIRST_FILL)
             data += bytes(self._filled - end)
-        self._do("write", lambda: write_all(self._files, self._fd, data, self._size))
+        try:
+            write_all(self._files, self._fd, data, self._size)
+        except OSError as error:
+            raise self._failed("write", error) from error
         self._size = end
         return end
 
@@ -66,21 +65,28 @@ class GrowingFile:
 
         Whoever gets the lock syncs for all that was appended by then; the others find it done.
         """
+        if not self._durable:
+            self._check()
+            return
         with self._sync_lock:
             if self._synced >= upto:
                 return
             self._check()
-            if not self._durable:
-                return
             size = self._size
-            self._do("sync", lambda: self._files.fdatasync(self._fd))
+            try:
+                self._files.fdatasync(self._fd)
+            except OSError as error:
+                raise self._failed("sync", error) from error
             self._synced = size
 
     def finish(self) -> None:
         """Make everything durable, give the file exactly its size, and write it no more."""
         with self._sync_lock:
             self._check()
-            self._do("finish", self._settle)
+            try:
+                self._settle()
+            except OSError as error:
+                raise self._failed("finish", error) from error
             self._synced = self._size
         self.close()
 
@@ -104,9 +110,7 @@ class GrowingFile:
         if self._fd < 0:
             raise StoreError(f"{self._path} is no longer open for writing here", hint="kitaru resume")
 
-    def _do(self, doing: str, call: Callable[[], object]) -> None:
-        try:
-            call()
-        except OSError as error:
-            self._broken = store_error(error, doing, self._path)
-            raise self._broken from error
+    def _failed(self, doing: str, error: OSError) -> StoreError:
+        """Return a system call's refusal, after which nothing is written any more."""
+        self._broken = store_error(error, doing, self._path)
+        return self._broken

@@ -46,7 +46,9 @@ OBJECT, RECORD = 0x6F, 0x72
 _VARINT_MAX = 5
 
 _crc32 = zlib.crc32
-_WINDOW = zstandard.ZstdCompressionParameters.from_level(3, window_log=18)
+_WINDOW = zstandard.ZstdCompressionParameters.from_level(3, window_log=18, hash_log=14, chain_log=14)
+"""Tables of 64 KiB each stay in the processor's cache from call to call, and are soon cleared for the next frame. The
+level's own are up to eight times that: they make a long history 2 % smaller, and trivial calls 2 % larger."""
 
 
 class Journal(NamedTuple):

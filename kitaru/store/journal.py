@@ -36,7 +36,7 @@ class JournalWriter:
         self._appender = appender
         self._packer = envelope.Packer(header)
         self._hash = hashlib.sha256(header)
-        self._frames: list[tuple[int, int, int]] = []
+        self._frames: list[list[int]] = []
         self._objects: list[tuple[str, int, int, int]] = []
         appender.append(header)
         self._start = appender.size
@@ -59,10 +59,11 @@ class JournalWriter:
         """
         if len(record) > MAX_ENTRY:
             raise StoreError(f"a record of {len(record)} bytes, where at most {MAX_ENTRY} can be stored")
-        *before, last = _grouped(objects)
-        for group in before:
-            self._append(group, None)
-        return self._append(last, record)
+        if sum([len(data) for _, data in objects]) > GROUP:
+            *before, objects = _grouped(objects)
+            for group in before:
+                self._append(group, None)
+        return self._append(objects, record)
 
     def _append(self, objects: Sequence[tuple[str, bytes]], record: bytes | None) -> int:
         parts: list[bytes] = []
@@ -82,15 +83,14 @@ class JournalWriter:
         packed, starts = self._packer.pack(raw, offset, appender.synced)
         end = appender.append(packed)
         self._hash.update(packed)
-        self._note(offset, starts, len(raw), places, record is not None)
-        return end
-
-    def _note(self, offset: int, starts: bool, length: int, places: list[tuple[str, int, int]], record: bool) -> None:
-        frames = self._frames
-        before, base, records = (offset, 0, 0) if starts else frames.pop()
-        frames.append((before, base + length, records + record))
-        number = len(frames) - 1
+        if starts:
+            self._frames.append([offset, 0, 0])
+        frame, number = self._frames[-1], len(self._frames) - 1
+        base = frame[1]
         self._objects += [(object_id, number, base + at, size) for object_id, at, size in places]
+        frame[1] += len(raw)
+        frame[2] += record is not None
+        return end
 
     def sync(self, upto: int) -> None:
         """Return when the first `upto` bytes are durable; threads that call at once share one sync."""
@@ -98,7 +98,9 @@ class JournalWriter:
 
     def finish(self) -> str:
         """Append the footer, make everything durable, and return the id of the segment that the file now is."""
-        index = footer.build(self.size, self._frames, self._objects)
+        index = footer.build(
+            self.size, [(offset, raw, records) for offset, raw, records in self._frames], self._objects
+        )
         self._appender.append(index)
         self._hash.update(index)
         self._appender.finish()
