@@ -8,7 +8,7 @@ from contextlib import suppress
 from kitaru import checkpoint, flow, wait
 from kitaru.blobs import LocalBlobs, locks
 from kitaru.config import Config
-from kitaru.errors import AlreadyAnswered, KitaruError, UnknownRun
+from kitaru.errors import AlreadyAnswered, KitaruError, PrunedRun, RunCancelled, UnknownRun
 from kitaru.project import Project
 from kitaru.store import Repository
 from kitaru.store.check import check
@@ -47,7 +47,19 @@ def aside() -> int:
     return fetch(99)["n"]
 
 
-RESULTS = {"story": "3 pages, True", "aside": 99}
+@checkpoint(cache=True)
+def look_up(n: int) -> dict:
+    executed.append(f"look up {n}")
+    return {"n": n, "text": "found " * 20, "data": noise(-n)}
+
+
+@flow
+def ordered(n: int) -> int:
+    return look_up(n)["n"] + fetch(50 + n)["n"]
+
+
+RESULTS = {"story": "3 pages, True", "aside": 99, "ordered": 57 + 7}
+ORDER = "order 17"
 
 
 def open_project(root, files=None, seed="kitaru"):
@@ -65,10 +77,13 @@ class Teller:
     """
 
     STEPS = ("run", "answer", "resume", "replay", "other", "prune", "gc", "gc")
+    NAMES = ("order", "order", "repeat", "run", "cancel", "run", "reject", "prune", "gc", "gc")
+    """Requests to cancel and to reject, keys, and results taken from the cache."""
 
     def __init__(self, project, files, steps=STEPS):
         self.project, self.files, self.steps = project, files, steps
         self.acknowledged, self.refused = [], []
+        self.over, self.ordered = [], []
         self.runs = []
 
     def tell(self):
@@ -119,6 +134,23 @@ class Teller:
     def other(self):
         self._watched(lambda **how: self.project.run(aside, {}, **how))
 
+    def order(self):
+        self._watched(lambda **how: self.project.run(ordered, {"n": 7}, key=ORDER, **how))
+        self.ordered.append(self.runs[-1])
+
+    def repeat(self):
+        self._watched(lambda **how: self.project.run(ordered, {"n": 7}, **how))
+
+    def cancel(self):
+        run = self._run(-1)
+        self.project.cancel(run, reason="no need")
+        self.over.append(run)
+
+    def reject(self):
+        run = self._run(-1)
+        self.project.reject(run, "ok", note="no")
+        self.over.append(run)
+
     def prune(self):
         self.project.prune(runs=[self._run(), self._run(-1)])
 
@@ -130,20 +162,37 @@ def survives(root, teller):
     """Reopen after a crash: the store is valid, nothing acknowledged is lost, and the story comes to its end."""
     project = open_project(root, seed="again")
     assert check(project.repo).is_clean, check(project.repo).findings
-    pruned = set(project.repo.pruned_ids())
-    for run, call, output in teller.acknowledged:
-        if run not in pruned:
-            _is_there(project, run, call, output)
+    _all_is_there(project, teller)
     _carry_on(project)
-    for run, call, output in teller.acknowledged:
-        if run not in pruned:
-            _is_there(project, run, call, output)
+    _order_again(project, teller)
+    _all_is_there(project, teller)
     for _ in range(2):
         project.gc(grace_us=0)
     _carry_on(project)
     report = check(project.repo)
     assert report.is_clean, report.findings
     assert [f for f in report.findings if "tmp" not in f.where and "lost" not in f.where] == []
+
+
+def _all_is_there(project, teller):
+    pruned = set(project.repo.pruned_ids())
+    for run, call, output in teller.acknowledged:
+        if run not in pruned:
+            _is_there(project, run, call, output)
+    for run in teller.over:
+        assert run in pruned or str(project.state(run).status) == "cancelled"
+
+
+def _order_again(project, teller):
+    """Whoever comes with the key again gets the run that was started for it, and no other ever is."""
+    try:
+        run = project.run(ordered, {"n": 7}, key=ORDER, foreground=True).exec_id
+    except PrunedRun:
+        run = project.repo.start_key("ordered", ORDER).run
+        assert run in project.repo.pruned_ids()
+    assert set(teller.ordered) <= {run}
+    keyed = [s.run for s in project.log() if project.state(s.run).start.key == ORDER]
+    assert keyed in ([], [run])
 
 
 def _is_there(project, run, call, output):
@@ -160,12 +209,26 @@ def _is_there(project, run, call, output):
 def _carry_on(project):
     """Bring every run to its end, as a user would, and look at how it ended."""
     for summary in project.log():
-        handle = project.resume(summary.run, foreground=True) if summary.status == "interrupted" else None
-        if (handle.status if handle else summary.status) == "waiting":
-            with suppress(AlreadyAnswered):
-                project.answer(summary.run, "ok", True, resume=False)
-            project.resume(summary.run, foreground=True)
+        with suppress(RunCancelled):
+            _finish(project, summary)
     for summary in project.log():
         state = project.state(summary.run)
+        if str(state.status) == "cancelled":
+            assert _was_called_off(project, state)
+            continue
         assert str(state.status) == "completed", (summary, state.end)
         assert project.value(state.end.output, summary.run) == RESULTS[summary.flow]
+
+
+def _finish(project, summary):
+    handle = project.resume(summary.run, foreground=True) if summary.status == "interrupted" else None
+    if str(handle.status if handle else summary.status) == "waiting":
+        with suppress(AlreadyAnswered):
+            project.answer(summary.run, "ok", True, resume=False)
+        project.resume(summary.run, foreground=True)
+
+
+def _was_called_off(project, state):
+    waits = [project.repo.answer(state.run, view.record.digest) for view in state.ordered_waits]
+    rejected = any(answer is not None and answer.source == "rejected" for answer in waits)
+    return rejected or project.repo.cancellation(state.run) is not None

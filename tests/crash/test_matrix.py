@@ -1,4 +1,5 @@
-"""The crash matrix: death before and after every call that writes, in a story of run, answer, resume, replay and gc.
+"""The crash matrix: death before and after every call that writes, in a story of run, answer, resume, replay and gc,
+and in one of keys, requests to cancel, rejections and the result cache.
 
 What was not synced is lost, kept or kept by half. Afterwards the store is valid, no acknowledged call is lost or
 executed again, and the runs come to the results that they have undisturbed. The short form takes every 17th of all
@@ -56,21 +57,26 @@ def told(root, attic, steps=Teller.STEPS, seed="kitaru", **how):
     return disk, teller
 
 
-def trial(fresh, at, after, fate):
+def trial(fresh, steps, at, after, fate):
     root, attic = fresh()
-    disk, teller = told(root, attic, fate=fate, die_at=at, after=after)
+    disk, teller = told(root, attic, steps, fate=fate, die_at=at, after=after)
     assert disk.dead
     disk.fail_power()
     survives(root, teller)
 
 
-def cases(fresh):
-    """Return all cases, and the call that each dies at."""
+STORIES = {"runs": (Teller.STEPS, 3 + 1 + 4 + 4 + 1), "names": (Teller.NAMES, 2 + 2 + 3 + 3)}
+"""Name to steps, and how many calls and answers are acknowledged."""
+
+
+def cases(fresh, story):
+    """Return the story's steps with all cases: the call that it dies at, before or after, and what is lost."""
+    steps, acknowledged = STORIES[story]
     root, attic = fresh()
-    disk, teller = told(root, attic)
+    disk, teller = told(root, attic, steps)
     assert not teller.refused
-    assert len(teller.acknowledged) == 3 + 1 + 4 + 4 + 1
-    return list(itertools.product(range(len(disk.calls)), (False, True), FATES))
+    assert len(teller.acknowledged) == acknowledged
+    return list(itertools.product([steps], range(len(disk.calls)), (False, True), FATES))
 
 
 def test_the_story_undisturbed(fresh):
@@ -84,14 +90,27 @@ def test_the_story_undisturbed(fresh):
     survives(root, teller)
 
 
-def test_some_of_all(fresh):
-    for case in cases(fresh)[::EVERY]:
+def test_requests_and_keys_undisturbed(fresh):
+    root, attic = fresh()
+    _, teller = told(root, attic, Teller.NAMES)
+    first, again, other, cancelled, rejected = teller.runs
+    assert first == again != other
+    assert executed[:3] == ["look up 7", "fetch 57", "fetch 57"], "the second time, one came from the cache"
+    assert teller.over == [cancelled, rejected]
+    assert teller.project.repo.pruned_ids() == sorted([first, rejected])
+    survives(root, teller)
+
+
+@pytest.mark.parametrize("story", STORIES)
+def test_some_of_all(fresh, story):
+    for case in cases(fresh, story)[::EVERY]:
         trial(fresh, *case)
 
 
 @pytest.mark.long
-def test_all(fresh):
-    for case in cases(fresh):
+@pytest.mark.parametrize("story", STORIES)
+def test_all(fresh, story):
+    for case in cases(fresh, story):
         trial(fresh, *case)
 
 
@@ -109,6 +128,9 @@ def test_the_model_loses_what_is_not_synced(fresh, monkeypatch):
         survives(root, teller)
 
 
+EVERY_STEP = sorted({*Teller.STEPS, *Teller.NAMES})
+
+
 class Refusing(Disk):
     """A disk that from a call on refuses some calls, until the end."""
 
@@ -122,14 +144,15 @@ class Refusing(Disk):
         return super()._real(name, args)
 
 
+@pytest.mark.parametrize("story", STORIES)
 @pytest.mark.parametrize("number", REFUSED)
-def test_a_disk_that_refuses_from_any_call_on(fresh, number):
+def test_a_disk_that_refuses_from_any_call_on(fresh, number, story):
     """Who was writing is told why; nothing written earlier is hurt, and all goes on when the disk is well again."""
     numbers = random.Random(number)
     for at in sorted(numbers.sample(range(280), 8)):
         root, attic = fresh()
         disk = Refusing(attic, at, number)
-        teller = Teller(open_project(root, disk), disk).tell()
+        teller = Teller(open_project(root, disk), disk, STORIES[story][0]).tell()
         reasons = [error for error in teller.refused if _REASONS[number][0] in f"{error}"]
         assert reasons, (at, teller.refused)
         survives(root, teller)
@@ -138,7 +161,7 @@ def test_a_disk_that_refuses_from_any_call_on(fresh, number):
 @pytest.mark.long
 @settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
-    st.lists(st.tuples(*[st.lists(st.sampled_from(Teller.STEPS), max_size=6)] * 2), min_size=1, max_size=1),
+    st.lists(st.tuples(*[st.lists(st.sampled_from(EVERY_STEP), max_size=6)] * 2), min_size=1, max_size=1),
     st.lists(st.tuples(st.integers(0, 200), st.booleans(), st.sampled_from(FATES)), min_size=2, max_size=2),
 )
 def test_random_stories_with_two_crashes(fresh, stories, crashes):
