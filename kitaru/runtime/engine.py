@@ -31,6 +31,7 @@ from kitaru.runtime.limits import Limits
 from kitaru.runtime.options import FlowOptions
 from kitaru.runtime.placements import Placements
 from kitaru.runtime.scopes import Scope
+from kitaru.runtime.shelf import Shelf
 from kitaru.runtime.sleeping import STAY_US, Sleeps
 from kitaru.runtime.stopping import RunStopped
 from kitaru.runtime.waits import Waits
@@ -134,6 +135,7 @@ class Engine:
         """By event loop: its branches that wait for an answer, or for a time."""
         self.threads: dict[Any, set[Any]] = {}
         """By event loop: the threads that it started and that are not done."""
+        self.shelf = Shelf()
         self._resumed = resumed
         self._lock = threading.RLock()
 

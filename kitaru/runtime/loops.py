@@ -138,7 +138,9 @@ def call_async(
         engine.check_latch()
         scope = scope_here(engine.scope)
         asked = Asked(engine, checkpoint, args, kwargs, scope)
-        return _awaited(engine, asked, engine.calls.decide(asked))
+        found = engine.calls.decide(asked)
+        asked.objects = engine.shelf.share(asked.objects)
+        return _awaited(engine, asked, found)
     except (Exception, RunStopped) as error:
         return _raising(error)
 

@@ -179,6 +179,7 @@ class Job:
             )
             found = self.engine.calls.decide(asked)
             if isinstance(found, Execution):
+                asked.objects = self.engine.shelf.share(asked.objects)
                 self.execution = found
                 self._queue()
             elif asked.unsynced:
