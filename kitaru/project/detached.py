@@ -27,6 +27,7 @@ def resume_detached(root: Path, run: str) -> Path:
     import subprocess
     import sys
     import tempfile
+    import threading
 
     words = [sys.executable, "-m", "kitaru", "-C", str(root), "resume", "--no-input", "--", run]
     try:
@@ -34,9 +35,10 @@ def resume_detached(root: Path, run: str) -> Path:
         with tempfile.NamedTemporaryFile(
             dir=root / STORE / "tmp", prefix=f"resume-{run}-", suffix=".log", delete=False
         ) as log:
-            subprocess.Popen(  # noqa: S603 - this very Python, and an id that named a run
+            process = subprocess.Popen(  # noqa: S603 - this very Python, and an id that named a run
                 words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
+        threading.Thread(target=process.wait, name=f"resume {run}", daemon=True).start()  # so that no zombie is left
     except OSError as error:
         raise StoreError(
             f"run {run} was not carried on: no process could be started: {error.strerror}", hint=f"kitaru resume {run}"

@@ -141,7 +141,7 @@ class Inbox:
                 schema=record.schema,
                 shown=self._shown(record.shown, view.run, command),
                 metadata=self._value("metadata", record.metadata, view.run, command),
-                default=self._default(view, command),
+                default=self._value("default", record.default, view.run, command),
                 calls=[self._call(call, state.run) for call in calls[-MAX_CALLS:]],
                 calls_before=max(0, len(calls) - MAX_CALLS),
             )
@@ -164,9 +164,6 @@ class Inbox:
         except KitaruError as error:
             return Shown(name, f"cannot be read: {error.message}", command=command)
         return Shown(name, data, more, command)
-
-    def _default(self, view: WaitView, command: str) -> Shown | None:
-        return self._value("default", getattr(view.record, "default", None), view.run, command)
 
     def _call(self, call: CallView, run: str) -> CallLine:
         record = call.record
@@ -257,7 +254,7 @@ class Inbox:
         if answer is not None:
             value, by, at, note, source = answer.value, answer.by, answer.answered, answer.note, answer.source
         elif waiting is not None:
-            value, by, at, note, source = waiting.value, waiting.by, waiting.at, waiting.note, "person"
+            value, by, at, note, source = waiting.value, waiting.by, waiting.at, waiting.note, waiting.source
         else:
             return None
         shown = self._value("answer", value, view.run, f"kitaru show {state.run}:{view.label}")

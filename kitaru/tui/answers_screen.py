@@ -46,7 +46,7 @@ class Answers(Screen[None]):
     def __init__(self, inbox: Inbox) -> None:
         super().__init__()
         self._inbox = inbox
-        self._given: list[Given] = []
+        self._given: list[Given] | None = None
 
     def compose(self) -> ComposeResult:
         """Yield the table, and below it the answer under its cursor."""
@@ -89,13 +89,13 @@ class Answers(Screen[None]):
 
     @on(DataTable.RowHighlighted)
     async def _show(self, event: DataTable.RowHighlighted) -> None:
-        if event.cursor_row < len(self._given):
+        if self._given and event.cursor_row < len(self._given):
             await self.query_one(Page).show_given(self._given[event.cursor_row])
 
     def action_carry_on(self) -> None:
         """Carry on the run of the answer under the cursor, where nobody did."""
         at = self.query_one("#given", DataTable).cursor_row
-        if at >= len(self._given):
+        if not self._given or at >= len(self._given):
             return
         given = self._given[at]
         if given.taken and given.status != "interrupted":

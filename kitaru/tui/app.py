@@ -126,11 +126,13 @@ class InboxApp(App[None]):
             self.session.written(pending)
         self.inbox_screen.tick()
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Tell which keys there are now."""
+        return self.session.has_undo if action == "undo" else True
+
     def action_undo(self) -> None:
         """Take the latest answer back."""
-        taken = self.session.undo()
-        if taken is None:
-            self.notify("no answer is on its way", markup=False)
+        self.session.undo()
         self.inbox_screen.tick()
 
     # -- keys ----------------------------------------------------------------------------------------------------

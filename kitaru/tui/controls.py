@@ -250,7 +250,7 @@ class ListView(FieldView):
     def value(self) -> Any:  # noqa: ANN401 - a list or MISSING
         """Return the items; MISSING where there are none and nothing need be."""
         found = [None if (value := view.value()) is MISSING else value for view in self.inner()]
-        if not found and not self.field.required and not self.touched:
+        if not found and not self.field.required and not self.touched and self.field.begin is MISSING:
             return MISSING
         return found
 

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 NARROW = 100
 """Columns below which the list gets fewer of them."""
+MAX_NOTE = 4
+"""Columns of an answer that stands in the list as it counts down."""
 
 
 class InboxScreen(Screen[None]):
@@ -115,7 +117,10 @@ class InboxScreen(Screen[None]):
 
     def _countdown(self, question: Question, now_us: int) -> str:
         pending = self._session.find(question)
-        return f"{pending.told[:3]} {pending.left_s(now_us)}s" if pending is not None else ""
+        if pending is None:
+            return ""
+        told = pending.told if len(pending.told) <= MAX_NOTE else ""
+        return f"{told} {pending.left_s(now_us)}s".strip()
 
     def tick(self) -> None:
         """Show the countdown, and what became of answers."""
@@ -239,4 +244,8 @@ class InboxScreen(Screen[None]):
 def _fate(given: Given | None) -> str:
     if given is None:
         return "no longer open: the run does not ask this any more"
+    if given.source == "default":
+        return f"nobody answered in time: {answer_told(given.value.data)}, the default · run {given.status}"
+    if given.source != "person":
+        return f"{given.source} · run {given.status}"
     return f"answered by {given.by or 'somebody'}: {answer_told(given.value.data)} · run {given.status}"

@@ -72,6 +72,11 @@ class Session:
         """Return the answer to a question that is on its way, if one is."""
         return next((p for p in self.pending if p.question.digest == question.digest), None)
 
+    @property
+    def has_undo(self) -> bool:
+        """Whether there is an answer that can be taken back."""
+        return any(not pending.is_writing for pending in self.pending)
+
     def undo(self) -> Pending | None:
         """Take back the latest answer that can be, and return it."""
         found = next((p for p in reversed(self.pending) if not p.is_writing), None)
