@@ -148,7 +148,7 @@ class Catalog:
         """Return what is kept of a run, or, where the cache was spoiled since, read it."""
         rows = self._rows()
         found = rows.summary(part)
-        if found is not None and layout.escape(found.run) == part:
+        if found is not None and layout.run_part(found.run) == part:
             return found
         began = rows.started[rows.number[part]]
         rows.drop(part)  # to be made anew by the next listing

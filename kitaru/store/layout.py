@@ -51,6 +51,18 @@ def escape(name: str) -> str:
     return "%/".join(parts)
 
 
+def run_part(run: str) -> str:
+    """Return the key part that stands for a run, which is always one.
+
+    Raises:
+        ValueError: the id is empty, or longer than 200 bytes when it is escaped.
+    """
+    part = escape(run)
+    if "/" in part:
+        raise ValueError(f"a run's id of {len(part)} bytes, where {MAX_PART} can be stored")
+    return part
+
+
 def unescape(text: str) -> str:
     """Return the name that `escape` made `text` of.
 
@@ -95,12 +107,12 @@ def pack_key(pack_id: str) -> str:
 
 def run_key(run: str, number: int | None = None) -> str:
     """Return the directory of a run's segment names, or the key of one."""
-    return f"{RUNS}/{escape(run)}" + numbered(number)
+    return f"{RUNS}/{run_part(run)}" + numbered(number)
 
 
 def open_key(run: str, nonce: str = "") -> str:
     """Return the directory of the journals of a run executing here, or the key of one."""
-    return f"{OPEN}/{escape(run)}" + (f"/{nonce}" if nonce else "")
+    return f"{OPEN}/{run_part(run)}" + (f"/{nonce}" if nonce else "")
 
 
 def flow_key(flow: str, number: int | None = None) -> str:
@@ -110,17 +122,17 @@ def flow_key(flow: str, number: int | None = None) -> str:
 
 def answer_key(run: str, wait_digest: str = "") -> str:
     """Return the directory of the answers to a run's waits, or the key of one."""
-    return f"{ANSWERS}/{escape(run)}" + (f"/{escape(wait_digest)}" if wait_digest else "")
+    return f"{ANSWERS}/{run_part(run)}" + (f"/{escape(wait_digest)}" if wait_digest else "")
 
 
 def pruned_key(run: str) -> str:
     """Return the key of a run's tombstone."""
-    return f"{PRUNED}/{escape(run)}"
+    return f"{PRUNED}/{run_part(run)}"
 
 
 def cancel_key(run: str) -> str:
     """Return the key of the request to cancel a run."""
-    return f"{CANCELS}/{escape(run)}"
+    return f"{CANCELS}/{run_part(run)}"
 
 
 def start_key(flow: str, digest: str) -> str:
@@ -135,7 +147,7 @@ def visit_key(number: int) -> str:
 
 def lock_name(run: str) -> str:
     """Return the lock of a run."""
-    return escape(run)
+    return run_part(run)
 
 
 def numbered(number: int | None) -> str:

@@ -60,7 +60,7 @@ _TYPES = {"call": str, "order": int, "began": int, "stream": str, "start": int, 
 
 def path_of(blobs: Workspace, run: str) -> Path | None:
     """Return where the output of a run in flight is, or would be; None where there is no disk."""
-    return None if blobs.scratch is None else blobs.scratch / DIRECTORY / layout.escape(run)
+    return None if blobs.scratch is None else blobs.scratch / DIRECTORY / layout.run_part(run)
 
 
 class LiveWriter:

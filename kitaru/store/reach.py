@@ -134,7 +134,7 @@ class _Walk:
     def _names(self) -> None:
         for flow in names.flows(self._blobs):
             self._used.update(version.id for version in names.versions(self._blobs, flow))
-        gone = {layout.escape(run) for run in self._pruned - self._kept}
+        gone = {layout.run_part(run) for run in self._pruned - self._kept}
         for key in self._blobs.keys(layout.ANSWERS):
             if key.split("/")[1] not in gone:
                 self._used.update(_found(self._blobs.get(key, limit=names.MAX_NAME)))
@@ -187,7 +187,7 @@ class _Walk:
 def _source(run: str, source: dict[str, object]) -> str:
     named = source.get("run")
     try:
-        layout.escape(str(named))
+        layout.run_part(str(named))
     except ValueError:
         named = None
     if not isinstance(named, str):

@@ -44,7 +44,7 @@ def seal_leftovers(blobs: Workspace, run: str, content: RunContent, nonce: Calla
     for stray in content.strays:
         told += _keep_torn(blobs, run, stray)
         if _is_new(stray, seen):
-            kept = f"{layout.LOST}/journal-{layout.escape(run)}-{nonce()}"
+            kept = f"{layout.LOST}/journal-{layout.run_part(run)}-{nonce()}"
             blobs.move(stray.key, kept)
             told.append(f"a journal that does not continue the run was put aside as {blobs.where(kept)}")
         else:
@@ -61,7 +61,7 @@ def _keep_torn(blobs: Workspace, run: str, journal: OpenJournal) -> list[str]:
     if not journal.torn:
         return []
     offset = journal.strand.end if journal.strand else 0
-    key = f"{layout.TMP}/torn-{layout.escape(run)}-{journal.key.rpartition('/')[2]}-{offset}"
+    key = f"{layout.TMP}/torn-{layout.run_part(run)}-{journal.key.rpartition('/')[2]}-{offset}"
     blobs.create(key, journal.torn)
     return [f"{len(journal.torn)} bytes of an unfinished write were cut off and kept in {blobs.where(key)}"]
 

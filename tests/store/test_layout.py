@@ -73,6 +73,15 @@ def test_names_that_cannot_be_kept(name):
         layout.escape(name)
 
 
+@pytest.mark.parametrize("run", ["", "x" * 201, "é" * 34])
+def test_a_run_is_one_part_of_a_key(run):
+    keys = (layout.run_key, layout.open_key, layout.answer_key, layout.pruned_key, layout.cancel_key, layout.lock_name)
+    for key in keys:
+        assert layout.unescape(key("x" * 200).rpartition("/")[2]) == "x" * 200
+        with pytest.raises(ValueError, match="name of|id of"):
+            key(run)
+
+
 @pytest.mark.parametrize("part", ["000000", "1", "00001", "0000001", "00000a", "+00001", "000001/", "", "²00001"])
 def test_what_is_no_number(part):
     assert layout.number_of(part) is None

