@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from kitaru.project.questions import Asked, CallLine, Given, Shown
 
 MAX_LINES = 400
-MAX_LINE = 2_000
 MAX_DIFF_LINES = 2_000
 MAX_COLUMNS = 12
 MAX_CELL = 40
 MAX_NODES = 500
+MAX_LEAF = 200
 
 
 class Kind(StrEnum):
@@ -94,11 +94,10 @@ def block_of(shown: Shown) -> Block:
 
 
 def bounded(text: str) -> tuple[str, str]:
-    """Return a text made harmless, cut where it has too many or too long lines, and what was left out."""
+    """Return a text made harmless, cut where it has too many lines, and what was left out."""
     lines = text.split("\n")
-    kept = [clip(clean(line, lines=True), MAX_LINE) if len(line) > MAX_LINE else line for line in lines[:MAX_LINES]]
     more = f"{len(lines) - MAX_LINES:,} more lines" if len(lines) > MAX_LINES else ""
-    return clean("\n".join(kept), lines=True), more
+    return clean("\n".join(lines[:MAX_LINES]), lines=True), more
 
 
 def _difference(shown: list[Shown]) -> list[Block]:
@@ -179,6 +178,6 @@ def leaf_text(value: object) -> str:
     if value is None or isinstance(value, bool):
         return words[value]
     if isinstance(value, str):
-        head = clip(clean(value[:MAX_LINE]), 200)
+        head = clip(clean(value[: 2 * MAX_LEAF]), MAX_LEAF)
         return f'"{head}"'
-    return clean(str(value))[:200]
+    return clean(str(value))[:MAX_LEAF]
