@@ -39,11 +39,14 @@ class Claims:
 
     Args:
         calls: recorded calls in call order; those that must run again are left out by the caller.
+
+    Attributes:
+        left: those that are still there, by order; only `take` and its like change it.
     """
 
     def __init__(self, calls: Iterable[CallView]) -> None:
         self._views = [view for view in calls if view.record is not None]
-        self._left = {view.order: view for view in self._views}
+        self.left = {view.order: view for view in self._views}
         self._turn = 0
 
     @cached_property
@@ -58,7 +61,7 @@ class Claims:
     def _by_name(self) -> dict[tuple[str, str], dict[int, CallView]]:
         """The records left of each scope and name, by order; made when somebody asks for them."""
         found: dict[tuple[str, str], dict[int, CallView]] = {}
-        for order, view in self._left.items():
+        for order, view in self.left.items():
             found.setdefault((view.scope, view.name), {})[order] = view
         return found
 
@@ -80,7 +83,7 @@ class Claims:
 
         It is where a body does what it did. A resume of thousands of calls has no need to look for any then.
         """
-        views, left, turn = self._views, self._left, self._turn
+        views, left, turn = self._views, self.left, self._turn
         while turn < len(views) and views[turn].order not in left:
             turn += 1
         self._turn = turn
@@ -97,7 +100,7 @@ class Claims:
         queue = self._by_identity.get(wanted)
         while queue:
             view = queue.pop()
-            if view.order in self._left:
+            if view.order in self.left:
                 return self.take(view)
         return None
 
@@ -167,11 +170,11 @@ class Claims:
 
     def rest(self) -> list[CallView]:
         """Return every record still there, in call order."""
-        return sorted(self._left.values(), key=lambda view: view.order)
+        return sorted(self.left.values(), key=lambda view: view.order)
 
     def take(self, view: CallView) -> CallView:
         """Take one particular record."""
-        del self._left[view.order]
+        del self.left[view.order]
         if "_by_name" in self.__dict__:
             del self._by_name[view.scope, view.name][view.order]
         return view

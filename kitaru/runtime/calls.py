@@ -205,9 +205,11 @@ class Calls:
 
     def _decide(self, asked: Asked) -> CallView | Call:
         """Return the record that this call takes, or a new one to fill by executing it."""
-        view = self._take(asked, self._engine.plan.made(asked.checkpoint.name))
+        plan, name = self._engine.plan, asked.checkpoint.name
+        nth = plan.made(name)
+        view = None if plan.is_spent else self._take(asked, nth)
         if view is None or isinstance(view, str):
-            place = asked.place or self._engine.plan.place(asked.checkpoint.name, asked.identity)
+            place = asked.place or plan.place(name, asked.identity)
             return self._fresh(asked, place, drift=view or "")
         return view
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from kitaru.errors import CallCancelled, Unencodable
@@ -121,7 +122,7 @@ class Execution:
             record.occurrence,
             record.began,
             attempt,
-            self._key,
+            partial(_key, engine.run, record, self.repeat),
             record.after,
             scope=record.scope,
             live=engine.write_live,
@@ -254,10 +255,14 @@ class Execution:
                 changed.append(name)
         return changed
 
-    def _key(self) -> str:
-        """Return the call's idempotency key: from its identity and its count among equal ones, never its position."""
-        text = f"{self.engine.run}\n{identity_of(self.record)}\n{self.repeat}"
-        return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+def _key(run: str, record: Call, repeat: int) -> str:
+    """Return a call's idempotency key: from its identity and its count among equal ones, never its position.
+
+    No method: an attempt that named its execution would keep all of it, arguments too, until the garbage is collected.
+    """
+    text = f"{run}\n{identity_of(record)}\n{repeat}"
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def patience_s(record: Call) -> float:

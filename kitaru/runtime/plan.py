@@ -128,8 +128,10 @@ class Plan:
             self._saw(wait.record.name, wait.record.order, wait.record.occurrence)
 
     def _saw(self, name: str, order: int, occurrence: int) -> None:
-        self._occurrences[name] = max(self._occurrences.get(name, 0), occurrence)
-        self._next_order = max(self._next_order, order + 1)
+        if occurrence > self._occurrences.get(name, 0):
+            self._occurrences[name] = occurrence
+        if order >= self._next_order:
+            self._next_order = order + 1
 
     def _passed(self, order: int) -> None:
         """Note that the execution came to the call or wait of this order."""
@@ -161,15 +163,20 @@ class Plan:
 
     def made(self, name: str) -> int:
         """Count one more call of this name in this execution; return how many there are."""
-        self._made[name] += 1
-        return self._made[name]
+        count = self._made[name] = self._made[name] + 1
+        return count
+
+    @property
+    def is_spent(self) -> bool:
+        """Whether nothing recorded or given is left that could bear on a call: every one that is made now is new."""
+        return not (self.claims.left or self._redo.left or self.dynamic or self._kept_until or self.overrides.sets)
 
     def place(self, name: str, redo: Identity | None = None) -> Place:
         """Return the place of a new call or wait.
 
         A call that runs again after it ended the run keeps the place it had; `redo` is its identity.
         """
-        if redo is not None:
+        if redo is not None and self._redo.left:
             again = self._redo.exact(redo) or self._redo.next_of(redo[0], redo[1])
             if again is not None:
                 return self.place_of(name, again.order, again.occurrence)

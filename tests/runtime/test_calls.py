@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
+import weakref
+from dataclasses import dataclass
 
 import pytest
 
@@ -11,6 +14,11 @@ import kitaru
 from kitaru import checkpoint, flow
 from kitaru.errors import RunFailed, UsageError, WaitInsideCheckpoint
 from kitaru.runtime.context import current_engine
+
+
+@dataclass
+class Load:
+    text: str
 
 
 def test_a_checkpoint_inside_a_checkpoint_is_part_of_it(bench):
@@ -227,3 +235,26 @@ def test_a_flow_that_no_longer_takes_its_inputs_leaves_the_run_as_it_was(bench):
     assert len(bench.project.repo.records(first.run)) == len(before)
     assert bench.project.state(first.run).status == "interrupted"
     assert bench.resume(first.run, make("question", crash=False)).value == "why?"
+
+
+def test_what_a_call_was_given_is_freed_when_it_is_over(bench):
+    gone = []
+
+    @checkpoint
+    def weigh(load):
+        return len(load.text)
+
+    @flow
+    def body():
+        load = Load("x" * 1000)
+        watched = weakref.ref(load)
+        weigh(load)
+        del load
+        gone.append(watched() is None)
+
+    gc.disable()  # it is not to take a collection, which may come much later
+    try:
+        bench.run(body)
+    finally:
+        gc.enable()
+    assert gone == [True]
