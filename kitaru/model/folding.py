@@ -173,6 +173,9 @@ def _apply_note(state: RunState, stored: Stored) -> None:
                 state.waits[order].closed = True
     elif record.about == "refused":
         _refuse(state, data["digest"])
+    elif record.about == "unmade":
+        for call in data["calls"]:
+            state.unmade.update({(str(call["name"]), int(n)): str(call["scope"]) for n in call["occurrences"]})
 
 
 def _mark_drift(state: RunState, order: int | None, policy: str) -> None:
@@ -274,6 +277,7 @@ def _share(state: RunState, base: RunState, cut: object) -> None:
     state.waits = {o: _shared_wait(w) for o, w in base.waits.items()}
     state.sequence, state.after = list(base.sequence), dict(base.after)
     state.doomed, state.refused = set(base.doomed), set(base.refused)
+    state.unmade = dict(base.unmade)
     if cut is not None:
         _cut(state, cut)
     _forget(state, _unfinished(state), [o for o, v in state.waits.items() if v.answer is None])

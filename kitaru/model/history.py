@@ -112,6 +112,7 @@ class RunState:
         doomed: ids of failed calls' records that ended the run, or that another attempt is to follow: a resume executes
             these again.
         refused: digests of waits whose answer did not fit.
+        unmade: places that were kept for calls which then were not made: name and occurrence to the scope of the call.
     """
 
     run: str
@@ -128,6 +129,7 @@ class RunState:
     cut: int | None = None
     doomed: set[str] = field(default_factory=set)
     refused: set[str] = field(default_factory=set)
+    unmade: dict[tuple[str, int], str] = field(default_factory=dict)
     executed: Start | Resumed = field(init=False)
 
     def __post_init__(self) -> None:

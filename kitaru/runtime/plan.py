@@ -101,6 +101,7 @@ class Plan:
         """Held by whoever decides a call or a wait: what is taken and counted here is for one at a time."""
         self._views = views
         self._missing: dict[str, list[int]] = {}
+        self._unmade = state.unmade
         self._kept = [v for v in views if v.id not in doomed]
         self.claims = Claims(self._kept)
         self._redo = Claims(v for v in views if v.id in doomed)
@@ -200,7 +201,8 @@ class Plan:
         if not self.claims.has(scope, name):
             return None
         left, missing = self.claims.unclaimed(scope, name), self._missing_of(name)
-        if not missing or missing[0] >= left[0].occurrence:
+        occurrence = next((n for n in missing if self._unmade.get((name, n), scope) == scope), None)
+        if occurrence is None or occurrence >= left[0].occurrence:
             return None
         occurrence = missing.pop(0)
         order = self._free_order(name, occurrence)

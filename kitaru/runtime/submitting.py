@@ -6,10 +6,12 @@ is, `runtime.calls` knows; executing is the carriers'. Nothing here blocks whoev
 
 from __future__ import annotations
 
+import contextlib
 import contextvars
 import threading
 from typing import TYPE_CHECKING, Any
 
+from kitaru.model.records import Note
 from kitaru.runtime.calls import Asked
 from kitaru.runtime.carriers import carry
 from kitaru.runtime.execution import Execution, patience_s
@@ -19,7 +21,7 @@ from kitaru.runtime.scopes import scope_here
 from kitaru.runtime.stopping import RunStopped
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from kitaru.model.history import CallView
     from kitaru.model.records import Call
@@ -44,6 +46,7 @@ class Submitter:
         self._open: set[CallFuture[Any]] = set()
         self._changed = threading.Condition()
         self._lost: list[CallFuture[Any]] = []
+        self._unmade: list[tuple[str, str, int]] = []
 
     def submit(self, checkpoint: Checkpoint[..., Any], given: Arguments) -> CallFuture[Any]:
         """Make a call that somebody else carries; its place in the call order is the one it is submitted at.
@@ -75,7 +78,8 @@ class Submitter:
         maker = scope_here(self.engine.scope)
         scope = maker.child(f"map:{checkpoint.name}")
         jobs = [Job(self, checkpoint, given, scope, maker, on_drift="new", reserves=True) for given in items]
-        feed = Feed(jobs, WINDOW * self.engine.options.max_workers, cancel_others=cancel_others)
+        window = WINDOW * self.engine.options.max_workers
+        feed = Feed(jobs, window, self.note_unmade, cancel_others=cancel_others)
         feed.go_on()
         self.engine.check_latch()
         return CallFutures(feed.futures)
@@ -105,6 +109,24 @@ class Submitter:
         with self._changed:
             while self._open:
                 self._changed.wait()
+        self.note_unmade()
+
+    def unmade(self, name: str, scope: str, place: Place) -> None:
+        """A call had a place, and is not to be made in it: its input failed, or it was called off before."""
+        with self._changed:
+            self._unmade.append((name, scope, place.occurrence))
+
+    def note_unmade(self) -> None:
+        """Record the places that stay empty: a resume takes none of them for a call that a crash cut short."""
+        with self._changed:
+            unmade, self._unmade = self._unmade, []
+        found: dict[tuple[str, str], list[int]] = {}
+        for name, scope, occurrence in unmade:
+            found.setdefault((name, scope), []).append(occurrence)
+        calls = [{"name": name, "scope": scope, "occurrences": sorted(n)} for (name, scope), n in found.items()]
+        if calls:
+            with contextlib.suppress(RunStopped):  # latched: the body meets it at its next call
+                self.engine.commit(Note(self.engine.now(), "unmade", {"calls": calls}), sync=False)
 
     def lost(self) -> BaseException | None:
         """Return the first failure that nobody asked for, if there is one."""
@@ -178,6 +200,7 @@ class Job:
                 self.engine, self.checkpoint, args, kwargs, self.scope, on_drift=self._on_drift, place=self.place
             )
             found = self.engine.calls.decide(asked)
+            self.place = None
             if isinstance(found, Execution):
                 asked.objects = self.engine.shelf.share(asked.objects)
                 self.execution = found
@@ -188,6 +211,7 @@ class Job:
                 self._deliver(found, asked)
         except (Exception, RunStopped) as error:
             self._failed(error)
+            self.submitter.note_unmade()
 
     def _deliver_durable(self, view: CallView) -> None:
         """Give a result whose record was just written, on a thread: several that wait for the disk share one sync."""
@@ -300,14 +324,17 @@ class Job:
         if future.cancelled() and execution is not None and not execution.has_begun and not self.engine.has_stopped:
             execution.begin()
             execution.fail(execution.called_off(), again=False)
+        if self.place is not None and not self.engine.has_stopped:
+            self.submitter.unmade(self.checkpoint.name, self.scope.path, self.place)
         self.submitter.closed(future)
 
 
 class Feed:
     """The jobs of a map, begun in order, a bounded number ahead of those that are over."""
 
-    def __init__(self, jobs: list[Job], window: int, *, cancel_others: bool) -> None:
+    def __init__(self, jobs: list[Job], window: int, note_unmade: Callable[[], None], *, cancel_others: bool) -> None:
         self.futures = [job.future for job in jobs]
+        self._note_unmade = note_unmade
         self._jobs, self._room = list(reversed(jobs)), window
         self._lock = threading.Lock()
         self._feeding = False
@@ -341,6 +368,7 @@ class Feed:
         for other in self.futures:
             if other is not culprit:
                 other.drop()
+        self._note_unmade()
 
 
 def _running_loop() -> Any:  # noqa: ANN401 - an event loop, a type that must not be imported for nothing

@@ -98,6 +98,9 @@ def test_a_run_ends_in_no_other_status(status):
         note("unasked", orders=3),
         note("refused"),
         note("refused", digest=["x"]),
+        note("unmade"),
+        note("unmade", calls=[1]),
+        note("unmade", calls=[{"name": "f", "scope": "", "occurrences": ["x"]}]),
     ],
     ids=lambda n: f"{n.about} {n.data}",
 )

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 
 import kitaru
-from kitaru import checkpoint, flow
+from kitaru import checkpoint, flow, wait
 from kitaru.errors import BadConfig, Drift
+from kitaru.runtime.context import current_engine
 
 
 def fetching(items, ran, *, crash_at=None, policy="", flow_policy=""):
@@ -629,3 +632,58 @@ def test_code_that_cannot_be_loaded_leaves_the_run_as_it_was(scripts, broken):
     assert [s.id for s in scripts.project.repo.records(run)] == before
     scripts.write("flows.py", CODE + "FAIL = False")
     assert scripts.do("project.resume('@', foreground=True)").startswith("completed | 1 ")
+
+
+@pytest.mark.parametrize("stop", ["interrupt", "failure", "wait"])
+def test_a_submitted_call_that_was_never_made_for_want_of_its_inputs_hides_no_drift(bench, stop):
+    def define(*, n, stops):
+        @checkpoint
+        def bad():
+            raise ValueError("no")
+
+        @checkpoint
+        def step(n):
+            return n
+
+        @flow
+        def body():
+            assert step.submit(bad.submit()).exception()
+            step(n)
+            if stops and stop == "failure":
+                raise RuntimeError("later")
+            if stops and stop == "interrupt":
+                current_engine.get().interrupt()
+            return wait("go_on") if stop == "wait" else n
+
+        return body
+
+    stopped = bench.run(define(n=1, stops=True))
+    assert stopped.status in ("interrupted", "failed", "waiting")
+    drifted = bench.resume(stopped.run, define(n=2, stops=False))
+    assert isinstance(drifted.error, Drift)
+    assert "step#2" in drifted.error.message
+
+
+def test_items_of_a_map_that_were_called_off_hide_no_drift(bench):
+    def define(*, n, stops):
+        @checkpoint
+        def step(n):
+            if n == 0:
+                raise ValueError("no")
+            return n
+
+        @flow(max_workers=1)
+        def body():
+            futures = step.map(range(20), on_error="cancel")
+            with contextlib.suppress(ValueError):
+                futures.results()
+            step(n)
+            if stops:
+                raise RuntimeError("later")
+
+        return body
+
+    stopped = bench.run(define(n=100, stops=True))
+    assert stopped.status == "failed"
+    drifted = bench.resume(stopped.run, define(n=101, stops=False))
+    assert isinstance(drifted.error, Drift)

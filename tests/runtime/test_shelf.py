@@ -14,7 +14,7 @@ CONTEXT = [f"{n:04}" * 2000 for n in range(10)]
 
 def test_equal_objects_are_held_once_and_the_oldest_forgotten():
     shelf = Shelf(room_bytes=10)
-    first, again, other, large = ("a", b"12345"), ("a", bytes(b"12345")), ("b", b"67"), ("c", b"1" * 9)
+    first, again, other, large = ("a", b"12345"), ("a", bytes([49, 50, 51, 52, 53])), ("b", b"67"), ("c", b"1" * 9)
     assert shelf.share([first, other]) == [first, other]
     assert shelf.share([again])[0] is first
     shelf.share([large])  # no room for all three: b goes, which was met before a
