@@ -204,7 +204,7 @@ class Plan:
         occurrence = next((n for n in missing if self._unmade.get((name, n), scope) == scope), None)
         if occurrence is None or occurrence >= left[0].occurrence:
             return None
-        occurrence = missing.pop(0)
+        missing.remove(occurrence)
         order = self._free_order(name, occurrence)
         if order is None:
             return None
