@@ -129,6 +129,9 @@ class _Check:
         self.wanted: dict[str, set[str]] = defaultdict(set)  # value id -> who names it
         self.named: dict[str, set[str]] = defaultdict(set)  # segment id -> runs
         self.read: set[str] = set()  # ids of segments
+        self.chains: dict[str, set[str]] = {}  # run that can be read -> ids of its records
+        self.branches: dict[str, dict[str, object]] = {}  # run -> what it says it branches from
+        self.unread: set[str] = set()  # runs that cannot be read
         self.refers: dict[str, list[str] | str] = {}  # object id -> ids, or what is wrong with it
         self.broken: dict[str, Damaged] = {}
         self.cache = FrameCache()
@@ -137,6 +140,7 @@ class _Check:
         self.packs()
         for part in sorted({*self.blobs.children(layout.OPEN), *self.blobs.children(layout.RUNS)}):
             self.run(part)
+        self.sources()
         self.segments()
         self.loose()
         self.flows()
@@ -162,13 +166,17 @@ class _Check:
             self.report.add(LEFTOVER, self.blobs.where(layout.open_key(run)), "a run that never recorded anything")
         except KitaruError as error:
             self.report.damage(error, self.blobs.where(layout.run_key(run)), run)
+            self.unread.add(run)
         else:
             self.content(run, content)
 
     def content(self, run: str, content: runs.RunContent) -> None:
         self.report.records += len(content.records)
         self.report.objects += len(content.known)
+        self.chains[run] = {stored.id for stored in content.records}
         for stored in content.records:
+            if isinstance(stored.record, Start) and stored.record.source is not None:
+                self.branches[run] = stored.record.source
             for object_id in named_by(stored.record):
                 self.wanted[object_id].add(run)
         for segment, strand in zip(content.segments, content.sealed, strict=True):
@@ -183,6 +191,18 @@ class _Check:
                 self.report.findings.append(Finding(TORN, where, what, at, (run,)))
         for stray in content.strays:
             self.report.add(LEFTOVER, self.blobs.where(stray.key), "a journal that is sealed, or of no use", run)
+
+    def sources(self) -> None:
+        """Is what a run branches from there?"""
+        for run, source in self.branches.items():
+            named, head = source.get("run"), source.get("head")
+            where = self.blobs.where(layout.run_key(run))
+            if named in self.unread:  # told as its own damage
+                continue
+            if named not in self.chains:
+                self.report.add(DAMAGE, where, f"branches from run {named}, which is not there", run)
+            elif head not in self.chains[named]:
+                self.report.add(DAMAGE, where, f"branches from record {head} of run {named}, which has none such", run)
 
     def sealed(self, segment: str, strand: Strand) -> None:
         """Look at the index and the objects of a segment that was read."""
@@ -314,7 +334,7 @@ class _Check:
                 flow = layout.unescape("/".join(key.split("/")[1:-1]))
                 if not layout.is_object_id(key.rpartition("/")[2]):
                     raise ValueError(key)  # noqa: TRY301 - as a flow that is none
-                names.unpack(self.blobs.get(key, limit=names.MAX_NAME), names.KEY_SHAPE, where)
+                names.read_start_key(self.blobs, key)
             except ValueError:
                 self.report.add(DAMAGE, where, "no key has such a name")
             except Damaged as error:

@@ -63,6 +63,15 @@ def run_part(run: str) -> str:
     return part
 
 
+def is_run(run: str) -> bool:
+    """Tell whether a run can have this id."""
+    try:
+        run_part(run)
+    except ValueError:
+        return False
+    return True
+
+
 def unescape(text: str) -> str:
     """Return the name that `escape` made `text` of.
 

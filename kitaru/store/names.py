@@ -307,12 +307,24 @@ def key_digest(key: str) -> str:
 def start_key(blobs: Workspace, flow: str, key: str) -> KeyName | None:
     """Return which run of a flow was started for a key, if one was."""
     try:
-        return KeyName(**_read(blobs, layout.start_key(flow, key_digest(key)), KEY_SHAPE))
+        return read_start_key(blobs, layout.start_key(flow, key_digest(key)))
     except KeyError:
         return None
 
 
 def put_start_key(blobs: Workspace, flow: str, key: str, fields: dict[str, Any]) -> tuple[bool, KeyName]:
     """Name the run that is to be started for a key: whether this name won, and the one that stands."""
-    won, standing = claim(blobs, layout.start_key(flow, key_digest(key)), fields, KEY_SHAPE)
-    return won, KeyName(**standing)
+    name = layout.start_key(flow, key_digest(key))
+    won, standing = claim(blobs, name, fields, KEY_SHAPE)
+    return won, _key_name(standing, blobs.where(name))
+
+
+def read_start_key(blobs: Workspace, key: str) -> KeyName:
+    """Return what the name at a key of the store says, whatever caller's key it is of; KeyError if there is none."""
+    return _key_name(_read(blobs, key, KEY_SHAPE), blobs.where(key))
+
+
+def _key_name(fields: dict[str, Any], where: str) -> KeyName:
+    if not layout.is_run(fields["run"]):
+        raise Damaged(where, "names no run")
+    return KeyName(**fields)

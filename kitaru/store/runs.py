@@ -83,6 +83,8 @@ def read_run(segments: Segments, run: str, cache: FrameCache | None = None) -> R
         UnknownRun: nothing is recorded under that id.
         Damaged: something of it is not what was written.
     """
+    if not layout.is_run(run):  # what another run, or a key, names need be none
+        raise UnknownRun(run)
     error: Exception | None = None
     for _ in range(_TRIES):
         try:

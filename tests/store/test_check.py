@@ -8,7 +8,7 @@ import pytest
 
 from kitaru.blobs import LocalBlobs
 from kitaru.errors import KitaruError
-from kitaru.model.records import Note
+from kitaru.model.records import Note, Start
 from kitaru.store import Repository
 from kitaru.store import check as checking
 from kitaru.store.check import check, check_blobs
@@ -51,6 +51,41 @@ def test_a_whole_store_is_clean(root):
     assert report.findings == []
     assert report.is_clean
     assert (report.runs, report.records) == (3, 5 + 4 + 3)
+
+
+def branching(root, source):
+    repo = Repository.open(LocalBlobs(root))
+    version = {"n": 1, "id": repo.versions("demo")[0].id}
+    with repo.begin("branch") as writer:
+        writer.commit(Start(at=1, flow="demo", version=version, inputs={}, source=source))
+        writer.seal()
+
+
+def test_a_branch_of_what_is_there(root):
+    head = Repository.open(LocalBlobs(root)).records("one")[2].id
+    branching(root, {"run": "one", "head": head, "cut": 2, "from": "step"})
+    assert looked(root).is_clean
+
+
+@pytest.mark.parametrize(
+    ("source", "told"),
+    [
+        ({"run": "gone", "head": "0" * 64}, "branches from run gone, which is not there"),
+        ({"run": "one", "head": "0" * 64}, f"branches from record {'0' * 64} of run one, which has none such"),
+        ({"run": "", "head": "0" * 64}, "branches from run , which is not there"),
+        ({}, "branches from run None, which is not there"),
+    ],
+)
+def test_a_branch_of_what_is_not_there_is_damage(root, source, told):
+    branching(root, source)
+    (finding,) = looked(root).findings
+    assert (finding.severity, finding.what, finding.affects) == ("damage", told, ("branch",))
+
+
+def test_a_branch_of_a_run_that_cannot_be_read_is_told_once(root):
+    branching(root, {"run": "one", "head": "0" * 64})
+    change(root / "runs/one/000001", b"x")
+    assert "branches" not in f"{looked(root).findings}"
 
 
 def test_every_file_flipped_is_found_and_the_rest_still_read(root):

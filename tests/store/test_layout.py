@@ -78,7 +78,7 @@ def test_a_run_is_one_part_of_a_key(run):
     keys = (layout.run_key, layout.open_key, layout.answer_key, layout.pruned_key, layout.cancel_key, layout.lock_name)
     for key in keys:
         assert layout.unescape(key("x" * 200).rpartition("/")[2]) == "x" * 200
-        with pytest.raises(ValueError, match="name of|id of"):
+        with pytest.raises(ValueError, match=r"name of|id of"):
             key(run)
 
 

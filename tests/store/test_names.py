@@ -7,8 +7,8 @@ import threading
 import pytest
 
 from kitaru.blobs import LocalBlobs, MemoryBlobs
-from kitaru.errors import Damaged, StoreError
-from kitaru.store import Repository, names
+from kitaru.errors import Damaged, StoreError, UnknownRun
+from kitaru.store import Repository, layout, names
 from tests.store.samples import fill, nonces, start
 
 WAIT = "ab" * 32
@@ -175,3 +175,14 @@ def test_a_run_of_which_nothing_was_recorded_is_begun_again(repo):
     with pytest.raises(StoreError, match="there is a run abc already"):
         repo.begin("abc")
     assert not repo.is_held("abc")
+
+
+@pytest.mark.parametrize("run", ["", "x" * 201])
+def test_a_key_that_names_what_can_be_no_run(tmp_path, run):
+    blobs = LocalBlobs(tmp_path)
+    key = layout.start_key("demo", names.key_digest("k"))
+    blobs.create(key, names.pack({"run": run, "by": "eve", "at": 1, "nonce": "0" * 24}))
+    with pytest.raises(Damaged, match="names no run"):
+        names.start_key(blobs, "demo", "k")
+    with pytest.raises(UnknownRun):
+        Repository.create(blobs).records(run)
