@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from kitaru.cli.page import Page
+from kitaru.cli.text import one_line
+from kitaru.cli.value import pretty
 from kitaru.errors import AlreadyAnswered, InvalidAnswer, KitaruError, RunFailed, UnknownWait
 
 if TYPE_CHECKING:
@@ -20,9 +22,12 @@ if TYPE_CHECKING:
 
 
 def standing(wait: WaitView) -> str:
-    """Return `answered`, `open` or `no longer asked`, or of a sleep `over` or `sleeping`, by the run's own records."""
+    """Return how a wait stands, by the run's own records.
+
+    `open`, `answered`, `expired`, `rejected` or `no longer asked`; of a sleep `sleeping` or `over`.
+    """
     if wait.answer is not None:
-        return "over" if wait.is_sleep else "answered"
+        return "over" if wait.is_sleep else _SETTLED.get(wait.answer.source, "answered")
     if wait.is_sleep and not wait.closed:
         return "sleeping"
     return "no longer asked" if wait.closed else "open"
@@ -33,10 +38,27 @@ def left_off(project: Project, state: RunState, wait: WaitView) -> str:
     given = project.given(state, wait)
     if given is None:
         return ""
-    by = f"answered by {given.by or 'somebody'}"
+    by = f"answered by {'default' if given.source == 'default' else given.by or 'somebody'}"
+    by = _SETTLED.get(given.source, by)
     if project.repo.is_held(state.run):
         return f"{by}, and being carried on"
     return f"{by}, not carried on yet: kitaru resume {state.run}"
+
+
+def how_it_ended(project: Project, state: RunState, wait: WaitView) -> str:
+    """Return what became of a question that is open no more: `answered by bob: true`, `expired`, `no longer asked`."""
+    answer = wait.answer
+    if answer is None:
+        return f"open when the run was {state.status}" if not wait.closed else "no longer asked"
+    if answer.source == "expired":
+        return "expired"
+    if answer.source == "rejected":
+        return f"rejected by {answer.by or 'somebody'}{f': {answer.note}' if answer.note else ''}"
+    by = "default" if answer.source == "default" else answer.by or "somebody"
+    return f"answered by {by}: {one_line(pretty(project.value(answer.value, wait.run)))}"
+
+
+_SETTLED = {"expired": "expired", "rejected": "rejected"}
 
 
 @contextmanager

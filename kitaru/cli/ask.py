@@ -9,12 +9,13 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
+from kitaru.cli.form import Form, has_fields, misfit, not_understood, numbered, understand
+from kitaru.cli.keyboard import Keyboard, NoLongerWanted
 from kitaru.cli.page import Page
-from kitaru.cli.text import clean
+from kitaru.cli.text import clean, duration, local_time, one_line
 from kitaru.cli.value import pretty
-from kitaru.errors import InvalidAnswer
-from kitaru.runtime.answers import described, resolve, validate_answer_json
-from kitaru.runtime.examples import beside, choices, example_json, fields
+from kitaru.runtime.answers import described, resolve
+from kitaru.runtime.examples import beside, example_json, fields
 from kitaru.runtime.waits import answer_line
 
 if TYPE_CHECKING:
@@ -26,7 +27,12 @@ if TYPE_CHECKING:
 
 MAX_SHOWN_LINES = 20
 
-_YES_NO = {"y": "true", "yes": "true", "true": "true", "n": "false", "no": "false", "false": "false"}
+MAX_QUESTION = 20_000
+"""Characters of a question that are shown where it is asked, or listed; `kitaru show` has all."""
+
+
+class AnsweredElsewhere(Exception):
+    """Somebody else, or the deadline, settled the question while it was asked here; the text says who and what."""
 
 
 def can_ask() -> bool:
@@ -35,57 +41,87 @@ def can_ask() -> bool:
 
 
 def ask(project: Project, wait: WaitView) -> str | None:
-    """Show a wait on stderr and return what the person answers, as `kitaru answer` takes it; None for no answer now."""
+    """Show a wait on stderr and return what the person answers, as `kitaru answer` takes it; None for no answer now.
+
+    Raises:
+        AnsweredElsewhere: it was settled meanwhile.
+    """
     _show(project, wait)
-    schema = wait.record.schema
-    while True:
-        typed = _read(prompt_for(schema))
-        if not typed:
-            return None
+    keyboard = Keyboard(lambda: _is_settled(project, wait))
+    try:
+        return _asked(wait.record.schema, keyboard)
+    except (EOFError, KeyboardInterrupt):
+        sys.stderr.write("\n")
+        return None
+    except NoLongerWanted:
+        sys.stderr.write("\n")
+        raise AnsweredElsewhere(settled(project, wait)) from None
+
+
+def _asked(schema: Mapping[str, Any], keyboard: Keyboard) -> str | None:
+    if has_fields(schema):
+        return Form(schema, keyboard.line, _say).fill()
+    while typed := keyboard.line(prompt_for(schema)):
         text = understand(typed, schema)
         if text is None:
-            many = len(_numbered(schema))
-            sys.stderr.write(f"answer 1 to {many}, or in full\n" if many else "answer y or n\n")
-        elif wrong := _misfit(text, schema):
-            sys.stderr.write(f"{clean(wrong, lines=True)}\n")
+            _say(not_understood(schema))
+        elif wrong := misfit(text, schema):
+            _say(wrong)
         else:
             return text
+    return None
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"{clean(text, lines=True)}\n")
+
+
+def _is_settled(project: Project, wait: WaitView) -> bool:
+    deadline = wait.record.deadline
+    passed = deadline is not None and project.services.clock_us() >= deadline
+    cancelled = project.repo.is_cancellation_there(wait.run)
+    return passed or cancelled or project.repo.answer(wait.run, wait.record.digest) is not None
+
+
+def settled(project: Project, wait: WaitView) -> str:
+    """Return who settled a question, and how: `approve was answered by bob: True`."""
+    given = project.repo.answer(wait.run, wait.record.digest)
+    if given is None:
+        cancelled = project.repo.is_cancellation_there(wait.run)
+        return f"run {wait.run} is to be ended" if cancelled else f"the deadline of {wait.label} has passed"
+    by = given.by or "somebody"
+    if given.source == "rejected":
+        return f"{wait.label} was rejected by {by}{f': {given.note}' if given.note else ''}"
+    if given.source == "expired":
+        return f"{wait.label} has expired"
+    value = one_line(pretty(project.value(given.value, wait.run)))
+    return f"{wait.label} was answered by {'default' if given.source == 'default' else by}: {value}"
 
 
 def prompt_for(schema: Mapping[str, Any]) -> str:
     """Return what stands before the cursor."""
-    numbered = _numbered(schema)
-    if numbered:
-        return f"1-{len(numbered)}: "
+    listed = numbered(schema)
+    if listed:
+        return f"1-{len(listed)}: "
     kind = resolve(schema).get("type")
     return {"boolean": "y/n: ", "string": "> ", "integer": "number: ", "number": "number: "}.get(str(kind), "JSON: ")
 
 
-def understand(typed: str, schema: Mapping[str, Any]) -> str | None:
-    """Return the answer that was meant, or None where it cannot be told."""
-    numbered = _numbered(schema)
-    if numbered:
-        if typed in numbered:
-            return typed
-        return numbered[int(typed) - 1] if typed.isdecimal() and 1 <= int(typed) <= len(numbered) else None
-    if resolve(schema).get("type") == "boolean":
-        return _YES_NO.get(typed.lower())
-    return typed
+def until(project: Project, wait: WaitView) -> str:
+    """Return until when a question may be answered, and what comes then: `until … (for 2 d 03 h), then false`."""
+    left = (wait.record.deadline or 0) - project.services.clock_us()
+    when = f"until {local_time(wait.record.deadline or 0)}"
+    when += f" (for {duration(left)})" if left > 0 else ", which has passed"
+    if wait.record.default is None:
+        return f"{when}, then it expires"
+    return f"{when}, then {one_line(pretty(project.value(wait.record.default, wait.run)))}"
 
 
-def _numbered(schema: Mapping[str, Any]) -> list[str]:
-    """Return the choices that are offered by number: true and false are asked for as y and n."""
-    found = choices(schema)
-    return [] if found == ["true", "false"] else found
-
-
-def _misfit(typed: str, schema: Mapping[str, Any]) -> str:
-    """Return why an answer does not fit, and what would; empty where it does."""
-    try:
-        validate_answer_json(dict(schema), typed, text=True)
-    except InvalidAnswer as error:
-        return f"{error.message}\n{error.hint}"
-    return ""
+def question(page: Page, text: str, more: str, indent: str = "  ") -> None:
+    """Add a question's text, cut where it is too long to be read; `more` is what to type for all of it."""
+    page.block(text[:MAX_QUESTION], indent)
+    if len(text) > MAX_QUESTION:
+        page.line(f"{indent}… {len(text) - MAX_QUESTION} more characters: ", more, whole=True)
 
 
 def field_rows(page: Page, schema: Mapping[str, Any], indent: str = "  ") -> None:
@@ -119,24 +155,16 @@ def _show(project: Project, wait: WaitView) -> None:
     page = Page(sys.stderr)
     page.line(("? ", "yellow"), (wait.label, "bold"))
     if wait.record.question:
-        page.block(wait.record.question)
+        question(page, wait.record.question, f"kitaru show {wait.run}:{wait.label}")
+    if wait.record.deadline:
+        page.line((f"  {until(project, wait)}", "yellow"), wrap=True)
     for name, object_id in wait.record.shown.items():
         page.line(f"  {name}:")
         page.block(pretty(project.value(object_id, wait.run), MAX_SHOWN_LINES), "    ")
-    for n, choice in enumerate(_numbered(wait.record.schema), 1):
+    for n, choice in enumerate(numbered(wait.record.schema), 1):
         page.line(f"  {n}  {choice}")
     if prompt_for(wait.record.schema) == "JSON: ":
         _wanted(page, wait)
-    page.line(("  empty, or Ctrl-C, leaves it waiting", "dim"), wrap=True)
+    leave = "Ctrl-C leaves it waiting" if has_fields(wait.record.schema) else "empty, or Ctrl-C, leaves it waiting"
+    page.line((f"  {leave}", "dim"), wrap=True)
     page.write()
-
-
-def _read(prompt: str) -> str:
-    from rich.console import Console
-    from rich.text import Text
-
-    try:
-        return Console(stderr=True, markup=False).input(Text(clean(prompt), style="bold")).strip()
-    except (EOFError, KeyboardInterrupt):
-        sys.stderr.write("\n")
-        return ""

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from kitaru.cli.answered import left_off, standing
-from kitaru.cli.ask import field_rows, how_to_answer
+from kitaru.cli.answered import how_it_ended, left_off, standing
+from kitaru.cli.ask import field_rows, how_to_answer, until
 from kitaru.cli.documents import call_json, how_of, no_longer_made, value_json, values_json, wait_json
 from kitaru.cli.events import origin
 from kitaru.cli.page import Page, Span
@@ -174,8 +174,11 @@ def wait_page(page: Page, project: Project, state: RunState, wait: WaitView) -> 
     """Add all there is to know of a wait."""
     page.line("wait ", (wait.label, "bold"), " of run ", (state.run, "bold"), f"  {state.start.flow}", whole=True)
     field(page, "asked", local_time(wait.record.at))
-    if wait.answer:
-        field(page, "answered", f"{local_time(wait.answer.answered)} by {wait.answer.by or 'somebody'}")
+    if wait.answer and standing(wait) == "answered":
+        by = "default" if wait.answer.source == "default" else wait.answer.by or "somebody"
+        field(page, "answered", f"{local_time(wait.answer.answered)} by {by}")
+    elif wait.answer and not wait.is_sleep:
+        field(page, "state", f"{how_it_ended(project, state, wait)}, {local_time(wait.answer.answered)}")
     else:
         field(page, "state", (left_off(project, state, wait) or standing(wait), "yellow"))
     if wait.answer and wait.answer.note:
@@ -183,13 +186,15 @@ def wait_page(page: Page, project: Project, state: RunState, wait: WaitView) -> 
     if wait.is_sleep:
         field(page, "until", local_time(wait.record.deadline or 0))
         return
+    if wait.record.deadline:
+        field(page, "deadline", until(project, wait))
     page.gap()
     page.block(wait.record.question)
     page.gap()
     page.line(("wants", "bold"))
     _wanted(page, state, wait)
     values(page, project, "shown", wait.record.shown, wait.run)
-    if wait.answer:
+    if wait.answer and standing(wait) == "answered":
         values(page, project, "answer", {"": wait.answer.value}, wait.run)
 
 

@@ -12,14 +12,25 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import typer
 
 from kitaru.cli.answered import recorded_first, tell_recorded
-from kitaru.cli.ask import ask, can_ask, how_to_answer
+from kitaru.cli.ask import AnsweredElsewhere, ask, can_ask, how_to_answer
 from kitaru.cli.events import write_json_line
 from kitaru.cli.options import Output
 from kitaru.cli.page import Page, write_json
 from kitaru.cli.progress import watching
 from kitaru.cli.text import clean, iso, sleeps, users_frames
 from kitaru.cli.value import plain, pretty
-from kitaru.errors import AlreadyAnswered, Drift, InvalidAnswer, KitaruError, RunFailed, RunInterrupted, RunWaiting
+from kitaru.errors import (
+    AlreadyAnswered,
+    AnswerRefused,
+    Drift,
+    InvalidAnswer,
+    KitaruError,
+    RunFailed,
+    RunHeld,
+    RunInterrupted,
+    RunOver,
+    RunWaiting,
+)
 from kitaru.model.history import Status
 from kitaru.runtime.waits import answer_line
 
@@ -28,7 +39,7 @@ if TYPE_CHECKING:
 
     from kitaru.project import Project
     from kitaru.runtime.ending import Outcome
-    from kitaru.runtime.events import Event
+    from kitaru.runtime.events import Event, Observer
     from kitaru.runtime.handle import FlowHandle
 
     Start = Callable[[Callable[[Event], None]], FlowHandle[Any]]
@@ -55,16 +66,19 @@ def carry(project: Project, start: Start, manner: Manner) -> None:
     Raises:
         KitaruError: how the run ended, where it did not complete.
     """
+    asks = project.prompts = not manner.no_input and can_ask()
     outcome = _execute(start, manner)
     if outcome.existing and not manner.quiet:
         _tell_existing(outcome)
-    while outcome.status is Status.WAITING and not manner.no_input and can_ask():
+    while outcome.status is Status.WAITING and asks:
+        _tell_refused(outcome)
         answered = _ask_and_go_on(project, outcome.run, manner)
         if answered is None:
             break
         outcome = answered
     _tell(project, outcome, manner)
     if outcome.status is Status.WAITING:
+        _tell_refused(outcome)
         _tell_waiting(project, outcome.run)
     if outcome.error is not None:
         raise outcome.error
@@ -85,20 +99,30 @@ def _ask_and_go_on(project: Project, run: str, manner: Manner) -> Outcome | None
     wait = next(iter(project.state(run).open_questions), None)
     if wait is None:
         return None
-    while (text := ask(project, wait)) is not None:
+    while True:
         try:
+            text = ask(project, wait)
+            if text is None:
+                return None
             with recorded_first(project, run, wait):
                 outcome = _execute(_answering(project, run, wait.label, text), manner)
         except InvalidAnswer as error:
             sys.stderr.write(f"{clean(error.message, lines=True)}\n")
-        except AlreadyAnswered as error:
-            sys.stderr.write(f"{clean(error.message, lines=True)}\n")
-            return _execute(lambda observer: project.resume(run, observer=observer, foreground=True), manner)
+        except (AlreadyAnswered, AnsweredElsewhere) as error:
+            sys.stderr.write(f"{clean(str(error), lines=True)}\n")
+            return _execute(lambda observer: _go_on(project, run, observer), manner)
         else:
             if isinstance(outcome.error, Drift):
                 tell_recorded(project, run, wait)
             return outcome
-    return None
+
+
+def _go_on(project: Project, run: str, observer: Observer) -> FlowHandle[Any]:
+    """Carry a run on that somebody else answered, unless he does."""
+    try:
+        return project.resume(run, observer=observer, foreground=True)
+    except (RunHeld, RunOver):
+        return project.follow_up(run)
 
 
 def _answering(project: Project, run: str, wait: str, text: str) -> Start:
@@ -116,6 +140,14 @@ def _tell(project: Project, outcome: Outcome, manner: Manner) -> None:
     told = isinstance(outcome.error.__cause__, KitaruError) if outcome.error else True
     if isinstance(outcome.error, RunFailed) and not told and not manner.quiet:
         _why(project, outcome.run)
+
+
+def _tell_refused(outcome: Outcome) -> None:
+    """Say why the run asks again although it had an answer."""
+    if isinstance(outcome.error, AnswerRefused):
+        page = Page(sys.stderr)
+        page.line(("refused: ", "yellow"), outcome.error.why, wrap=True)
+        page.write()
 
 
 def _tell_existing(outcome: Outcome) -> None:

@@ -99,6 +99,7 @@ def wait_json(wait: WaitView, given: AnswerName | None) -> dict[str, Any]:
         "asked": iso(record.at),
         "open": wait.is_open,
         "deadline": iso(record.deadline or 0),
+        "default": record.default,
         "state": standing(wait),
         "question": record.question,
         "schema": record.schema,
@@ -112,7 +113,14 @@ def wait_json(wait: WaitView, given: AnswerName | None) -> dict[str, Any]:
             "source": answer.source,
             "note": answer.note,
         },
-        "given": given and {"value": given.value, "by": given.by, "answered": iso(given.at), "note": given.note},
+        "given": given
+        and {
+            "value": given.value,
+            "by": given.by,
+            "answered": iso(given.at),
+            "source": given.source,
+            "note": given.note,
+        },
     }
 
 

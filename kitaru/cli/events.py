@@ -127,8 +127,17 @@ def _progress(data: dict[str, Any], _run: str) -> list[Span]:
 def _answer(data: dict[str, Any], _run: str) -> list[Span]:
     if data.get("source") == "time":
         return ["  ", ("= ", "dim"), str(data.get("wait", "")), ("  awake", "dim")]
+    if (told := _SETTLED.get(str(data.get("source")))) is not None:
+        return ["  ", ("= ", "yellow"), str(data.get("wait", "")), (f"  {told}", "yellow")]
     by = f"  answered by {data['by']}" if data.get("by") else "  answered"
     return ["  ", ("= ", "dim"), str(data.get("wait", "")), (by, "dim")]
+
+
+_SETTLED = {
+    "default": "its deadline has passed, answered by default",
+    "expired": "its deadline has passed, nobody answered",
+    "rejected": "rejected",
+}
 
 
 def _drift(data: dict[str, Any], _run: str) -> list[Span]:

@@ -302,6 +302,18 @@ class Project(Keeping, Comparing, VersionComparing, Checking):
             return self._finished(state.run)
         return self._carry_on(state.run, view, self._options("", observer), foreground=foreground)
 
+    def check_open(self, state: RunState, wait: str | None) -> WaitView:
+        """Return the open wait that is meant, as `answer` takes it; None means the only one.
+
+        Raises:
+            UnknownWait, AlreadyAnswered
+        """
+        return self._answering.open_wait(state, wait)
+
+    def follow_up(self, run: str) -> FlowHandle[Any]:
+        """Return a handle that tells how a run stands that another process executes, or has brought to its end."""
+        return self._finished(run)
+
     @cached_property
     def _answering(self) -> Answering:
         return Answering(self.repo, self.values, self.value, self.services.clock_us)

@@ -228,16 +228,59 @@ def test_a_person_is_told_what_a_json_answer_is_made_of_and_asked_again(there, w
     child.expect("amount.*an integer, required")
     child.expect('colour.*one of "red", "blue", required')
     child.expect("for example ")
-    child.expect("JSON: ")
+    child.expect(r"amount \(an integer\): ")
     child.sendline('{"amount": 7}')
     child.expect("colour: Field required")
     child.expect("an object with amount")
-    child.expect("JSON: ")
+    child.expect(r"amount \(an integer\): ")
     child.sendline('{"amount": 7, "colour": "red"}')
     child.expect("7\r\n")
     child.expect(pexpect.EOF)
     child.close()
     assert child.exitstatus == 0
+
+
+def test_an_object_is_asked_for_field_by_field(there):
+    child = at_terminal(there, "run", "flows.py:order")
+    child.expect(r"amount \(an integer\): ")
+    child.sendline("")
+    child.expect("must have a value")
+    child.expect(r"amount \(an integer\): ")
+    child.sendline("many")
+    child.expect("an integer")
+    child.expect(r"amount \(an integer\): ")
+    child.sendline("7")
+    child.expect(r'colour \(one of "red", "blue"\): ')
+    child.sendline("2")
+    child.expect(r'note \(text; empty for ""\): ')
+    child.sendline("")
+    child.expect("7\r\n")
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 0
+    shown = json.loads(run(there, "show", "@:order", "-o", "json").stdout)
+    assert shown["reply"] == {"amount": 7, "colour": "blue"}
+
+
+def test_an_answer_from_elsewhere_ends_the_prompt(there):
+    child = at_terminal(there, "run", "flows.py:agent", "question=hi")
+    child.expect("y/n: ")
+    assert run(there, "answer", "@", "true", "--by", "bob", "--no-resume").returncode == 0
+    child.expect("approve was answered by bob: true")
+    child.expect("2 documents")
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 0
+
+
+def test_a_cancel_from_elsewhere_ends_the_prompt(there):
+    child = at_terminal(there, "run", "flows.py:agent", "question=hi")
+    child.expect("y/n: ")
+    assert run(there, "answer", "@", "--reject", "--by", "bob", "--note", "no").returncode == 0
+    child.expect("approve was rejected by bob: no")
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 9
 
 
 def test_a_call_in_flight_is_drawn_with_its_time(there):

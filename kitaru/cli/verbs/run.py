@@ -49,9 +49,10 @@ where the run completed or waits).
 - `cache`: `text`, why the result cache is not used
 - `output`: `call`, `stream` (`stdout`, `stderr` or `log`), `text`
 - `progress`: `call`, `order`, `message`, `percent`, `current`, `total`, `text` (all of it in one line)
-- `wait`: `wait`, `question`, `schema`, `shown`
+- `wait`: `wait`, `question`, `schema`, `shown`, `deadline` (microseconds since 1970 UTC, or null)
 - `sleep`: `wait`, `until`
-- `answer`: `wait`, `by`, `source` (`person`, `ahead`, or `time` for a sleep that is over)
+- `answer`: `wait`, `by`, `source` (`person`, `ahead`, `default`, `expired`, `rejected`, or `time` for a sleep that is
+  over)
 - `branched`: `cut`, the call order at which a replay left its source
 - `drift`: `call`, `policy`, `text` (one line), `difference` (as many as it takes, 20 or so)
 - `unclaimed`: `calls`, recorded calls that the code no longer makes

@@ -1,0 +1,106 @@
+"""`kitaru work`.
+
+Carried on are runs that were answered, whose deadline has passed or whose sleep is over, and those that somebody asked
+to end; with `--interrupted` also those whose process is gone. Each is carried on by `kitaru resume` in a process of its
+own, with the code as it is then. Several workers may share a folder: one of them wins a run. A run that comes no
+further (its code cannot be imported, say) is tried again later and later, up to five minutes.
+
+The first SIGTERM or Ctrl-C has it take up nothing more and end when what is at work has ended; a second one stops that
+as well, to be resumed. `--once` ends with status 0 when there is nothing left to do, and is for cron.
+
+## JSON
+
+`-o json` prints one JSON object a line: `event` (`start` or `end`), `run`, `flow`, `why` (`answered`, `deadline`,
+`slept`, `cancelled`, `interrupted`); of `end` also `status` (how the run stands now), `code` (exit status of the
+process that carried it), `took_us`, and where it came no further `again_us` and `told` (what it wrote last).
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from kitaru.cli.events import write_json_line
+from kitaru.cli.options import Output, OutputOpt
+from kitaru.cli.page import Page, status_span
+from kitaru.cli.text import duration, one_line
+
+if TYPE_CHECKING:
+    from kitaru.project.working import Carried, Due, Processes, Work
+
+_WHY = {
+    "answered": "was answered",
+    "deadline": "has passed its deadline",
+    "slept": "has slept enough",
+    "cancelled": "is to be ended",
+    "interrupted": "was interrupted",
+}
+
+
+def work(
+    *,
+    once: Annotated[bool, typer.Option("--once", help="End when there is nothing left to do.")] = False,
+    jobs: Annotated[int, typer.Option("-j", "--jobs", metavar="N", min=1, help="How many runs at once.")] = 1,
+    interrupted: Annotated[bool, typer.Option("--interrupted", help="Resume also runs whose process is gone.")] = False,
+    output: OutputOpt = Output.TEXT,
+) -> None:
+    """Carry on what can be carried on, as it comes: answered runs, those whose deadline or sleep is over."""
+    from kitaru.project import Project
+    from kitaru.project.working import Due, Processes, Work
+
+    project = Project.open()
+    processes = Processes(project.root)
+    worker = Work(project, interrupted=interrupted, jobs=jobs, start=processes.start)
+    _drain_on_signals(worker, processes)
+    for told in worker.carry(once=once):
+        if output is Output.JSON:
+            write_json_line(_document(told))
+        elif isinstance(told, Due):
+            _say((told.run, "bold"), f"  {told.flow} {_WHY[told.why]}")
+        else:
+            _say_ended(told)
+
+
+def _drain_on_signals(worker: Work, processes: Processes) -> None:
+    asked = False
+
+    def handle(*_: object) -> None:
+        nonlocal asked
+        if asked:
+            processes.interrupt()
+        asked = True
+        worker.drain()
+
+    signal.signal(signal.SIGTERM, handle)
+    signal.signal(signal.SIGINT, handle)
+
+
+def _say(*spans: Any) -> None:  # noqa: ANN401 - as of Page.line
+    page = Page()
+    page.line(*spans, whole=True)
+    page.write()
+    sys.stdout.flush()
+
+
+def _say_ended(carried: Carried) -> None:
+    line = [(carried.due.run, "bold"), "  ", status_span(carried.status or "unreadable")]
+    _say(*line, (f"  {duration(int(carried.took_s * 1_000_000))}", "dim"))
+    if carried.again_s:
+        why = one_line(carried.told) or f"status {carried.code}"
+        _say(f"  came no further, once more in {duration(int(carried.again_s * 1_000_000))}: {why}")
+
+
+def _document(told: Due | Carried) -> dict[str, Any]:
+    from kitaru.project.working import Due
+
+    due = told if isinstance(told, Due) else told.due
+    document: dict[str, Any] = {"run": due.run, "flow": due.flow, "why": due.why}
+    if isinstance(told, Due):
+        return {"event": "start", **document}
+    document |= {"status": told.status, "code": told.code, "took_us": int(told.took_s * 1_000_000)}
+    if told.again_s:
+        document |= {"again_us": int(told.again_s * 1_000_000), "told": told.told}
+    return {"event": "end", **document}
