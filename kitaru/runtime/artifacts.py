@@ -27,7 +27,7 @@ def log(**metadata: object) -> None:
     if call is not None:
         for name, value in metadata.items():
             engine.values.encoder.digest(value, path=name)
-        call.metadata.update(metadata)
+        call.keep_metadata(metadata)
         return
     engine.check_latch()
     encoded = engine.values.encode(metadata, engine.writer.known, "kitaru.log()")
@@ -49,7 +49,7 @@ def save(name: str, value: object) -> None:
             f"kitaru.save({name!r}) was used where no checkpoint of a run executes",
             hint="save from inside a checkpoint",
         )
-    call.saved[name] = engine.values.encode(value, engine.writer.known, name)
+    call.keep_saved(name, engine.values.encode(value, engine.writer.known, name))
 
 
 def load_saved(name: str) -> Any:  # noqa: ANN401 - whatever was saved

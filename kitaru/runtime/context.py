@@ -17,6 +17,7 @@ from kitaru.runtime.scopes import current_scope
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from kitaru.model.encoding import Encoded
     from kitaru.runtime.engine import Engine
 
 MAX_LOG_CHARS = 1 << 20
@@ -78,6 +79,14 @@ class ActiveCall:
         if room > 0:
             self._add(at_us - self.began_us, stream, text[:room])
         self.output_chars += len(text)
+
+    def keep_saved(self, name: str, encoded: Encoded) -> None:
+        """Keep an artifact; a later one of the name replaces it."""
+        self.saved[name] = encoded
+
+    def keep_metadata(self, metadata: dict[str, Any]) -> None:
+        """Keep named values; later ones replace earlier ones."""
+        self.metadata.update(metadata)
 
     def _add(self, at_us: int, stream: str, text: str) -> None:
         """Add a piece of output: to the line that it goes on with, if that is the last one."""

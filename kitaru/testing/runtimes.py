@@ -25,7 +25,7 @@ from kitaru.errors import BadConfig, UnknownCall, UnknownObject
 from kitaru.model.encoding import references
 from kitaru.runtime.names import ClassNames
 from kitaru.runtime.placement.code import function_of
-from kitaru.runtime.placement.protocol import CallInfo, Finished, Job
+from kitaru.runtime.placement.protocol import CallInfo, Finished, Gathered, Job
 from kitaru.runtime.values import Values
 from kitaru.testing import runtime_calls as calls
 
@@ -46,6 +46,8 @@ class MemoryHost:
     Attributes:
         objects: what the store holds.
         heard: stream to what came of it.
+        artifacts: what the call saved, name to id.
+        metadata: what the call logged.
     """
 
     def __init__(self) -> None:
@@ -53,6 +55,8 @@ class MemoryHost:
         self.heard: defaultdict[str, str] = defaultdict(str)
         self.values = Values(ClassNames(Path.cwd()), lambda object_id, _: self.object(object_id))
         self.stops: list[Callable[[], None]] = []
+        self.artifacts: dict[str, str] = {}
+        self.metadata: dict[str, Any] = {}
 
     def keep(self, value: object) -> str:
         """Put a value into the store, and return its id."""
@@ -87,6 +91,13 @@ class MemoryHost:
     def progress(self, told: Mapping[str, Any]) -> None:
         """Keep it."""
         self.heard["progress"] += f"{told['message']} {told['percent']:g}\n"
+
+    def gathered(self, gathered: Gathered) -> None:
+        """Keep it."""
+        self.objects.update(gathered.objects)
+        self.artifacts.update(gathered.saved)
+        if gathered.metadata is not None:
+            self.metadata |= self.read(gathered.metadata)
 
     def on_cancel(self, stop: Callable[[], None]) -> None:
         """Keep it for `cancel`."""
@@ -199,8 +210,8 @@ class RuntimeContract:
         finished = self.done(host, calls.records, "ab")
         assert host.read(str(finished.output)) == ["run", "records", 1, KEY, {"saved": "before"}]  # noqa: S101
         assert host.heard == {"progress": "half 50\n"}  # noqa: S101
-        assert host.read(finished.saved["doubled"]) == "abab"  # noqa: S101
-        assert host.read(str(finished.metadata)) == {"text": "ab"}  # noqa: S101
+        assert host.read(host.artifacts["doubled"]) == "abab"  # noqa: S101
+        assert host.metadata == {"text": "ab"}  # noqa: S101
 
     def test_what_the_run_refuses(self) -> None:
         """An error of the run's comes back in its class."""

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from kitaru.runtime.decorators import Checkpoint
     from kitaru.runtime.engine import Engine
     from kitaru.runtime.execution import Execution
-    from kitaru.runtime.placement.protocol import Finished, Runtime
+    from kitaru.runtime.placement.protocol import Finished, Gathered, Runtime
 
 
 STAGING_THREADS = 3
@@ -61,7 +61,7 @@ class Elsewhere:
             BaseException: what the function raised.
         """
         job = self._job(execution)
-        host = _EngineHost(execution)
+        host = _EngineHost(execution, job)
         execution.active.cancel = host.cancel
         execution.copied = True
         finished = self._runtime.execute(job, host)
@@ -140,8 +140,8 @@ def _stage(engine: Engine, large: list[tuple[str, Any]]) -> None:
 class _EngineHost:
     """The run, as the runtime sees it."""
 
-    def __init__(self, execution: Execution) -> None:
-        self._execution = execution
+    def __init__(self, execution: Execution, job: Job) -> None:
+        self._execution, self._job = execution, job
         self._context = contextvars.copy_context()
         self._engine: Engine = execution.engine
         self._lock = threading.Lock()
@@ -170,6 +170,13 @@ class _EngineHost:
     def progress(self, told: Mapping[str, Any]) -> None:
         self._context.copy().run(lambda: progress(**told))
 
+    def gathered(self, gathered: Gathered) -> None:
+        active, brought = self._execution.active, _Brought(self._engine, self._job, gathered)
+        if gathered.metadata is not None:
+            active.keep_metadata(brought.decode(gathered.metadata))
+        for name, object_id in gathered.saved.items():
+            active.keep_saved(name, brought.encoded(object_id))
+
     def on_cancel(self, stop: Callable[[], None]) -> None:
         with self._lock:
             self._stops.append(stop)
@@ -186,17 +193,34 @@ class _EngineHost:
             stop()
 
 
+class _Brought:
+    """Objects that came from a runtime: checked, as any that come in; and values that are made of them."""
+
+    def __init__(self, engine: Engine, job: Job, told: Finished | Gathered) -> None:
+        self._engine, self._objects = engine, told.objects
+        for object_id, data in told.objects.items():
+            if hashlib.sha256(data).hexdigest() != object_id:
+                raise Damaged(f"object {object_id[:16]}", "what the runtime gave does not have the hash that names it")
+        self.values = engine.values.overlaid({**job.objects, **told.objects})
+        engine.writer.staged_elsewhere(told.staged)
+
+    def encoded(self, object_id: str) -> Encoded:
+        """Return an id with all new objects that came: those that it does not need are needed by the others."""
+        known = self._engine.writer.known
+        return Encoded(object_id, [item for item in self._objects.items() if item[0] not in known])
+
+    def decode(self, object_id: str) -> Any:  # noqa: ANN401 - any value
+        """Return a value."""
+        return self.values.decoder(self._engine.plan.runs).decode(object_id)
+
+
 class _Taking:
-    """What a runtime answered, as a value or an error of this process. Its objects are checked, as any that come in."""
+    """What a runtime answered, as a value or an error of this process."""
 
     def __init__(self, execution: Execution, job: Job, finished: Finished) -> None:
         self._execution, self._job, self._finished = execution, job, finished
         self._engine: Engine = execution.engine
-        for object_id, data in finished.objects.items():
-            if hashlib.sha256(data).hexdigest() != object_id:
-                raise Damaged(f"object {object_id[:16]}", "what the runtime gave does not have the hash that names it")
-        self._values = self._engine.values.overlaid({**job.objects, **finished.objects})
-        self._engine.writer.staged_elsewhere(finished.staged)
+        self._brought = _Brought(self._engine, job, finished)
 
     def value(self) -> Any:  # noqa: ANN401 - what the function returned
         """Return the call's value, or raise what it came to."""
@@ -214,30 +238,14 @@ class _Taking:
                 f"{label} crashed: {finished.crashed.what}{f'; last it said: {said}' if said else ''}",
                 hint=finished.crashed.hint,
             )
-        self._take_gathered()
         if finished.error is not None:
             raise self._error(finished.error)
         assert finished.output is not None  # noqa: S101 - as `Finished` promises
-        value = self._decode(finished.output)
-        self._execution.encoded = self._encoded(finished.output)
+        value = self._brought.decode(finished.output)
+        self._execution.encoded = self._brought.encoded(finished.output)
         return value
 
-    def _take_gathered(self) -> None:
-        active = self._execution.active
-        if self._finished.metadata is not None:
-            active.metadata.update(self._decode(self._finished.metadata))
-        for name, object_id in self._finished.saved.items():
-            active.saved[name] = self._encoded(object_id)
-
     def _error(self, described: dict[str, Any]) -> BaseException:
-        error = self._values.rebuild_error(described, self._engine.plan.runs)
-        self._execution.failure = (error, described, self._encoded(described.get("value", "")))
+        error = self._brought.values.rebuild_error(described, self._engine.plan.runs)
+        self._execution.failure = (error, described, self._brought.encoded(described.get("value", "")))
         return error
-
-    def _encoded(self, object_id: str) -> Encoded:
-        """Return an id with all new objects of the answer: those that it does not need are needed by the others."""
-        known = self._engine.writer.known
-        return Encoded(object_id, [item for item in self._finished.objects.items() if item[0] not in known])
-
-    def _decode(self, object_id: str) -> Any:  # noqa: ANN401 - any value
-        return self._values.decoder(self._engine.plan.runs).decode(object_id)

@@ -20,7 +20,7 @@ from kitaru.model.encoding import Malformed, references
 from kitaru.runtime.placement import frames
 from kitaru.runtime.placement.output import Bounded
 from kitaru.runtime.placement.process import GRACE_S
-from kitaru.runtime.placement.protocol import Crashed, Finished
+from kitaru.runtime.placement.protocol import Crashed, Finished, Gathered
 from kitaru.store.loose import LARGE
 
 if TYPE_CHECKING:
@@ -233,6 +233,9 @@ class Exchange:
                 self._output.text(head["stream"], head["text"])
             case "progress":
                 self._host.progress(head["told"])
+            case "gathered":
+                objects = dict(zip(head["objects"], frame.blobs, strict=True))
+                self._host.gathered(Gathered(head["saved"], head["metadata"], objects, head["staged"]))
             case "left-out":
                 self._output.left_out[head["stream"]] += head["bytes"]
             case "finished":
@@ -293,8 +296,6 @@ def _finished(frame: frames.Frame) -> Finished:
         crashed=Crashed(head["crashed"]) if head["crashed"] else None,
         objects=dict(zip(head["objects"], frame.blobs, strict=True)),
         staged=head["staged"],
-        saved=head["saved"],
-        metadata=head["metadata"],
     )
 
 

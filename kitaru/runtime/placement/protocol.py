@@ -110,8 +110,31 @@ class Host(Protocol):
     def progress(self, told: Mapping[str, Any]) -> None:
         """Take what `kitaru.progress` was given: its arguments by name."""
 
+    def gathered(self, gathered: Gathered) -> None:
+        """Take what `kitaru.save` or `kitaru.log` was given, when it is: it is recorded however the call comes out.
+
+        Raises:
+            Damaged: an object does not have the hash that names it.
+        """
+
     def on_cancel(self, stop: Callable[[], None]) -> None:
         """Have `stop` called, from any thread, when the call is to be ended; at once if it is to be already."""
+
+
+@dataclass(slots=True)
+class Gathered:
+    """What a call records beside its result.
+
+    Attributes:
+        saved: name to id, by `kitaru.save`.
+        metadata: id of a dict that `kitaru.log` was given, or None.
+        objects, staged: as of `Finished`.
+    """
+
+    saved: dict[str, str] = field(default_factory=dict)
+    metadata: str | None = None
+    objects: dict[str, bytes] = field(default_factory=dict)
+    staged: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,8 +155,6 @@ class Finished:
         error: what the function raised, as `Values.describe_error` tells it.
         objects: new objects by id, children before parents.
         staged: ids of large ones that were put into the store instead, by `store.loose.stage`.
-        saved: name to id, by `kitaru.save`.
-        metadata: id of the dict that `kitaru.log` gathered, or None.
     """
 
     output: str | None = None
@@ -143,8 +164,6 @@ class Finished:
     cancelled: bool = False
     objects: dict[str, bytes] = field(default_factory=dict)
     staged: list[str] = field(default_factory=list)
-    saved: dict[str, str] = field(default_factory=dict)
-    metadata: str | None = None
 
 
 class Runtime(Protocol):

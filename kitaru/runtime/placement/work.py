@@ -20,7 +20,7 @@ from kitaru.runtime.capture import capturing
 from kitaru.runtime.context import ActiveCall, active_call, current_engine
 from kitaru.runtime.names import ClassNames
 from kitaru.runtime.placement.code import find_function
-from kitaru.runtime.placement.protocol import Crashed, Finished
+from kitaru.runtime.placement.protocol import Crashed, Finished, Gathered
 from kitaru.runtime.values import Values
 from kitaru.runtime.waits import inside_checkpoint
 from kitaru.store.loose import LARGE
@@ -71,15 +71,14 @@ def perform(
     finished = Finished()
     try:
         value = inside.call(began)
-        finished.output = inside.encode(value, f"the result of {job.call.name}")
+        finished.output = inside.encode(value, f"the result of {job.call.name}", finished)
     except KeyboardInterrupt:
         return Finished(crashed=Crashed("it was interrupted by SIGINT"))
     except BaseException as error:
         _strip(error)
         finished.error, encoded = inside.values.describe_error(error, inside.known)
         if encoded is not None:
-            inside.gather(encoded)
-    inside.finish(finished)
+            inside.put(encoded, finished)
     return finished
 
 
@@ -94,15 +93,28 @@ def _strip(error: BaseException) -> None:
 
 
 class _Active(ActiveCall):
-    """The call as it is seen from inside; what is captured goes to the run at once."""
+    """The call as it is seen from inside; what is captured, saved and logged goes to the run at once."""
 
-    __slots__ = ("host",)
+    __slots__ = ("host", "inside")
     host: Host
+    inside: _Inside
 
     def keep_output(self, at_us: int, stream: str, text: str) -> None:
         """Pass a piece on; what it progressed is passed on by `emit`."""
         if stream != "progress":
             self.host.output(stream, text)
+
+    def keep_saved(self, name: str, encoded: Encoded) -> None:
+        """Pass an artifact on."""
+        gathered = Gathered(saved={name: encoded.id})
+        self.inside.put(encoded, gathered)
+        self.host.gathered(gathered)
+
+    def keep_metadata(self, metadata: dict[str, Any]) -> None:
+        """Pass named values on."""
+        gathered = Gathered()
+        gathered.metadata = self.inside.encode(metadata, "kitaru.log()", gathered)
+        self.host.gathered(gathered)
 
 
 class _Saved(Mapping[str, str]):
@@ -129,8 +141,6 @@ class _Inside:
 
     def __init__(self, job: Job, host: Host, stage: Callable[[str, bytes | Part], None] | None) -> None:
         self._job, self._host, self._stage = job, host, stage
-        self._objects: dict[str, bytes] = {}
-        self._staged: dict[str, None] = {}
         self.run = job.call.run
         self.known: set[str] = set(job.objects)
         self.values = Values(ClassNames(Path(job.function.root)), self._fetch)
@@ -141,7 +151,7 @@ class _Inside:
         self.in_flight = SimpleNamespace(is_busy=True)
         self.waits = _Waits(job.call.name)
         self.active = _Active(**_fields(job), make_key=host.key)
-        self.active.host = host
+        self.active.host, self.active.inside = host, self
 
     def _fetch(self, object_id: str, _: object) -> bytes:
         for given in (self._job.objects, self._job.unstored):
@@ -189,33 +199,25 @@ class _Inside:
             active_call.reset(call)
             current_engine.reset(engine)
 
-    def encode(self, value: object, path: str) -> str:
-        """Encode a value, keep its new objects, and return its id."""
-        encoded = self.values.encode(value, self.known, path, sink=self._put if self._stage is not None else None)
-        self.gather(encoded)
+    def encode(self, value: object, path: str, into: Finished | Gathered) -> str:
+        """Encode a value, put its new objects with what is told, and return its id."""
+        sink = (lambda object_id, data: self._put(object_id, data, into)) if self._stage is not None else None
+        encoded = self.values.encode(value, self.known, path, sink=sink)
+        self.put(encoded, into)
         return encoded.id
 
-    def _put(self, object_id: str, data: bytes | Part) -> None:
-        assert self._stage is not None  # noqa: S101 - only called where it is not
-        self._stage(object_id, data)
-        self._staged[object_id] = None
-
-    def gather(self, encoded: Encoded) -> None:
-        """Keep new objects of a value: the large ones in the store."""
+    def put(self, encoded: Encoded, into: Finished | Gathered) -> None:
+        """Put new objects of a value with what is told: the large ones in the store."""
         for object_id, data in encoded.objects:
             if self._stage is not None and len(data) > LARGE:
-                self._put(object_id, data)
+                self._put(object_id, data, into)
             else:
-                self._objects[object_id] = bytes(data)
+                into.objects[object_id] = bytes(data)
 
-    def finish(self, finished: Finished) -> None:
-        """Add what was saved and logged, and all new objects."""
-        for name, encoded in self.active.saved.items():
-            finished.saved[name] = encoded.id
-            self.gather(encoded)
-        if self.active.metadata:
-            finished.metadata = self.encode(self.active.metadata, "kitaru.log()")
-        finished.objects, finished.staged = self._objects, list(self._staged)
+    def _put(self, object_id: str, data: bytes | Part, into: Finished | Gathered) -> None:
+        assert self._stage is not None  # noqa: S101 - only called where it is not
+        self._stage(object_id, data)
+        into.staged.append(object_id)
 
 
 class _Waits:

@@ -21,7 +21,7 @@ from kitaru.blobs.local import LocalBlobs
 from kitaru.errors import KitaruError, UnknownObject
 from kitaru.runtime.placement import frames
 from kitaru.runtime.placement.output import LIMIT_CHARS
-from kitaru.runtime.placement.protocol import CallInfo, Finished, Function, Job
+from kitaru.runtime.placement.protocol import CallInfo, Finished, Function, Gathered, Job
 from kitaru.runtime.placement.work import perform
 from kitaru.store import loose
 
@@ -84,6 +84,16 @@ class _SocketHost:
     def progress(self, told: Mapping[str, Any]) -> None:
         self.tell({"about": "progress", "told": dict(told)})
 
+    def gathered(self, gathered: Gathered) -> None:
+        head = {
+            "about": "gathered",
+            "saved": gathered.saved,
+            "metadata": gathered.metadata,
+            "objects": list(gathered.objects),
+            "staged": gathered.staged,
+        }
+        self.tell(head, list(gathered.objects.values()))
+
     def _tell_left_out(self) -> None:
         for stream, size in self._left_out.items():
             frames.send(self._sock, {"about": "left-out", "stream": stream, "bytes": size})
@@ -138,8 +148,6 @@ class Worker:
                 "crashed": finished.crashed.what if finished.crashed else None,
                 "objects": list(finished.objects),
                 "staged": finished.staged,
-                "saved": finished.saved,
-                "metadata": finished.metadata,
                 "tainted": self._tainted(finished),
             }
             host.tell(head, list(finished.objects.values()))

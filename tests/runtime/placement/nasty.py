@@ -89,6 +89,20 @@ def exits(code: int) -> None:
 
 
 @isolated
+def leaves_traces(how: str) -> None:
+    """Save and log, and come to an end in which nothing more can be said."""
+    kitaru.log(tokens=1, step="first")
+    kitaru.save("draft", ["kept"])
+    kitaru.save("large", b"x" * (1 << 20))
+    kitaru.log(step="second")
+    if how == "exit":
+        os._exit(3)
+    if how == "hang":
+        time.sleep(60)
+    raise ValueError(how)
+
+
+@isolated
 def segfaults() -> None:
     ctypes.string_at(0)
 

@@ -100,6 +100,24 @@ def test_output_metadata_and_artifacts(bench):
     assert {name: values.decode(i) for name, i in record.saved.items()} == {"upper": "WORDS"}
 
 
+@pytest.mark.parametrize(("how", "error"), [("exit", "CallCrashed"), ("hang", "CallTimeout"), ("raise", "ValueError")])
+def test_what_was_saved_and_logged_is_recorded_however_the_call_ends(bench, how, error):
+    @flow
+    def body():
+        try:
+            nasty.leaves_traces.with_options(timeout=1 if how == "hang" else 60)(how)
+        except Exception as failure:
+            return type(failure).__name__
+
+    ended = bench.run(body)
+    record = ended.state.calls[ended.state.sequence[0]].record
+    values = bench.project.values.decoder([ended.run])
+    assert (ended.value, record.error is None) == (error, False)
+    assert values.decode(record.metadata) == {"tokens": 1, "step": "second"}
+    saved = {name: values.decode(i) for name, i in record.saved.items()}
+    assert saved == {"draft": ["kept"], "large": b"x" * (1 << 20)}
+
+
 def test_what_the_run_saved_is_loaded(bench):
     @flow
     def both():
