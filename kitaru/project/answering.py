@@ -51,6 +51,7 @@ class Answering:
             named = [w for w in state.ordered_waits if w.record.name == wanted.name]
             named = [w for w in named if wanted.nth in (None, w.record.occurrence)]
             found = [w for w in found if w in named]
+            found = [w for w in found if w.label == name] or found  # of two that are open, `approve` is the first
             if not found and named and named[-1].answer is not None:
                 taken = named[-1].answer
                 given = AnswerName(taken.value, taken.by, taken.answered, taken.note, "", taken.source)

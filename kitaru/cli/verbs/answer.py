@@ -171,6 +171,7 @@ def _one(state: RunState, name: str | None) -> WaitView | None:
         for view in state.open_questions
         if wanted is None or (view.record.name == wanted.name and wanted.nth in (None, view.record.occurrence))
     ]
+    found = [view for view in found if view.label == name] or found
     return found[0] if len(found) == 1 else None
 
 
