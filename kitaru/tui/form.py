@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from textual.widget import Widget
 
     from kitaru.project.inbox import Inbox
-    from kitaru.project.questions import Asked
+    from kitaru.project.questions import Asked, Question
 
 NOTE_PROMPT = "why, for the record"
 
@@ -55,6 +55,11 @@ class AnswerForm(VerticalScroll, can_focus=False):
     def is_approval(self) -> bool:
         """Whether yes or no is the answer."""
         return self._asked is not None and self._asked.question.is_approval
+
+    @property
+    def question(self) -> Question | None:
+        """Whose form it is."""
+        return self._asked.question if self._asked is not None else None
 
     async def show(self, asked: Asked | None) -> None:
         """Show the form of a question, or none."""

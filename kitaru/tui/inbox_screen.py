@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 NARROW = 100
 """Columns below which the list gets fewer of them."""
+TYPING_S = 0.15
+"""How long nothing must be typed into the filter before the first question that fits is read."""
 MAX_NOTE = 4
 """Columns of an answer that stands in the list as it counts down."""
 
@@ -63,6 +65,7 @@ class InboxScreen(Screen[None]):
         self._shown: Question | None = None
         self._is_open = False
         self._filter = ""
+        self._keys: tuple[bool, ...] = ()
 
     def compose(self) -> ComposeResult:
         """Yield the panes."""
@@ -111,9 +114,8 @@ class InboxScreen(Screen[None]):
         counted = f"{len(found)} of {len(rows)}" if self._filter else str(len(rows))
         damaged = f" · {self._inbox.damaged} runs cannot be read: kitaru fsck" if self._inbox.damaged else ""
         only = f" · run {self._inbox.only}" if self._inbox.only else ""
-        self.query_one("#top", Static).update(
-            f" kitaru inbox · {clean(self._inbox.name)}{only} · {counted} open{damaged}"
-        )
+        told = f" kitaru inbox · {clean(self._inbox.name)}{only} · {counted} open{damaged}"
+        self.query_one("#top", Static).update(told, layout=False)
 
     def _countdown(self, question: Question, now_us: int) -> str:
         pending = self._session.find(question)
@@ -125,7 +127,7 @@ class InboxScreen(Screen[None]):
     def tick(self) -> None:
         """Show the countdown, and what became of answers."""
         now = self._inbox.now_us()
-        self.query_one("#status", Static).update(f" {self._session.told(now)}")
+        self.query_one("#status", Static).update(f" {self._session.told(now)}", layout=False)
         self._relist()
         self._tell()
 
@@ -133,18 +135,26 @@ class InboxScreen(Screen[None]):
 
     @on(WaitList.Moved)
     def _moved(self, event: WaitList.Moved) -> None:
-        self._load(event.question)
+        is_typing = self.query_one("#filter", Input).has_focus
+        self._load(event.question, TYPING_S if is_typing else 0)
+
+    @on(AnswerForm.Answered)
+    def _answered(self, event: AnswerForm.Answered) -> None:
+        if event.asked.question is not self._shown:
+            event.stop()  # the form of the question before, which is about to be replaced
 
     @on(WaitList.Chosen)
     def _chosen(self) -> None:
         if self._is_open:
             self.query_one(AnswerForm).enter()
 
-    def _load(self, question: Question) -> None:
+    def _load(self, question: Question, after_s: float = 0) -> None:
+        """Show a question, unless another one is to be shown within a moment."""
         self._shown, self._is_open = question, True
-        self.run_worker(self._read(question), group="page", exclusive=True)
+        self.run_worker(self._read(question, after_s), group="page", exclusive=True)
 
-    async def _read(self, question: Question) -> None:
+    async def _read(self, question: Question, after_s: float) -> None:
+        await asyncio.sleep(after_s)
         page, form = self.query_one(Page), self.query_one(AnswerForm)
         try:
             asked = await asyncio.to_thread(self._inbox.read, question)
@@ -181,23 +191,30 @@ class InboxScreen(Screen[None]):
         form.disabled = not self._is_open or pending is not None
         deadline = f" · until {local_time(question.deadline)}" if question.deadline else ""
         told = f"{question.flow} v{question.version} · {question.wait} · run {question.run}{deadline}"
-        self.query_one("#heading", Static).update(f" {clean(told)}")
+        self.query_one("#heading", Static).update(f" {clean(told)}", layout=False)
         sent = self._session.sent.get(question.digest)
         if pending is not None:
             fate = f"answered {pending.told}: written in {pending.left_s(self._inbox.now_us())} s, u takes it back"
         elif sent is not None:
             fate = f"answered {sent.told} · run {self._session.statuses.get(question.run, '')}"
         if fate or self._is_open:
-            banner.update(f" {clean(fate)}")
+            banner.update(f" {clean(fate)}", layout=False)
         banner.display = bool(fate) or not self._is_open
-        self.refresh_bindings()
+        self._renew_keys(form)
+
+    def _renew_keys(self, form: AnswerForm) -> None:
+        """Show the keys that there are now, where they are others than before: drawing them takes its time."""
+        keys = (form.disabled, form.is_approval, form.root is None, self._session.has_undo)
+        if keys != self._keys:
+            self._keys = keys
+            self.refresh_bindings()
 
     # -- keys ----------------------------------------------------------------------------------------------------
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Tell which keys there are now."""
         form = self.query_one(AnswerForm) if self.is_mounted else None
-        may_answer = form is not None and self._is_open and not form.disabled
+        may_answer = form is not None and self._is_open and not form.disabled and form.question is self._shown
         if action == "approve":
             return may_answer and form is not None and form.is_approval
         if action == "submit":
