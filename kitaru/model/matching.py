@@ -1,11 +1,12 @@
 """Which recorded call a live call takes: identity, claims, drift.
 
-Owns: the rule that the k-th live call of an identity takes the k-th record of it, once, and what counts as drift.
+Owns: the rule that the k-th live call of an identity takes the record of its k-th call, once, and what counts as drift.
 Pure: it is handed recorded calls and digests; what to do about drift is decided above.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -39,15 +40,19 @@ class Claims:
 
     Args:
         calls: recorded calls in call order; those that must run again are left out by the caller.
+        numbered: the numbers of equal calls tell which are missing. Not so in a branch, which leaves calls of its
+            source out and has others in their place.
 
     Attributes:
         left: those that are still there, by order; only `take` and its like change it.
     """
 
-    def __init__(self, calls: Iterable[CallView]) -> None:
+    def __init__(self, calls: Iterable[CallView], *, numbered: bool = True) -> None:
         self._views = [view for view in calls if view.record is not None]
         self.left = {view.order: view for view in self._views}
         self._turn = 0
+        self._uneven = _uneven_among(self._views) if numbered else {}
+        self._live: Counter[Identity] = Counter()
 
     @cached_property
     def _by_identity(self) -> dict[Identity, list[CallView]]:
@@ -64,6 +69,22 @@ class Claims:
         for order, view in self.left.items():
             found.setdefault((view.scope, view.name), {})[order] = view
         return found
+
+    @property
+    def has_uneven(self) -> bool:
+        """Whether of some equal calls one is missing, or out of order: only then `lacks` has to be asked."""
+        return bool(self._uneven)
+
+    def lacks(self, wanted: Identity) -> bool:
+        """Count one more live call; tell whether just that one of its identity is missing, and not later ones.
+
+        It was in flight when the run stopped, or it failed. The record of an equal call is that call's own.
+        """
+        missing = self._uneven.get(wanted)
+        if missing is None:
+            return False
+        self._live[wanted] += 1
+        return self._live[wanted] - 1 in missing
 
     def knows(self, wanted: Identity) -> bool:
         """Tell whether there ever was a record of exactly this identity, taken by now or not."""
@@ -93,16 +114,26 @@ class Claims:
         record = view.record
         if record is None or record.name != name or record.scope != scope or record.key != key:
             return None
-        return self.take(view) if key or record.args == args else None
+        if not key and record.args != args:
+            return None
+        return None if self._uneven and identity_of(record) in self._uneven else self.take(view)
 
     def exact(self, wanted: Identity) -> CallView | None:
         """Take the next record of exactly this identity."""
+        if wanted in self._uneven:
+            return self._of_its_number(wanted)
         queue = self._by_identity.get(wanted)
         while queue:
             view = queue.pop()
             if view.order in self.left:
                 return self.take(view)
         return None
+
+    def _of_its_number(self, wanted: Identity) -> CallView | None:
+        """Take the record of the live call that `lacks` was asked for last: by its number, or else the next one."""
+        left = [view for view in self._by_identity[wanted] if view.order in self.left]
+        same = [view for view in left if view.record and view.record.repeat == self._live[wanted] - 1]
+        return self.take((same or left)[-1]) if left else None
 
     def defaulted(self, wanted: Identity, defaults: Mapping[str, str]) -> CallView | None:
         """Take the next record that lacks some arguments, all of which equal their defaults now.
@@ -184,6 +215,19 @@ class Claims:
         for view in self.rest():
             if unwanted(view):
                 self.take(view)
+
+
+def _uneven_among(views: Iterable[CallView]) -> dict[Identity, set[int]]:
+    """Return the identities of which not all calls are recorded in their order, and the numbers that are missing."""
+    records = [view.record for view in views if view.record is not None]
+    repeated = {identity_of(record) for record in records if record.repeat}
+    if not repeated:
+        return {}
+    numbers: dict[Identity, list[int]] = {}
+    for record in records:
+        if (same := identity_of(record)) in repeated:
+            numbers.setdefault(same, []).append(record.repeat)
+    return {i: set(range(max(n))) - set(n) for i, n in numbers.items() if n != list(range(len(n)))}
 
 
 def _fits(recorded: str | None, default: str | None, live: str, today: Callable[[str], str]) -> bool:

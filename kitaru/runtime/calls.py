@@ -216,8 +216,10 @@ class Calls:
     def _take(self, asked: Asked, nth: int) -> CallView | str | None:
         """Return the record this call takes, or None to execute it, or the policy by which drift executes it."""
         plan, name = self._engine.plan, asked.checkpoint.name
-        view = plan.claims.in_turn(asked.scope.path, name, asked.args, asked.key) or plan.claims.exact(asked.identity)
-        if view is None and not asked.key and plan.claims.has(asked.scope.path, name):
+        claims, scope = plan.claims, asked.scope.path
+        lacks = claims.has_uneven and claims.lacks(asked.identity)
+        view = None if lacks else claims.in_turn(scope, name, asked.args, asked.key) or claims.exact(asked.identity)
+        if view is None and not lacks and not asked.key and plan.claims.has(asked.scope.path, name):
             defaults = self._default_ids(asked.checkpoint)
             view = plan.claims.defaulted(asked.identity, defaults)
             view = view or plan.claims.read_anew(asked.identity, defaults, self._today)
@@ -225,24 +227,24 @@ class Calls:
         if pinned is not None and (view is None or view.run != self._engine.run):
             return self._pin(asked, view, pinned)
         if view is None:
-            return self._unmatched(asked, nth)
+            return self._unmatched(asked, nth, lacks=lacks)
         plan.claimed(view, view.order)
         return view
 
-    def _unmatched(self, asked: Asked, nth: int) -> CallView | str | None:
+    def _unmatched(self, asked: Asked, nth: int, *, lacks: bool) -> CallView | str | None:
         plan, name = self._engine.plan, asked.checkpoint.name
         if plan.dynamic:
             self.branch()
             return None
         if plan.runs_again(asked.identity):
             return None
-        kept = plan.next_kept(asked.scope.path, name)
+        kept = None if lacks else plan.next_kept(asked.scope.path, name)
         if kept is not None:
             self._note_stale(asked, kept)
             return kept
         plan.reached_branch(name)
         asked.place = plan.cut_short(asked.scope.path, name) or asked.place
-        if asked.place is not None:
+        if lacks or asked.place is not None:
             return None
         return decide(self._engine, asked, nth)
 

@@ -103,7 +103,7 @@ class Plan:
         self._missing: dict[str, list[int]] = {}
         self._unmade = state.unmade
         self._kept = [v for v in views if v.id not in doomed]
-        self.claims = Claims(self._kept)
+        self.claims = Claims(self._kept, numbered=state.start.source is None)
         self._redo = Claims(v for v in views if v.id in doomed)
         self._waits = {w.record.digest: w for w in state.ordered_waits}
         self._asked: set[int] = set()

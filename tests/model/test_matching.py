@@ -41,6 +41,30 @@ def test_the_kth_live_call_takes_the_kth_record_of_its_identity():
     assert claims.rest() == []
 
 
+def test_of_equal_calls_each_takes_its_own_record_though_an_earlier_one_is_missing():
+    second = view(3, args={"x": "a"}, repeat=1)
+    claims = Claims([second])
+    assert claims.has_uneven
+    assert claims.lacks(of(x="a"))
+    assert claims.in_turn("", "fetch", {"x": "a"}, "") is None
+    assert not claims.lacks(of(x="a"))
+    assert claims.exact(of(x="a")) is second
+    assert not claims.lacks(of(x="b"))
+
+
+def test_of_equal_calls_each_takes_its_own_record_in_whatever_order_they_stand():
+    second, first = view(3, args={"x": "a"}, repeat=1), view(4, args={"x": "a"})
+    claims, found = Claims([second, first]), []
+    for _ in range(3):
+        assert not claims.lacks(of(x="a"))
+        found.append(claims.in_turn("", "fetch", {"x": "a"}, "") or claims.exact(of(x="a")))
+    assert found == [first, second, None]
+
+
+def test_equal_calls_that_are_all_there_need_no_second_look():
+    assert not Claims([view(n + 1, args={"x": "a"}, repeat=n) for n in range(3)]).has_uneven
+
+
 def test_calls_in_another_order_find_their_own_records():
     views = [view(i, args={"x": x}) for i, x in enumerate("abc", 1)]
     claims = Claims(views)

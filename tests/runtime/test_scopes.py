@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import random
 import threading
 
@@ -144,6 +145,41 @@ def test_threads_of_a_task_belong_to_its_scope(bench):
         return await asyncio.gather(branch(1), branch(2))
 
     assert sorted(scopes(bench.run(body))) == ["/branch#1", "/branch#2"]
+
+
+@pytest.mark.parametrize("ends", ["crash", "failure"])
+def test_of_equal_calls_at_once_each_keeps_what_the_body_has_seen(bench, ends):
+    """The first is cut short twice, while the second ends: what the second gave stays the second's."""
+    given, seen = itertools.count(), []
+
+    def define(*, cuts):
+        @checkpoint
+        async def step():
+            return next(given)
+
+        @flow
+        async def body():
+            first, second = step(), step()  # as by gather: both are made before either executes
+            if cuts == 1:
+                first.close()
+                seen.append([None, await second])
+                if ends == "failure":
+                    raise ValueError("after")
+                raise KeyboardInterrupt
+            seen.append([await first, await second])
+            if cuts == 2:
+                raise KeyboardInterrupt
+            return seen[-1]
+
+        return body
+
+    stopped = bench.run(define(cuts=1))
+    again = bench.resume(stopped.run, define(cuts=2))
+    ended = bench.resume(stopped.run, define(cuts=0))
+    assert again.status == "interrupted"
+    assert seen == [[None, 0], [1, 0], [1, 0]]
+    assert ended.value == [1, 0]
+    assert [view.record.repeat for view in ended.state.ordered_calls] == [0, 1]
 
 
 # -- any program, stopped anywhere -----------------------------------------------------------------------------------
