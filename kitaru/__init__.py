@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from kitaru.api import load, wait, wait_async
     from kitaru.errors import KitaruError
+    from kitaru.llm.front import allm, llm
     from kitaru.model.encoding import Opaque, register_serializer
     from kitaru.model.history import Status
     from kitaru.project import Project
@@ -38,9 +39,11 @@ __all__ = [
     "Retry",
     "Status",
     "__version__",
+    "allm",
     "checkpoint",
     "current_call",
     "flow",
+    "llm",
     "load",
     "log",
     "now",
@@ -67,9 +70,11 @@ _HOMES = {
     "Project": "kitaru.project",
     "Retry": "kitaru.runtime.retry",
     "Status": "kitaru.model.history",
+    "allm": "kitaru.llm",
     "checkpoint": "kitaru.runtime.decorators",
     "current_call": "kitaru.runtime.context",
     "flow": "kitaru.runtime.decorators",
+    "llm": "kitaru.llm",
     "load": "kitaru.api",
     "log": "kitaru.runtime.artifacts",
     "now": "kitaru.runtime.primitives",

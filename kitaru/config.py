@@ -8,13 +8,32 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kitaru.errors import BadConfig
+from kitaru.errors import BadConfig, NotAProject
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Mapping
+
+
+STORE = ".kitaru"
+
+
+def find_root(directory: Path | str | None) -> Path:
+    """Return the nearest directory, from this one (the current one by default) upwards, that holds a store.
+
+    `KITARU_DIR` names where to begin instead of the current directory, as `GIT_DIR` does for git.
+
+    Raises:
+        NotAProject: none does.
+    """
+    start = Path(directory or os.environ.get("KITARU_DIR") or ".").absolute()
+    for root in (start, *start.parents):
+        if (root / STORE / "format").exists():
+            return root
+    raise NotAProject(str(start))
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +52,16 @@ KEYS = {
         Key("durability", "durability", ("power-loss", "process-crash"), "what a finished call survives"),
         Key("on-drift", "on_drift", ("stop", "new", "reuse"), "what to do when code no longer fits its history"),
         Key("user.name", "user_name", (), "who you are, in answers and runs; the login name if empty"),
+        Key("default-model", "default_model", (), "model that kitaru.llm() asks where none is named"),
     )
 }
+
+TABLES = {
+    "models": "kitaru model add NAME PROVIDER/MODEL",
+    "secrets": "kitaru secret add NAME env:VARIABLE",
+    "prices": '[prices."PROVIDER/MODEL"] with input and output, in dollars per million tokens',
+}
+"""Tables of named tables, and how one is written; what may stand in each is decided where it is used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +71,13 @@ class Config:
     durability: str = "power-loss"
     on_drift: str = "stop"
     user_name: str = ""
+    default_model: str = ""
+    tables: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The tables, and the default model, as plain JSON."""
+        return {**self.tables, "default-model": self.default_model}
 
     def get(self, name: str) -> str:
         """Return the setting `name` (`user.name`, `on-drift`).
@@ -64,18 +98,61 @@ def load(path: Path) -> Config:
     Raises:
         BadConfig: not TOML, an unknown key or a bad value; the message names the line.
     """
-    return Config(**{KEYS[name].field: value for name, value in read(path).items()})
+    text = _text(path)
+    if not _says_something(text):
+        return Config()
+    document = _parse(text, path)
+    tables = {name: _table(document[name], name, text, path) for name in TABLES if name in document}
+    found: dict[str, Any] = {KEYS[name].field: value for name, value in _flat(document, text, path).items()}
+    return Config(**found, tables=tables)
 
 
 def read(path: Path) -> dict[str, str]:
     """Return only what the file itself sets, by dotted name; raises as `load`."""
     text = _text(path)
-    if not any(line.strip() and not line.lstrip().startswith("#") for line in text.splitlines()):
-        return {}
-    flat = dict(_flatten(_parse(text, path)))
+    return _flat(_parse(text, path), text, path) if _says_something(text) else {}
+
+
+def _says_something(text: str) -> bool:
+    return any(line.strip() and not line.lstrip().startswith("#") for line in text.splitlines())
+
+
+def _flat(document: dict[str, Any], text: str, path: Path) -> dict[str, str]:
+    """Return the keys of a file, checked, less its tables."""
+    flat = dict(_flatten({name: value for name, value in document.items() if name not in TABLES}))
     for name, value in flat.items():
         _check(name, value, f"{path}{_line_of(name, text)}")
     return flat
+
+
+def _table(found: Any, name: str, text: str, path: Path) -> dict[str, Any]:  # noqa: ANN401 - whatever the file holds
+    """Return a table of tables, or, for secrets, of texts; raises BadConfig for anything else."""
+    kind = str if name == "secrets" else dict
+    if not isinstance(found, dict) or not all(isinstance(value, kind) for value in found.values()):
+        raise BadConfig(f"{path}{_line_of(name, text)}: {name} is not as it must be", hint=TABLES[name])
+    return found
+
+
+def put(path: Path, table: str, name: str, value: str | Mapping[str, Any] | None) -> None:
+    """Set one entry of a table, or remove it (None), keeping the comments and order of the file.
+
+    Raises:
+        BadConfig: the file is not TOML, or there is no such entry to remove.
+    """
+    load(path)
+    import tomlkit
+
+    document = tomlkit.parse(_text(path))
+    entries: Any = document.setdefault(table, tomlkit.table(is_super_table=table != "secrets"))
+    if value is not None:
+        entries[name] = value if isinstance(value, str) else tomlkit.item(dict(value))
+    elif name in entries:
+        del entries[name]
+        if not entries:
+            del document[table]
+    else:
+        raise BadConfig(f"there is no {table.removesuffix('s')} {name!r}", hint=TABLES[table])
+    _replace(path, tomlkit.dumps(document))
 
 
 def assign(path: Path, name: str, value: str) -> None:

@@ -11,9 +11,15 @@ Raised where the fault is known, printed in one place (`kitaru.cli`), matched by
     |   |-- BadRevision, UnknownRun, PrunedRun, AmbiguousRevision, UnknownCall, UnknownWait, UnknownObject
     |   |-- FlowNotFound, BadInput, InvalidAnswer, RunOver, NothingToReplay, OverrideNotReached, BadConfig
     |   |-- CalledDirectly, WaitOutsideFlow, WaitInsideCheckpoint, NotCheckpointable
+    |   |-- MissingExtra, UnknownModel, UnknownSecret
     |   `-- Unencodable
+    |       `-- SecretLeak             a value holds a known secret, which is never stored
     |-- CodeUnloadable             1   the flow's file could not be imported; the run is as it was
     |-- RunFailed                  1   the flow's body raised
+    |-- ModelError                 1   a model gave no answer that can be used
+    |   |-- ModelUnavailable       1   rate limits, timeouts, a failing provider, through all retries
+    |   |-- ModelRefused           1   the provider refused the request, or the key
+    |   `-- BadReply               1   not what was asked for, however often it was told
     |-- CallCrashed                1   the process that executed a call is gone
     |-- CallTimeout                1   a call took longer than its timeout=
     |-- LimitReached               1   the run made as many calls, or took as long, as it may
@@ -198,6 +204,33 @@ class Unencodable(UsageError, TypeError):
         self.path = path
 
 
+class SecretLeak(Unencodable):
+    """A value that holds a known secret, which the store must never hold; `path` says where it was to be."""
+
+    def __init__(self, path: str, secret: str) -> None:
+        UsageError.__init__(
+            self,
+            f"{path} holds the value of the secret {secret}, which is never stored",
+            hint="read the secret where it is used, or list the argument in ignore=",
+        )
+        self.path = path
+
+
+class MissingExtra(UsageError):
+    """Something needs a library that is not installed."""
+
+    def __init__(self, what: str, extra: str) -> None:
+        super().__init__(f"{what} needs a library that is not installed", hint=f"pip install 'kitaru[{extra}]'")
+
+
+class UnknownModel(UsageError):
+    """No model is configured under this name, or none at all where none was named."""
+
+
+class UnknownSecret(UsageError):
+    """A secret is not configured, or is not where its source says; the text names both, never the value."""
+
+
 class CodeUnloadable(KitaruError):
     """The flow's code could not be imported; the run is as it was."""
 
@@ -208,6 +241,30 @@ class RunFailed(KitaruError):
 
 class LimitReached(KitaruError):
     """The run made as many calls, or took as long, as it may; with a higher limit a resume goes on."""
+
+
+class ModelError(KitaruError):
+    """A model was asked and gave no answer that can be used.
+
+    Attributes:
+        status: HTTP status of the provider's last answer; 0 where there was none.
+    """
+
+    def __init__(self, message: str, *, hint: str = "", status: int = 0) -> None:
+        super().__init__(message, hint=hint)
+        self.status = status
+
+
+class ModelUnavailable(ModelError):
+    """Rate limits, timeouts or a failing provider, through all retries."""
+
+
+class ModelRefused(ModelError):
+    """The provider refused the request, or the key: the same request will be refused again."""
+
+
+class BadReply(ModelError):
+    """The model's reply is not what was asked for, however often it was told what is wrong."""
 
 
 class CallCrashed(KitaruError):

@@ -96,6 +96,7 @@ class Call(Record):
         overran: microseconds that it took beyond its timeout, where nothing could stop it.
         repeat: how many calls of the same identity were made before it.
         cache: the key under which other calls may take this result, 64 hex digits; empty where none may.
+        llm: the requests to language models that were made in it, as `model.spending.ModelCall` has them.
     """
 
     kind: ClassVar[str] = "call"
@@ -121,6 +122,7 @@ class Call(Record):
     overran: int = 0
     repeat: int = 0
     cache: str = ""
+    llm: list[dict[str, Any]] = field(default_factory=list)
 
 
 @dataclass(slots=True, eq=False)

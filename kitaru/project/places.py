@@ -1,6 +1,6 @@
-"""Where a project is, and what is put there when it is made.
+"""What is put where a project is made, and opening its store.
 
-Owns: the search for `.kitaru/`, upwards, and laying down the template. Knows nothing of what a store means.
+Owns: laying down the template. Where a project is, `kitaru.config` finds. Knows nothing of what a store means.
 """
 
 from __future__ import annotations
@@ -11,29 +11,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kitaru.blobs.local import LocalBlobs
-from kitaru.errors import NotAProject, ProjectExists, StoreError
+from kitaru.config import STORE, find_root
+from kitaru.errors import ProjectExists, StoreError
 from kitaru.store.repository import Repository
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-STORE = ".kitaru"
+__all__ = ["STORE", "find_root", "lay_down", "open_repository"]
+
 _PACKAGE = Path(__file__).parents[1]
-
-
-def find_root(directory: Path | str | None) -> Path:
-    """Return the nearest directory, from this one (the current one by default) upwards, that holds a store.
-
-    `KITARU_DIR` names where to begin instead of the current directory, as `GIT_DIR` does for git.
-
-    Raises:
-        NotAProject: none does.
-    """
-    start = Path(directory or os.environ.get("KITARU_DIR") or ".").absolute()
-    for root in (start, *start.parents):
-        if (root / STORE / "format").exists():
-            return root
-    raise NotAProject(str(start))
 
 
 def open_repository(root: Path, *, durable: bool, random_bytes: Callable[[int], bytes] = os.urandom) -> Repository:

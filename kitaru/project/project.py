@@ -131,7 +131,19 @@ class Project(Keeping, Comparing, VersionComparing, Checking):
         """What prepares runs; made when first needed, for reading verbs do without."""
         from kitaru.runtime.runner import Runner
 
-        return Runner(self.repo, self.root, self.services, self.config.on_drift, self.values, results=self.results)
+        if self.config.tables.get("secrets"):
+            from kitaru.llm.secrets import learn
+
+            learn(self.config.settings)
+        return Runner(
+            self.repo,
+            self.root,
+            self.services,
+            self.config.on_drift,
+            self.values,
+            results=self.results,
+            settings=self.config.settings,
+        )
 
     @cached_property
     def hooks(self) -> Hooks:
@@ -357,9 +369,7 @@ class Project(Keeping, Comparing, VersionComparing, Checking):
 
         state = self.state(self.find_run(run))
         by = by or self.services.user
-        return cancel(
-            self.repo, state, self.services, by=by, reason=reason, wait_s=wait_s, over=self.hooks.ended
-        )
+        return cancel(self.repo, state, self.services, by=by, reason=reason, wait_s=wait_s, over=self.hooks.ended)
 
     def _carry_on(self, run: str, view: WaitView, options: Options, *, foreground: bool) -> FlowHandle[Any]:
         """Resume a run, or stay until whoever holds it has taken the answer."""

@@ -26,7 +26,7 @@ def log(**metadata: object) -> None:
     call = active_call.get()
     if call is not None:
         for name, value in metadata.items():
-            engine.values.encoder.digest(value, path=name)
+            engine.values.encode(value, (), name)  # refused here, and not when the call has come to its end
         call.keep_metadata(metadata)
         return
     engine.check_latch()

@@ -17,6 +17,7 @@ from kitaru.runtime.carriers import carry_inline
 from kitaru.runtime.drift import decide
 from kitaru.runtime.execution import Execution
 from kitaru.runtime.pool import Slots
+from kitaru.runtime.redaction import refuse_secrets
 from kitaru.runtime.scopes import Scope, scope_here
 from kitaru.runtime.stopping import behind
 
@@ -77,6 +78,7 @@ class Asked:
                 encode = values.encode_receiver if name == receiver else values.encoder.encode
                 self.args[name], objects = encode(value, known, path=name)
                 if objects:
+                    refuse_secrets(objects, name)
                     self.objects += objects
         self.key = ""
         if checkpoint.key is not None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from kitaru.errors import WaitOutsideFlow
+from kitaru.runtime.redaction import redacted
 from kitaru.runtime.scopes import current_scope
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ class ActiveCall:
         attempt: 1, or more where earlier attempts of this call are recorded.
         live: told each piece of output that is kept.
         progressed: what `kitaru.progress` told last.
+        llm: requests to language models, as they will be recorded; `objects` are what these name by id.
         cancel: stops what executes, from any thread; None where nothing can. Set by who executes it.
         called_off: the code around the call has cancelled it.
         stopped: it was cancelled because the run stops.
@@ -62,6 +64,8 @@ class ActiveCall:
     stopped: bool = False
     live: Callable[[ActiveCall, int, str, str], None] | None = None
     progressed: tuple[object, ...] = ()
+    llm: list[dict[str, Any]] = field(default_factory=list)
+    objects: list[tuple[str, bytes]] = field(default_factory=list)
 
     @property
     def key(self) -> str:
@@ -70,6 +74,7 @@ class ActiveCall:
 
     def keep_output(self, at_us: int, stream: str, text: str) -> None:
         """Keep a piece of captured output, up to a limit in all; a log record that a handler then prints, once."""
+        text = redacted(text)
         logged, self.logged = self.logged, text if stream == "log" else ""
         if logged and stream == "stderr" and text.endswith(logged.partition(": ")[2]):
             return

@@ -26,10 +26,11 @@ from kitaru.runtime.calls import Calls
 from kitaru.runtime.cancelling import cancelled
 from kitaru.runtime.context import ActiveCall, current_engine, executing
 from kitaru.runtime.ending import Ending, Outcome
-from kitaru.runtime.events import Event, Observer, Services
+from kitaru.runtime.events import MODEL_TEXT, Event, Observer, Services
 from kitaru.runtime.limits import Limits
 from kitaru.runtime.options import FlowOptions
 from kitaru.runtime.placements import Placements
+from kitaru.runtime.redaction import redacted
 from kitaru.runtime.scopes import Scope
 from kitaru.runtime.shelf import Shelf
 from kitaru.runtime.sleeping import STAY_US, Sleeps
@@ -71,6 +72,7 @@ class Engine:
         limits: what the run may not exceed.
         stay_us: how long a sleep may be for which the process stays.
         prompts: who executes the run asks its questions himself, so that nothing stays for an answer.
+        settings: tables of the project's configuration, for floors above that are called from inside of the run.
     """
 
     def __init__(
@@ -92,8 +94,10 @@ class Engine:
         limits: Limits | None = None,
         stay_us: int = STAY_US,
         prompts: bool = False,
+        settings: Mapping[str, Any] | None = None,
     ) -> None:
         self.run = writer.run
+        self.settings: Mapping[str, Any] = settings or {}
         self.writer = writer
         self.state = state
         self.values = values
@@ -301,6 +305,7 @@ class Engine:
 
     def heard(self, call: ActiveCall | None, stream: str, text: str) -> bool:
         """Take a piece of captured output; tell whether the observer shows it."""
+        text = redacted(text)
         if call is not None:
             call.keep_output(self.now(), stream, text)
         if self.observer is None:
@@ -310,6 +315,11 @@ class Engine:
         else:
             self._show_output(call, stream, call.whole_lines(stream, text))
         return True
+
+    def show_text(self, call: ActiveCall, text: str) -> None:
+        """Let those who watch or follow the run see what a model writes, as it comes; the record has it later."""
+        self.write_live(call, self.now(), MODEL_TEXT, text)
+        self._show_output(call, MODEL_TEXT, text)
 
     def write_live(self, call: ActiveCall, at_us: int, stream: str, text: str) -> None:
         """Let those who follow the run see a piece of output."""

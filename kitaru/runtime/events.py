@@ -9,6 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
+MODEL_TEXT = "llm"
+"""The stream, beside `stdout`, `stderr` and `log`, of what a model writes."""
+
 
 @dataclass(frozen=True, slots=True)
 class Event:

@@ -17,6 +17,7 @@ from kitaru.model.ids import display_call
 from kitaru.model.matching import identity_of
 from kitaru.runtime.context import ActiveCall
 from kitaru.runtime.options import INLINE
+from kitaru.runtime.redaction import redacted_lines
 
 if TYPE_CHECKING:
     from kitaru.model.encoding import Encoded
@@ -109,6 +110,7 @@ class Execution:
                 "logs": None,
                 "metadata": None,
                 "output": None,
+                "llm": [],
             }
             record = self.record = replace(record, at=0, mutated=[], **fresh)
         self.encoded = self.failure = None
@@ -206,8 +208,11 @@ class Execution:
             gathered += encoded.objects
         if active.metadata:
             record.metadata = self._also(active.metadata, "kitaru.log()", gathered)
+        if active.llm:
+            record.llm = list(active.llm)
+            gathered += active.objects
         if active.output:
-            record.logs = self._also(active.output, "its output", gathered)
+            record.logs = self._also(redacted_lines(active.output), "its output", gathered)
         record.at = engine.now()
         self._note_overrun()
         engine.in_flight.remove(active)

@@ -134,6 +134,7 @@ class Runner:
         root: the project's directory.
         default_on_drift: the project's policy, where neither command, checkpoint nor flow says one.
         results: the result cache of the store.
+        settings: tables of the project's configuration, handed on to whoever asks the run for them.
     """
 
     def __init__(
@@ -145,7 +146,9 @@ class Runner:
         values: Values,
         *,
         results: ResultCache,
+        settings: Mapping[str, Any] | None = None,
     ) -> None:
+        self._settings = settings or {}
         self._repo, self._root, self._services, self._default_on_drift = repo, root, services, default_on_drift
         self._results = results
         self.values, self.versions = values, Versions(repo, root, values, services)
@@ -359,6 +362,7 @@ class Runner:
             limits=limits_of(state, writer.records, flow.options, options.limits, self._services.clock_us()),
             stay_us=options.stay_us,
             prompts=options.prompts,
+            settings={**self._settings, "replaced": state.start.overrides.get("models", {})},
         )
         if not recorded:  # recorded code lies in a directory of its own, and may not be what its name leads to
             Caching(self._results, self._root, engine, options.cache).join()

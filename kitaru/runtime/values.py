@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from kitaru.errors import KitaruError, RunFailed, Unencodable
 from kitaru.model.encoding import Decoder, Encoded, Encoder
+from kitaru.runtime.redaction import clean_error, guarded, redacted, refuse_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Mapping, Sequence
@@ -60,7 +61,9 @@ class Values:
         Raises:
             Unencodable
         """
-        return self.encoder.encode(value, known, path=path, sink=sink)
+        encoded = self.encoder.encode(value, known, path=path, sink=guarded(sink, path))
+        refuse_secrets(encoded.objects, path)
+        return encoded
 
     def encode_receiver(self, value: object, known: Container[str], path: str) -> Encoded:
         """Encode the `self` of a method: as it is where it can be, else its class and what of its attributes can be.
@@ -111,11 +114,12 @@ class Values:
 
     def describe_error(self, error: BaseException, known: Container[str]) -> tuple[dict[str, Any], Encoded | None]:
         """Return the record form of an exception, and the exception as a value where it can be one."""
+        clean_error(error)
         kind = type(error)
         described: dict[str, Any] = {
             "type": self._names.name_of(kind),
-            "message": _message(error)[:MAX_MESSAGE_CHARS],
-            "traceback": user_traceback(error)[-MAX_TRACEBACK_CHARS:],
+            "message": redacted(_message(error))[:MAX_MESSAGE_CHARS],
+            "traceback": redacted(user_traceback(error))[-MAX_TRACEBACK_CHARS:],
         }
         try:
             encoded = self.encode(error, known, "error")

@@ -5,6 +5,9 @@
 | `durability` | `power-loss` (default), `process-crash` | what a finished call survives |
 | `on-drift` | `stop` (default), `new`, `reuse` | what to do with a call that no longer fits the recorded history |
 | `user.name` | text | who you are, in answers and runs; your login name if empty |
+| `default-model` | text | alias or `provider/model` that `kitaru.llm()` asks where none is named |
+
+The file has tables besides, for [models, secrets and prices](../llm.md).
 
 The file is TOML, `.kitaru/config.toml`; it never holds a secret. Setting a key keeps its comments. An unknown key or a
 value that a key may not have is an error that names the line.

@@ -21,10 +21,12 @@ from kitaru.errors import (
     UnknownCall,
 )
 from kitaru.model.encoding import Encoded
+from kitaru.runtime.events import MODEL_TEXT
 from kitaru.runtime.placement.code import function_of
 from kitaru.runtime.placement.protocol import CallInfo, Job
 from kitaru.runtime.placement.registry import given_options
 from kitaru.runtime.primitives import progress
+from kitaru.runtime.redaction import redacted, refuse_secrets
 from kitaru.store.loose import LARGE
 
 if TYPE_CHECKING:
@@ -87,6 +89,7 @@ class Elsewhere:
             durable=engine.writer.durable,
             options=self._runtime.options(given_options(options.runtime, options.runtime_options)),
             timeout_s=options.timeout,
+            settings=engine.settings,
         )
 
 
@@ -162,7 +165,9 @@ class _EngineHost:
 
     def output(self, stream: str, text: str) -> None:
         active = self._execution.active
-        if stream == "log":
+        if stream == MODEL_TEXT:
+            self._engine.show_text(active, redacted(text))
+        elif stream == "log":
             active.keep_output(self._engine.now(), stream, text)
         else:
             self._engine.heard(active, stream, text)
@@ -201,6 +206,7 @@ class _Brought:
         for object_id, data in told.objects.items():
             if hashlib.sha256(data).hexdigest() != object_id:
                 raise Damaged(f"object {object_id[:16]}", "what the runtime gave does not have the hash that names it")
+        refuse_secrets(told.objects.items(), f"what {job.call.name} gave")
         self.values = engine.values.overlaid({**job.objects, **told.objects})
         engine.writer.staged_elsewhere(told.staged)
 
@@ -238,6 +244,7 @@ class _Taking:
                 f"{label} crashed: {finished.crashed.what}{f'; last it said: {said}' if said else ''}",
                 hint=finished.crashed.hint,
             )
+        self._execution.active.llm += finished.llm
         if finished.error is not None:
             raise self._error(finished.error)
         assert finished.output is not None  # noqa: S101 - as `Finished` promises
@@ -246,6 +253,7 @@ class _Taking:
         return value
 
     def _error(self, described: dict[str, Any]) -> BaseException:
+        described = {name: redacted(text) for name, text in described.items()}
         error = self._brought.values.rebuild_error(described, self._engine.plan.runs)
         self._execution.failure = (error, described, self._brought.encoded(described.get("value", "")))
         return error

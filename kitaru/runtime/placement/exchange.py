@@ -174,6 +174,7 @@ class Exchange:
             "function": asdict(job.function),
             "args": dict(job.args),
             "call": asdict(job.call),
+            "tables": dict(job.settings),
             "objects": list(job.objects),
             "unstored": list(job.unstored),
             "store": job.store,
@@ -296,6 +297,7 @@ def _finished(frame: frames.Frame) -> Finished:
         crashed=Crashed(head["crashed"]) if head["crashed"] else None,
         objects=dict(zip(head["objects"], frame.blobs, strict=True)),
         staged=head["staged"],
+        llm=head["llm"],
     )
 
 

@@ -71,6 +71,7 @@ class Job:
         durable: whether objects written there must survive power loss.
         options: `runtime_options=` of the checkpoint, as its runtime has checked them.
         timeout_s: how long the function may take, or None.
+        settings: tables of the project's configuration; plain JSON.
     """
 
     function: Function
@@ -82,6 +83,7 @@ class Job:
     durable: bool = True
     options: Any = None
     timeout_s: float | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Host(Protocol):
@@ -155,6 +157,7 @@ class Finished:
         error: what the function raised, as `Values.describe_error` tells it.
         objects: new objects by id, children before parents.
         staged: ids of large ones that were put into the store instead, by `store.loose.stage`.
+        llm: requests to language models, as the call's record is to have them.
     """
 
     output: str | None = None
@@ -164,6 +167,7 @@ class Finished:
     cancelled: bool = False
     objects: dict[str, bytes] = field(default_factory=dict)
     staged: list[str] = field(default_factory=list)
+    llm: list[dict[str, Any]] = field(default_factory=list)
 
 
 class Runtime(Protocol):

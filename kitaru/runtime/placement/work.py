@@ -16,8 +16,10 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
 from kitaru.errors import BadConfig
+from kitaru.model.encoding import Encoded
 from kitaru.runtime.capture import capturing
 from kitaru.runtime.context import ActiveCall, active_call, current_engine
+from kitaru.runtime.events import MODEL_TEXT
 from kitaru.runtime.names import ClassNames
 from kitaru.runtime.placement.code import find_function
 from kitaru.runtime.placement.protocol import Crashed, Finished, Gathered
@@ -28,7 +30,7 @@ from kitaru.store.loose import LARGE
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from kitaru.model.encoding import Encoded, Part
+    from kitaru.model.encoding import Part
     from kitaru.runtime.engine import Engine
     from kitaru.runtime.placement.protocol import Host, Job
 
@@ -79,6 +81,7 @@ def perform(
         finished.error, encoded = inside.values.describe_error(error, inside.known)
         if encoded is not None:
             inside.put(encoded, finished)
+    inside.finish(finished)
     return finished
 
 
@@ -141,13 +144,13 @@ class _Inside:
 
     def __init__(self, job: Job, host: Host, stage: Callable[[str, bytes | Part], None] | None) -> None:
         self._job, self._host, self._stage = job, host, stage
-        self.run = job.call.run
+        self.run, self.settings = job.call.run, job.settings
         self.known: set[str] = set(job.objects)
         self.values = Values(ClassNames(Path(job.function.root)), self._fetch)
         self.writer = SimpleNamespace(known=self.known)
         self.plan = SimpleNamespace(runs=())
         self.calls = SimpleNamespace(saved=_Saved(host))
-        self.services = SimpleNamespace(clock_us=self.now, random_bytes=os.urandom)
+        self.services = SimpleNamespace(clock_us=self.now, random_bytes=os.urandom, delay=float)
         self.in_flight = SimpleNamespace(is_busy=True)
         self.waits = _Waits(job.call.name)
         self.active = _Active(**_fields(job), make_key=host.key)
@@ -177,6 +180,14 @@ class _Inside:
         """Pass a piece of output on; nothing more is to be shown here."""
         self._host.output(stream, text)
         return True
+
+    def pause(self, delay_us: int) -> None:
+        """Let time pass: the run that stops ends this call."""
+        time.sleep(delay_us / 1_000_000)
+
+    def show_text(self, call: ActiveCall, text: str) -> None:
+        """Pass on what a model writes."""
+        self._host.output(MODEL_TEXT, text)
 
     def flush_output(self, call: ActiveCall) -> None:
         """Nothing is held back here."""
@@ -218,6 +229,11 @@ class _Inside:
         assert self._stage is not None  # noqa: S101 - only called where it is not
         self._stage(object_id, data)
         into.staged.append(object_id)
+
+    def finish(self, finished: Finished) -> None:
+        """Add the requests to language models, and their objects."""
+        finished.llm = list(self.active.llm)
+        self.put(Encoded("", self.active.objects), finished)
 
 
 class _Waits:

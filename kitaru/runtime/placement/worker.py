@@ -148,6 +148,7 @@ class Worker:
                 "crashed": finished.crashed.what if finished.crashed else None,
                 "objects": list(finished.objects),
                 "staged": finished.staged,
+                "llm": finished.llm,
                 "tainted": self._tainted(finished),
             }
             host.tell(head, list(finished.objects.values()))
@@ -220,6 +221,7 @@ def _job(frame: frames.Frame) -> tuple[Job, dict[str, Any]]:
         unstored=dict(zip(head["unstored"], frame.blobs[stored:], strict=True)),
         store=head["store"],
         durable=head["durable"],
+        settings=head["tables"],
     )
     return job, head["settings"]
 
