@@ -11,7 +11,7 @@ import socket
 import time
 from dataclasses import dataclass
 from functools import cached_property, partial
-from itertools import islice, takewhile
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from kitaru.errors import UnknownCall
@@ -172,16 +172,31 @@ class Reading:
     ) -> tuple[list[RunSummary], int]:
         """Return the first of what `log` lists, and how many more there are: counted only with `count`, else 0.
 
-        Without any condition, the summaries of those beyond the limit are not even decoded.
+        The summaries of those beyond the limit are not decoded, but for a status.
         """
-        summaries, wanted = self._summaries(), frozenset(tags)
-        if not flow and not status and not wanted and since_us is None:
-            shown = [self._live(summary) for summary in summaries[:limit]]
-            return shown, len(summaries) - len(shown)
-        recent = takewhile(lambda s: since_us is None or s.started >= since_us, summaries)
-        fitting = (s for s in recent if (not flow or s.flow == flow) and wanted.issubset(s.tags))
-        found = (live for s in fitting if (live := self._live(s)) and status in (None, live.status))
-        return list(islice(found, limit)), sum(1 for _ in found) if count else 0
+        found, wanted = self._summaries(), frozenset(tags)
+        if since_us is not None:
+            found = found.since(since_us)
+        if flow or wanted:
+            found = found.narrowed(
+                lambda s: (not flow or s["flow"] == flow) and all(tag in s["tags"] for tag in wanted)
+            )
+        if status is None:
+            shown = [self._live(summary) for summary in found[:limit]]
+            return shown, len(found) - len(shown)
+        if status not in (Status.COMPLETED, Status.CANCELLED):
+            found = found.unfinished()
+        found = found.narrowed(lambda s: s["status"] in (status, Status.RUNNING))  # which may stand otherwise by now
+        fitting = (live for s in found if (live := self._live(s)).status == status)
+        return list(islice(fitting, limit)), sum(1 for _ in fitting) if count else 0
+
+    def unfinished(self) -> tuple[list[RunSummary], int]:
+        """Return the runs that may still go on, newest first, with their live status; and how many runs there are.
+
+        Those that failed are among them. Only these are decoded, whatever else there is.
+        """
+        found = self._summaries()
+        return [self._live(summary) for summary in found.unfinished()[:]], len(found)
 
     def _summaries(self) -> Listing:
         from kitaru.store.catalog import Catalog
@@ -259,9 +274,11 @@ class Reading:
 
     def waits(self, *, all: bool = False) -> list[OpenWait]:
         """Return the open waits of all runs, questions and sleeps, oldest first; with `all`, every question asked."""
-        asking = [s.run for s in self._summaries() if s.waits or s.wakes or (all and s.asked)]
-        found = [OpenWait(state, view) for state in map(self.state, asking) for view in _waits_of(state, all)]
-        return sorted(found, key=lambda w: w.view.record.at)
+        found = self._summaries()
+        summaries = found[:] if all else found.unfinished()[:]
+        asking = [s.run for s in summaries if s.waits or s.wakes or (all and s.asked)]
+        waits = [OpenWait(state, view) for state in map(self.state, asking) for view in _waits_of(state, all)]
+        return sorted(waits, key=lambda w: w.view.record.at)
 
     def given(self, state: RunState, view: WaitView) -> AnswerName | None:
         """Return the answer that was given to an open wait and that its run has not taken yet, or None."""

@@ -12,7 +12,8 @@ seconds of the youngest directory's time is looked at again: the number of names
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, overload
+from itertools import takewhile
+from typing import TYPE_CHECKING, Any, Protocol, overload
 
 from kitaru.errors import Damaged, UnknownRun
 from kitaru.model.history import Status
@@ -21,7 +22,7 @@ from kitaru.store import layout
 from kitaru.store.rows import FINAL, SETTLED, Rows
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Mapping
 
     from kitaru.store.repository import Repository
 
@@ -29,16 +30,32 @@ RACY_NS = 2_000_000_000
 _FINAL = (Status.COMPLETED, Status.CANCELLED)
 
 
+class Kept(Protocol):
+    """Where a listing finds what is kept of its runs, by their escaped ids."""
+
+    def summary(self, part: str) -> RunSummary:
+        """Return a run's summary."""
+
+    def fields(self, part: str) -> Mapping[str, Any] | None:
+        """Return a run's summary as `RunSummary.to_json` has it; None where that has to be made anew."""
+
+    def load(self, parts: Iterable[str]) -> None:
+        """Have what is kept of some runs at hand."""
+
+    def is_final(self, part: str) -> bool:
+        """Tell whether nothing can change a run any more."""
+
+
 class Listing(Sequence[RunSummary]):
     """Summaries of runs, the latest start first; each is decoded when it is looked at.
 
     Args:
-        order: of each run when it began, its escaped id, and its summary where that is at hand.
-        summary: finds the summary of an escaped id.
+        order: of each run minus the time when it began, its escaped id, and its summary where that is at hand.
+        kept: finds the others.
     """
 
-    def __init__(self, order: list[tuple[int, str, RunSummary | None]], summary: Callable[[str], RunSummary]) -> None:
-        self._order, self._summary = order, summary
+    def __init__(self, order: list[tuple[int, str, RunSummary | None]], kept: Kept) -> None:
+        self._order, self._kept = order, kept
 
     def __len__(self) -> int:
         return len(self._order)
@@ -50,13 +67,33 @@ class Listing(Sequence[RunSummary]):
     def __getitem__(self, index: int | slice) -> RunSummary | list[RunSummary]:
         """Return one summary, or a list of some."""
         if isinstance(index, slice):
-            return [made or self._summary(part) for _, part, made in self._order[index]]
+            chosen = self._order[index]
+            self._kept.load(part for _, part, made in chosen if made is None)
+            return [made or self._kept.summary(part) for _, part, made in chosen]
         _, part, made = self._order[index]
-        return made or self._summary(part)
+        return made or self._kept.summary(part)
 
-    def chosen(self, wanted: Callable[[str], bool]) -> list[RunSummary]:
-        """Return the summaries of those runs alone whose escaped id is wanted."""
-        return [made or self._summary(part) for _, part, made in self._order if wanted(part)]
+    def since(self, started_us: int) -> Listing:
+        """Return the runs started at that time or after it, microseconds since 1970 UTC."""
+        return Listing(list(takewhile(lambda item: -item[0] >= started_us, self._order)), self._kept)
+
+    def unfinished(self) -> Listing:
+        """Return the runs that may still go on."""
+        kept = self._kept
+        return Listing([item for item in self._order if item[2] is not None or not kept.is_final(item[1])], kept)
+
+    def narrowed(self, wanted: Callable[[Mapping[str, Any]], bool]) -> Listing:
+        """Return the runs whose summaries, as `RunSummary.to_json` has them, are wanted."""
+        kept, fitting = self._kept, []
+        kept.load(part for _, part, made in self._order if made is None)
+        for began, part, made in self._order:
+            fields = kept.fields(part) if made is None else None
+            if fields is None:
+                made = made or kept.summary(part)  # noqa: PLW2901 - the same one, found by now
+                fields = made.to_json()
+            if wanted(fields):
+                fitting.append((began, part, made))
+        return Listing(fitting, kept)
 
     def ids(self) -> list[str]:
         """Return the ids of the runs alone, in order."""
@@ -93,12 +130,11 @@ class Catalog:
         made = [(part, summary) for part in live if (summary := self._summarize(part)) is not None]
         order += [(-summary.started, part, summary) for part, summary in made]
         order.sort(key=lambda item: item[:2])
-        return Listing(order, self._summary)
+        return Listing(order, self)
 
     def unfinished(self) -> list[RunSummary]:
         """Return the summaries of the runs that may still go on: only those are decoded, whatever else there is."""
-        listing, rows = self.summaries(), self._rows()
-        return listing.chosen(lambda part: part not in rows.number or not rows.flags[rows.number[part]] & FINAL)
+        return self.summaries().unfinished()[:]
 
     def _rows(self) -> Rows:
         if self._kept is None:
@@ -144,7 +180,24 @@ class Catalog:
             self.damaged[run] = error
             return None
 
-    def _summary(self, part: str) -> RunSummary:
+    # -- what a listing asks -------------------------------------------------------------------------------------
+
+    def is_final(self, part: str) -> bool:
+        """Tell whether nothing can change a run any more, by its escaped id."""
+        rows = self._rows()
+        return bool(rows.flags[rows.number[part]] & FINAL)
+
+    def load(self, parts: Iterable[str]) -> None:
+        """Have what is kept of some runs at hand."""
+        self._rows().load(parts)
+
+    def fields(self, part: str) -> Mapping[str, Any] | None:
+        """Return what is kept of a run as `RunSummary.to_json` has it; None where that has to be made anew."""
+        found = self._rows().fields(part)
+        types = [type(found.get(name)) for name in ("flow", "status", "tags")]
+        return found if types == [str, str, list] else None
+
+    def summary(self, part: str) -> RunSummary:
         """Return what is kept of a run, or, where the cache was spoiled since, read it."""
         rows = self._rows()
         found = rows.summary(part)

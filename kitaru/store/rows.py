@@ -18,7 +18,7 @@ import zstandard
 from kitaru.model.summary import RunSummary
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 VERSION = 3
@@ -48,7 +48,7 @@ class Rows:
         self._changed: set[int] = set()
         self._is_changed = False
         self._take([], array("q"), array("q"), array("q"), bytearray())
-        data = self._read(_INDEX)
+        data = _columns(self._kept([_INDEX]).get(_INDEX, b""))
         if data is not None:
             self._take(*data)
         if len(self._parts) > 2 * BLOCK and len(self.number) * 2 < len(self._parts):
@@ -62,13 +62,25 @@ class Rows:
 
     def summary(self, part: str) -> RunSummary | None:
         """Return a run's summary; None if what is kept is not its."""
+        try:
+            found = RunSummary.from_json(self.fields(part))
+        except TypeError:
+            return None
+        return found if found.run else None
+
+    def fields(self, part: str) -> dict[str, Any]:
+        """Return what is kept of a run, as `RunSummary.to_json` has it but for its types; nothing if it is not its."""
         row = self.number[part]
         block = self._block(row // BLOCK)
-        try:
-            found = RunSummary.from_json(block[row % BLOCK])
-        except (IndexError, TypeError):
-            return None
-        return found if found.started == self.started[row] and found.run else None
+        found = block[row % BLOCK] if row % BLOCK < len(block) else {}
+        return found if found.get("started") == self.started[row] else {}
+
+    def load(self, parts: Iterable[str]) -> None:
+        """Have what is kept of some runs at hand; opening the cache for each block costs more than reading it."""
+        wanted = {self.number[part] // BLOCK for part in parts} - self._blocks.keys()
+        kept = self._kept([_key(number) for number in wanted])
+        for number in wanted:
+            self._blocks[number] = list(_rows_of(kept.get(_key(number), b"")))
 
     def put(self, part: str, summary: RunSummary, stamp: int, names: int, flags: int) -> None:
         """Keep a summary; what was kept under that id is dropped."""
@@ -123,35 +135,32 @@ class Rows:
         self._changed.clear()
         self._is_changed = False
 
-    def _read(self, key: str) -> tuple[list[str], array[int], array[int], array[int], bytearray] | None:
-        data = self._kept(key)
-        try:
-            rows, length = _HEAD.unpack_from(data)
-            at = _HEAD.size + length
-            parts = data[_HEAD.size : at].decode().split("\n") if rows else []
-            if len(parts) != rows or len(data) != at + 25 * rows:
-                return None
-            numbers = [array("q", data[at + 8 * n * rows : at + 8 * (n + 1) * rows]) for n in range(3)]
-            return parts, *numbers, bytearray(data[at + 24 * rows :])  # type: ignore[return-value]  # three of them
-        except (struct.error, ValueError):
-            return None
-
     def _block(self, number: int) -> list[dict[str, Any]]:
         block = self._blocks.get(number)
         if block is None:
-            block = self._blocks[number] = list(_rows_of(self._kept(_key(number))))
+            key = _key(number)
+            block = self._blocks[number] = list(_rows_of(self._kept([key]).get(key, b"")))
         return block
 
-    def _kept(self, key: str) -> bytes:
-        if self._directory is None:
-            return b""
+    def _kept(self, keys: list[str]) -> dict[str, bytes]:
+        if self._directory is None or not keys:
+            return {}
         from kitaru.store.cache import BytesCache
 
-        try:
-            kept = BytesCache(self._directory).read([key]).get(key, b"")
-            return zstandard.ZstdDecompressor().decompress(kept, max_output_size=_MAX)
-        except zstandard.ZstdError:
-            return b""
+        return {key: _unsqueezed(kept) for key, kept in BytesCache(self._directory).read(keys).items()}
+
+
+def _columns(data: bytes) -> tuple[list[str], array[int], array[int], array[int], bytearray] | None:
+    try:
+        rows, length = _HEAD.unpack_from(data)
+        at = _HEAD.size + length
+        parts = data[_HEAD.size : at].decode().split("\n") if rows else []
+        if len(parts) != rows or len(data) != at + 25 * rows:
+            return None
+        numbers = [array("q", data[at + 8 * n * rows : at + 8 * (n + 1) * rows]) for n in range(3)]
+        return parts, *numbers, bytearray(data[at + 24 * rows :])  # type: ignore[return-value]  # three of them
+    except (struct.error, ValueError):
+        return None
 
 
 def _rows_of(data: bytes) -> Iterator[dict[str, Any]]:
@@ -169,3 +178,10 @@ def _key(number: int) -> str:
 
 def _squeezed(data: bytes) -> bytes:
     return zstandard.ZstdCompressor(level=1, write_checksum=True).compress(data)
+
+
+def _unsqueezed(kept: bytes) -> bytes:
+    try:
+        return zstandard.ZstdDecompressor().decompress(kept, max_output_size=_MAX)
+    except zstandard.ZstdError:
+        return b""

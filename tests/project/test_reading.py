@@ -63,6 +63,10 @@ def test_the_log_is_newest_first_and_filtered(bench):
     assert project.log(limit=0) == []
     since = project.log()[1].started
     assert [s.run for s in project.log(since_us=since)] == [runs["other"], runs["crash"]]
+    assert [s.run for s in project.log(status="completed", flow="other")] == [runs["other"]]
+    assert project.log_page(1, status="completed", count=True)[1] == 1
+    open_ones, total = project.unfinished()
+    assert ([s.status for s in open_ones], total) == (["interrupted", "failed", "waiting"], 5)
     failed = project.log(status="failed")[0]
     assert (failed.flow, failed.calls, failed.error) == ("body", 2, "no luck")
 

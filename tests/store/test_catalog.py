@@ -235,6 +235,31 @@ def test_only_what_is_shown_is_decoded(tmp_path, monkeypatch):
     assert (listing[-1].run, listing[699].started) == ("run0000", 0)
 
 
+def test_what_a_condition_asks_is_read_at_once_and_not_decoded(tmp_path, monkeypatch):
+    repo = many(tmp_path, 600)
+    fill(repo, "open", seal=False)
+    listed(tmp_path)
+    readings, real_read = [], BytesCache.read
+    monkeypatch.setattr(BytesCache, "read", lambda cache, keys: (readings.append(keys), real_read(cache, keys))[1])
+    listing = Catalog(Repository.open(LocalBlobs(tmp_path))).summaries()
+    monkeypatch.setattr(RunSummary, "from_json", None)
+    assert [len(keys) for keys in readings] == [1]
+    assert listing.narrowed(lambda s: s["run"] in ("run0003", "open")).ids() == ["run0003", "open"]
+    assert [len(keys) for keys in readings] == [1, 3]
+    assert len(listing.narrowed(lambda s: s["status"] == "completed").since(100)) == 500
+    assert listing.unfinished().ids() == ["open"]
+    assert [len(keys) for keys in readings] == [1, 3]
+
+
+@pytest.mark.parametrize("spoiled", [b"nonsense", b"[{}]", b'[{"started":1,"tags":5}]', b"[5]"])
+def test_a_condition_is_asked_of_a_run_whose_row_is_spoiled(root, spoiled):
+    before, _, _ = listed(root)
+    BytesCache(root / "cache").write({BLOCK: zstandard.ZstdCompressor().compress(spoiled)})
+    _, _, catalog = listed(root)
+    found = catalog.summaries().narrowed(lambda s: s["run"] != "two" and s["flow"] == before["one"].flow)
+    assert {s.run: s for s in found} == {run: before[run] for run in ("one", "young")}
+
+
 def test_an_end_that_is_final_is_not_looked_at_again(tmp_path):
     repo = many(tmp_path, 5)
     for run, status in (("failed", "failed"), ("cancelled", "cancelled")):

@@ -66,12 +66,12 @@ def status(
     if watch:
         _watch(project, output)
         return
-    runs = project.log()
+    runs, total = project.unfinished()
     found = _sections(project, runs)
     if output is Output.JSON:
         write_json({name: [_document(project, s) for s in section] for name, section in found.items()})
     else:
-        _print(project, found, len(runs))
+        _print(project, found, total)
     tell_damaged(project)
 
 
