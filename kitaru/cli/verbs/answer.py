@@ -81,7 +81,9 @@ def answer(
         _reject(project, state, wait, by=by, note=note, output=output)
         return
     if from_file is not None:
-        value, wait = _read(from_file), _name(wait, value)
+        if value is not None:
+            raise UsageError("there are two answers", hint="give either VALUE or --from-file FILE")
+        value = _read(from_file)
     name, text = _which(state, wait, value)
     text = _stdin() if text == "-" and from_file is None else text
     view = _one(state, name)
@@ -101,12 +103,6 @@ def answer(
             ),
             Manner(output, quiet, events, no_input),
         )
-
-
-def _name(wait: str | None, value: str | None) -> str | None:
-    if value is not None:
-        raise UsageError("there are two answers", hint="give either VALUE or --from-file FILE")
-    return wait
 
 
 def _read(file: Path) -> str:
