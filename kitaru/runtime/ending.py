@@ -90,8 +90,8 @@ class Ending:
             )  # the command is at fault, not what the flow did
         message = f"run {self._engine.run} failed: {type(error).__name__}: {described['message']}"
         hint = f"fix the cause, then kitaru resume {self._engine.run}"
-        if isinstance(error, KitaruError) and error.hint:
-            hint = f"{error.hint}\n{hint}"
+        if isinstance(error, KitaruError) and error.hint:  # a limit says itself how the run goes on
+            hint = error.hint if error is self._engine.reason else f"{error.hint}\n{hint}"
         failure = RunFailed(message, hint=hint)
         failure.__cause__ = error
         return Outcome(self._engine.run, Status.FAILED, error=failure)

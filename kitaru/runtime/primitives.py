@@ -7,6 +7,7 @@ executes, they are the ordinary values.
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from datetime import datetime, timedelta
@@ -173,6 +174,8 @@ def progress(
     if percent is None and current is not None and total:
         percent = 100 * current / total
     call = active_call.get()
+    if percent is not None and not math.isfinite(percent):  # of a total of infinity, say: not known
+        percent = None
     whole = None if percent is None else int(percent)
     told = (message, whole, None if whole is not None else current)
     if call is not None:

@@ -12,13 +12,14 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import shutil
 from collections import OrderedDict
 from dataclasses import dataclass
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from kitaru.errors import Damaged, PrunedRun, UnknownRun
+from kitaru.errors import Damaged, PrunedRun, StoreError, UnknownRun
 from kitaru.model.encoding import Malformed, references
 from kitaru.model.records import Call
 from kitaru.store import names
@@ -49,9 +50,9 @@ class Cached:
 
 @dataclass(frozen=True, slots=True)
 class CacheUse:
-    """How many results are kept, and the bytes on disk that this takes."""
+    """How many results are kept (None where that cannot be read), and the bytes on disk that this takes."""
 
-    entries: int
+    entries: int | None
     size: int
 
 
@@ -105,7 +106,11 @@ class ResultCache:
         return self._entries.use()
 
     def clear(self) -> CacheUse:
-        """Forget everything; return what was kept. Nothing is lost by it but time."""
+        """Forget everything; return what was kept. Nothing is lost by it but time.
+
+        Raises:
+            StoreError: it cannot be removed.
+        """
         use = self._entries.use()
         self._entries.clear()
         return use
@@ -211,14 +216,16 @@ class _OnDisk:
     def use(self) -> CacheUse:
         if not (self._directory / "cache.db").exists():
             return CacheUse(0, 0)
-        count = self._try(len, lambda _: None) or 0
+        count = self._try(len, lambda _: None)
         return CacheUse(count, sum(path.stat().st_size for path in self._directory.rglob("*") if path.is_file()))
 
     def clear(self) -> None:
         """Remove the directory, whatever is in it: what is damaged most of all."""
         self._close()
         self._faults, self._broken = 0, False
-        shutil.rmtree(self._directory, ignore_errors=True)
+        shutil.rmtree(self._directory, ignore_errors=True)  # others may be making and removing files in it
+        if self._directory.exists() and not os.access(self._directory, os.W_OK):
+            raise StoreError(f"cannot remove {self._directory}: it is not writable", hint="remove it by hand")
 
     def _close(self) -> None:
         if self._cache is not None:

@@ -31,6 +31,7 @@ def test_calls(bench):
     assert ended.status == "failed"
     assert isinstance(ended.error.__cause__, LimitReached)
     assert "has executed 3 calls, which is its limit" in str(ended.error)
+    assert ended.error.hint == f"kitaru resume {ended.run} --max-calls 6"
     assert f"kitaru resume {ended.run} --max-calls" in ended.error.hint
     assert ended.calls == ["kitaru.now ran", "step ran", "step#2 ran", "step#3 ran"]
     assert ended.state.end.error["type"] == "kitaru.errors:LimitReached"

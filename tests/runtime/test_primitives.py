@@ -338,3 +338,20 @@ def test_a_calls_key_is_the_same_on_every_attempt(bench):
     assert bench.resume(failed.run, code).value == 1
     assert [attempt for attempt, _ in seen] == [1, 2, 3, 4]
     assert len({key for _, key in seen}) == 1
+
+
+@pytest.mark.parametrize(
+    "told", [{"percent": float("nan")}, {"percent": float("inf")}, {"current": 1, "total": float("nan")}]
+)
+def test_progress_that_is_no_number_is_shown_as_far_as_it_is_one(bench, told):
+    @checkpoint
+    def work():
+        kitaru.progress("half", **told)
+
+    @flow
+    def body():
+        work()
+
+    ended = bench.run(body)
+    assert ended.status == "completed"
+    assert [(e["percent"], e["text"].split("  ")[0]) for e in ended.events("progress")] == [(None, "half")]

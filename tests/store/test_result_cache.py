@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import pickle
 import sqlite3
 import threading
@@ -10,6 +11,7 @@ import threading
 import pytest
 
 from kitaru.blobs import LocalBlobs, MemoryBlobs
+from kitaru.errors import StoreError
 from kitaru.model.records import Call
 from kitaru.store import Repository
 from kitaru.store.cache import open_cache
@@ -295,3 +297,20 @@ def test_only_calls_are_results(on_disk):
     cache.keep(KEY, "abc", head, made[1], never)
     assert not isinstance(on_disk.records("abc")[-1].record, Call)
     assert ResultCache(on_disk).find(KEY, never) is None
+
+
+def test_how_much_a_cache_holds_that_cannot_be_read_is_not_known(on_disk, tmp_path):
+    (tmp_path / "cache" / "results" / "cache.db").mkdir(parents=True)
+    assert ResultCache(on_disk).use() == CacheUse(None, 0)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_cache_that_cannot_be_removed_is_not_said_to_be_cleared(on_disk, tmp_path):
+    cache = kept(on_disk)
+    directory = tmp_path / "cache" / "results"
+    directory.chmod(0o500)
+    try:
+        with pytest.raises(StoreError, match="cannot remove"):
+            cache.clear()
+    finally:
+        directory.chmod(0o700)

@@ -5,7 +5,8 @@ runs themselves, so that `kitaru cache clear` loses nothing but the time to exec
 
 ## JSON
 
-`entries` (results that are kept), `bytes` (what the cache takes on disk), `cleared` (whether that is gone now).
+`entries` (results that are kept; null where that cannot be read), `bytes` (what the cache takes on disk), `cleared`
+(whether that is gone now).
 """
 
 from __future__ import annotations
@@ -40,5 +41,6 @@ def cache(
     if output is Output.JSON:
         return write_json({"entries": use.entries, "bytes": use.size, "cleared": clears})
     page = Page()
-    page.line(f"{'cleared ' if clears else ''}{use.entries} result{'s' * (use.entries != 1)}, {size(use.size)}")
+    count = "results that cannot be read" if use.entries is None else f"{use.entries} result{'s' * (use.entries != 1)}"
+    page.line(f"{'cleared ' if clears else ''}{count}, {size(use.size)}")
     return page.write()
