@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 MAX_LOG = 1 << 20
 """Bytes that the log of a run's hooks may have; what comes then begins it anew."""
@@ -33,7 +33,7 @@ def main(hook: str, seconds: str, log: str) -> None:
     os._exit(0)
 
 
-def _run(hook: str, seconds: float, document: bytes, log: BinaryIO) -> str:
+def _run(hook: str, seconds: float, document: bytes, log: IO[bytes]) -> str:
     """Run the hook and return how it ended, in words."""
     try:
         process = subprocess.Popen(  # noqa: S603 - a file that the project's owner put there and made executable

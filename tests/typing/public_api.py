@@ -57,6 +57,9 @@ def many(question: str) -> None:
 
 
 async def awaits(question: str) -> None:
+    assert_type(await kitaru.wait_async(), bool)
+    assert_type(await kitaru.wait_async("pace", "How fast?", schema=Pace), Pace)
+    assert_type(await kitaru.wait_async("one", choices=[1, 2]), int)
     assert_type(await agent.run(question), str)
 
 
@@ -72,6 +75,9 @@ def agent(question: str, *, limit: int = 3) -> str:
     assert_type(wait("decision", schema=Decision, metadata={"cost": 1}), Decision)
     chosen: Literal["a", "b"] = wait("one", schema=Literal["a", "b"])
     pages: list[int] = wait("pages", schema=list[int])
+    assert_type(wait("ship", choices=["ship", "hold"], deadline="3d", default="hold", show="draft"), str)
+    assert_type(wait("n", schema=int, deadline=timedelta(days=3), default=1, timeout="5m"), int)
+    assert_type(wait("sure", deadline=kitaru.now(), default=False, show={"draft": chosen}), bool)
     assert_type(kitaru.current_call().key, str)
     assert_type(kitaru.now(), datetime)
     assert_type(kitaru.uuid4(), UUID)
@@ -102,7 +108,9 @@ def use() -> None:
     project = Project.open()
     project.resume("@").wait()
     project.replay("@", from_="plan", set={"plan": []}, args={"limit": 1}, answers={"approve": True})
-    project.answer("@", "approve", True)
+    project.answer("@", "approve", True, by="ann", note="fine", resume=False)
+    assert_type(project.reject("@", note="no").ended, bool)
+    assert_type([wait.view.label for wait in project.waits(all=True)], list[str])
 
 
 def takes(made: Flow[[], int], step: Checkpoint[[str, object], dict[str, int]]) -> None:
