@@ -32,6 +32,7 @@ def make(root: Path) -> dict[str, object]:
     _sealed(repo, version, "1ooserun23", 1)
     _interrupted(repo, version, root)
     repo.put_objects([obj(b"a large object that shrinks " * 400), obj(b"".join(nonces(50)(32) for _ in range(9)))])
+    _lapsed(repo, version)
     return _expected(repo)
 
 
@@ -69,6 +70,20 @@ def _waiting(repo: Repository, version: str) -> None:
         run.seal()
 
 
+def _lapsed(repo: Repository, version: str) -> None:
+    """A question whose deadline passed: answered by default, in the name and in the run."""
+    digest = "d0" * 32
+    default, objects = value("hold")
+    with repo.begin("aged234567") as run:
+        run.commit(start(version))
+        wait = records.Wait(at=5, name="ship", order=1, digest=digest, question="Go?", deadline=9, default=default)
+        asked = run.commit(wait, objects)
+        repo.put_answer("aged234567", digest, value=default, by="", at=10, source="default")
+        run.commit(records.Answer(at=10, wait=asked.id, value=default, answered=10, source="default"))
+        run.commit(end())
+        run.seal()
+
+
 def _attempts(output: str) -> list[records.Call]:
     """One call in a task of the body, the second of its identity: an attempt that failed, and one that took long."""
     failure = {"type": "builtins:OSError", "message": "reset", "traceback": ""}
@@ -97,7 +112,10 @@ def _expected(repo: Repository) -> dict[str, object]:
         "runs": {run: [s.id for s in repo.records(run)] for run in repo.run_ids()},
         "objects": {i: len(repo.object(i)) for i in repo.find_objects("")},
         "versions": {f: [[v.n, v.id, v.digest, v.at, v.by] for v in repo.versions(f)] for f in repo.flows()},
-        "answers": {"waitingrun": {"c0" * 32: repo.answer("waitingrun", "c0" * 32).by}},
+        "answers": {
+            run: {digest: [(found := repo.answer(run, digest)).by, found.source]}
+            for run, digest in (("waitingrun", "c0" * 32), ("aged234567", "d0" * 32))
+        },
     }
 
 

@@ -41,8 +41,9 @@ def test_names(repo):
     versions = {f: [[v.n, v.id, v.digest, v.at, v.by] for v in repo.versions(f)] for f in repo.flows()}
     assert versions == EXPECTED["versions"]
     for run, answers in EXPECTED["answers"].items():
-        for digest, by in answers.items():
-            assert repo.answer(run, digest).by == by
+        for digest, told in answers.items():
+            found = repo.answer(run, digest)
+            assert [found.by, found.source] == told
 
 
 def test_it_is_whole_but_for_the_torn_tail(repo):

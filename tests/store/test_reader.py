@@ -45,7 +45,8 @@ def test_it_reads_the_golden_store(tmp_path):
         for f, vs in found["versions"].items()
     }
     assert versions == EXPECTED["versions"]
-    assert {r: {d: a["by"] for d, a in given.items()} for r, given in found["answers"].items()} == EXPECTED["answers"]
+    given = {r: {d: [a["by"], a.get("source", "person")] for d, a in of.items()} for r, of in found["answers"].items()}
+    assert given == EXPECTED["answers"]
     decoder = Decoder(repo.object)
     assert [found["values"][i] for i in outputs] == [decoder.decode(i) for i in outputs]
     assert found["values"][version]["entry"] == {"qualname": "demo"}
