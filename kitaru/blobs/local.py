@@ -7,8 +7,10 @@ Knows nothing of runs; a key is a path below the root.
 from __future__ import annotations
 
 import contextlib
+import errno
 import mmap
 import os
+import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -16,7 +18,7 @@ from kitaru.blobs import locks
 from kitaru.blobs.contract import check_key
 from kitaru.blobs.files import DIRECTORY_MODE, GROWING_MODE, SEALED_MODE, Files, OsFiles, store_error, write_all
 from kitaru.blobs.growing import GrowingFile
-from kitaru.errors import Damaged
+from kitaru.errors import Damaged, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
@@ -28,7 +30,7 @@ LOCKS = "locks"
 CACHE = "cache"
 _TRIES = 20
 """So often in a row nobody has the luck to find a directory empty between two system calls of another process."""
-_READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
+_READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK  # nobody waits for a pipe's other end
 _MAKE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
@@ -340,11 +342,13 @@ class LocalBlobs:
         except (FileNotFoundError, NotADirectoryError):
             raise KeyError(key) from None
         except OSError as error:
-            raise store_error(error, "read", path) from error
+            raise _unreadable(error, path) from error
         try:
+            if not stat.S_ISREG(os.fstat(fd).st_mode):
+                raise Damaged(path, "not a file")
             yield fd
         except OSError as error:
-            raise store_error(error, "read", path) from error
+            raise _unreadable(error, path) from error
         finally:
             os.close(fd)
 
@@ -358,6 +362,15 @@ class LocalBlobs:
             yield ()
         except OSError as error:
             raise store_error(error, "read", path) from error
+
+
+def _unreadable(error: OSError, path: str) -> StoreError:
+    """Return why a file cannot be read: what is wrong with it alone is damage, so that others are still looked at."""
+    if error.errno in (errno.ELOOP, errno.ENXIO):  # a link, or a socket
+        return Damaged(path, "not a file")
+    if error.errno == errno.EIO:
+        return Damaged(path, "the disk reports an input/output error")
+    return store_error(error, "read", path)
 
 
 def _read(fd: int, start: int, size: int) -> bytes:

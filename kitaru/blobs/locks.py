@@ -74,7 +74,7 @@ def acquire(path: str, wait_s: float, sleep: Callable[[float], None] = time.slee
 def probe(path: str) -> bool:
     """Tell whether the lock at `path` is held; the file is neither made nor changed."""
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     except FileNotFoundError:
         return False
     try:

@@ -93,11 +93,11 @@ class _Repair:
             except ValueError:
                 self._put_nameless_aside(f"{directory}/{part}")
 
-    def _put_nameless_aside(self, directory: str) -> None:
+    def _put_nameless_aside(self, directory: str, why: str = "no run has such a name") -> None:
         if directory in self._nameless:
             return
         self._nameless.add(directory)
-        if self._tell(directory, "no run has such a name: put aside"):
+        if self._tell(directory, f"{why}: put aside"):
             keys = list(self._blobs.keys(directory))
             for key in keys:
                 self._put_aside(key)
@@ -115,6 +115,10 @@ class _Repair:
         for key in list(self._blobs.keys(layout.ANSWERS)):
             if self._is_damaged(key, names.ANSWER_SHAPE) and self._tell(key, "put aside: it can be answered anew"):
                 self._put_aside(key)
+        for directory in (layout.PRUNED, layout.CANCELS):
+            files = set(self._blobs.keys(directory))
+            for key in {f"{directory}/{part}" for part in self._blobs.children(directory)} - files:
+                self._put_nameless_aside(key, "a directory where a name belongs")
         for run in self._runs(layout.PRUNED):
             key = layout.pruned_key(run)
             if self._is_damaged(key, names.PRUNED_SHAPE) and self._tell(key, "put aside, and put anew"):
@@ -147,14 +151,19 @@ class _Repair:
         try:
             names.unpack(self._blobs.get(key, limit=names.MAX_NAME), shape, self._blobs.where(key))
         except Damaged:
-            return True
+            return key not in self._nameless
+        except KeyError:  # gone meanwhile
+            return False
         return False
 
     def _run_name(self, key: str) -> None:
         """Make a run's damaged name again if one segment that nobody names must be the one it named."""
         if not self._is_damaged(key, names.SEGMENT_SHAPE):
             return
-        content = self._blobs.get(key)
+        try:
+            content = self._blobs.get(key, limit=names.MAX_NAME)
+        except Damaged:  # much larger than any name, or no file
+            return
         fitting = [data for data in self._unclaimed() if _is_nearly(data, content)]
         if len(fitting) == 1 and self._tell(key, "put aside, and made again from the segment that it named"):
             self._blobs.replace(key, fitting[0], self._aside(key))
@@ -186,7 +195,7 @@ class _Repair:
     def _packs(self) -> None:
         for name in self._blobs.children(layout.PACKS):
             key = f"{layout.PACKS}/{name}"
-            data = self._blobs.view(key)
+            data = self._view(key)
             if hashlib.sha256(data).hexdigest() != name or key not in self._repo.segments.packs():
                 self._pack(key, data)
 
@@ -223,7 +232,7 @@ class _Repair:
         copies = [pack.segment(segment) for key, pack in self._repo.segments.packs().items() if key != but]
         if layout.segment_key(segment) != but:
             with contextlib.suppress(KeyError):
-                copies.append(self._blobs.view(layout.segment_key(segment)))
+                copies.append(self._view(layout.segment_key(segment)))
         return any(copy is not None and hashlib.sha256(copy).hexdigest() == segment for copy in copies)
 
     def _segments(self) -> None:
@@ -238,8 +247,15 @@ class _Repair:
             except Damaged:
                 self._segment(key, segment)
 
+    def _view(self, key: str) -> bytes | memoryview:
+        """Return what is at a key; nothing where it is no file, or the disk cannot read it."""
+        try:
+            return self._blobs.view(key)
+        except Damaged:
+            return b""
+
     def _segment(self, key: str, segment: str) -> None:
-        part = salvage.part(bytes(self._blobs.view(key)), self._blobs.where(key), segment)
+        part = salvage.part(self._view(key), self._blobs.where(key), segment)
         if part.id == segment:
             if self._tell(key, "its index was made again"):
                 self._blobs.replace(key, part.whole, self._aside(key))
@@ -311,7 +327,10 @@ class _Repair:
             return
 
     def _journal(self, run: str, key: str) -> None:
-        data = self._blobs.get(key, limit=runs.MAX_SEGMENT)
+        try:
+            data = self._blobs.get(key, limit=runs.MAX_SEGMENT)
+        except Damaged:  # larger than any journal, or no file: nothing of it can be had
+            data = b""
         strand = salvage.whole_part(data, self._blobs.where(key))
         kept = len(strand.records) if strand else 0
         if not self._tell(key, f"put aside; {kept} records before the damage are kept, and calls behind it run again"):

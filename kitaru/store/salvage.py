@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+_CHUNK = 1024 * 1024
+
+
 @dataclass(frozen=True, slots=True)
 class Part:
     """A segment in damaged bytes.
@@ -66,9 +69,19 @@ def parts(data: bytes | memoryview, where: str) -> Iterator[Part]:
 
 
 def _looked_for(data: memoryview, where: str) -> Iterator[Part]:
-    content = bytes(data)
-    at = content.find(envelope.JOURNAL_MAGIC)
-    while at >= 0:
-        found = part(data[at:], where)
-        yield found
-        at = content.find(envelope.JOURNAL_MAGIC, at + max(len(found.whole), 1))
+    end = 0
+    for at in _places(data, envelope.JOURNAL_MAGIC):
+        if at >= end:
+            found = part(data[at:], where)
+            yield found
+            end = at + max(len(found.whole), 1)
+
+
+def _places(data: memoryview, magic: bytes) -> Iterator[int]:
+    """Yield where some bytes are found, without a copy of all that is looked through."""
+    for start in range(0, len(data), _CHUNK):
+        chunk = bytes(data[start : start + _CHUNK + len(magic) - 1])
+        at = chunk.find(magic)
+        while at >= 0:
+            yield start + at
+            at = chunk.find(magic, at + 1)

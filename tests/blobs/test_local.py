@@ -11,7 +11,7 @@ import pytest
 
 from kitaru.blobs import LocalBlobs
 from kitaru.blobs.growing import FIRST_FILL
-from kitaru.errors import StoreError
+from kitaru.errors import Damaged, StoreError
 from tests.blobs.contract import WorkspaceContract
 from tests.store.faults import Died, FaultyFiles, PowerLoss
 
@@ -153,8 +153,34 @@ def test_a_link_out_of_the_store_is_not_followed(tmp_path):
     (tmp_path / "secret").write_bytes(b"secret")
     (tmp_path / "s").mkdir()
     (tmp_path / "s/k").symlink_to(tmp_path / "secret")
-    with pytest.raises(StoreError):
+    with pytest.raises(Damaged, match="not a file"):
         LocalBlobs(tmp_path / "s").get("k")
+
+
+@pytest.mark.parametrize("read", ["get", "view", "size", "stamp"])
+@pytest.mark.parametrize("make", ["mkfifo", "mkdir"])
+def test_what_is_no_file_is_damage_and_nobody_waits_for_it(tmp_path, make, read):
+    getattr(os, make)(tmp_path / "k")
+    with pytest.raises(Damaged, match="not a file"):
+        getattr(LocalBlobs(tmp_path), read)("k")
+
+
+def test_a_lock_that_is_a_pipe_is_waited_for_by_nobody(tmp_path):
+    (tmp_path / "locks").mkdir()
+    os.mkfifo(tmp_path / "locks/abc")
+    assert not LocalBlobs(tmp_path).is_locked("abc")
+
+
+def test_what_the_disk_cannot_read_is_damage_of_that_file_alone(tmp_path, monkeypatch):
+    blobs = LocalBlobs(tmp_path)
+    blobs.create("k", b"x")
+
+    def refused(*args):
+        raise OSError(errno.EIO, "input/output error")
+
+    monkeypatch.setattr(os, "pread", refused)
+    with pytest.raises(Damaged, match="input/output error"):
+        blobs.get("k")
 
 
 @pytest.mark.parametrize(

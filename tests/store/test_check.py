@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import random
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +14,7 @@ from kitaru.model.records import Note, Start
 from kitaru.store import Repository
 from kitaru.store import check as checking
 from kitaru.store.check import check, check_blobs
+from kitaru.store.repair import repair
 from tests.store.samples import call, end, fill, nonces, start, value, whole
 
 
@@ -59,6 +62,53 @@ def branching(root, source):
     with repo.begin("branch") as writer:
         writer.commit(Start(at=1, flow="demo", version=version, inputs={}, source=source))
         writer.seal()
+
+
+NAMED = ("runs", "flows", "answers", "cancels", "keys", "pruned", "open")
+NO_FILES = {"pipe": os.mkfifo, "link": lambda path: path.symlink_to("/etc/passwd"), "empty directory": Path.mkdir}
+
+
+@pytest.mark.parametrize(
+    "kind", ["segments", "objects", "runs", "flows", "answers", "cancels", "keys", "pruned", "open"]
+)
+@pytest.mark.parametrize("made", NO_FILES)
+def test_what_is_no_file_is_told_and_put_aside_or_left(root, kind, made):
+    Repository.open(LocalBlobs(root)).prune("two", at=1, by="ann", may=None)
+    path = next(p for p in sorted((root / kind).rglob("*")) if p.is_file())
+    path.unlink()
+    NO_FILES[made](path)
+    report = looked(root)
+    if (kind, made) in (("answers", "empty directory"), ("keys", "empty directory")):
+        return  # as if there were none
+    assert not report.is_clean
+    repo = Repository.open(LocalBlobs(root))
+    repair(repo, nonce=nonce, now=1)
+    assert {run for run in repo.run_ids() if readable(repo, run)} >= {"one", "large"} - affected(report)
+
+
+def nonce():
+    return os.urandom(12).hex()
+
+
+def affected(report):
+    return {run for finding in report.findings for run in finding.affects}
+
+
+def readable(repo, run):
+    try:
+        return bool(repo.records(run))
+    except KitaruError:
+        return False
+
+
+@pytest.mark.parametrize("kind", NAMED)
+def test_what_is_far_too_large_is_told_and_not_read(root, kind):
+    Repository.open(LocalBlobs(root)).prune("two", at=1, by="ann", may=None)
+    path = next(p for p in sorted((root / kind).rglob("*")) if p.is_file())
+    path.chmod(0o600)
+    os.truncate(path, 1 << 36)
+    assert not looked(root).is_clean
+    repair(Repository.open(LocalBlobs(root)), nonce=nonce, now=1)
 
 
 def test_a_branch_of_what_is_there(root):
