@@ -129,11 +129,12 @@ class UnknownCall(UsageError):
 
 
 class UnknownWait(UsageError):
-    """No open wait of that name."""
+    """No open wait of that name; or, for `replay --answer` (`asked`), none that the run ever asked."""
 
-    def __init__(self, run: str, name: str | None, open_waits: Sequence[str]) -> None:
-        what = f"no open wait named {name!r}" if name else "no open wait"
-        hint = f"its open waits are {', '.join(open_waits)}" if open_waits else f"kitaru log {run}"
+    def __init__(self, run: str, name: str | None, waits: Sequence[str], *, asked: bool = False) -> None:
+        kind = "wait" if asked else "open wait"
+        what = f"no {kind} named {name!r}" if name else f"no {kind}"
+        hint = f"its {kind}s are {', '.join(waits)}" if waits else f"kitaru log {run}"
         super().__init__(f"run {run} has {what}", hint=hint)
 
 

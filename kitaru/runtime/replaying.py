@@ -10,7 +10,7 @@ import contextlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from kitaru.errors import InvalidAnswer, NothingToReplay, UnknownCall, UsageError
+from kitaru.errors import InvalidAnswer, NothingToReplay, UnknownCall, UnknownWait, UsageError
 from kitaru.model.history import Status
 from kitaru.model.ids import CallName, parse_call
 from kitaru.runtime.decorators import checkpoint_named
@@ -20,7 +20,7 @@ from kitaru.runtime.schema import parse_input, parse_inputs, parse_output, valid
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from kitaru.model.history import RunState
+    from kitaru.model.history import RunState, WaitView
     from kitaru.runtime.decorators import Flow
 
 
@@ -58,8 +58,19 @@ class Changes:
                 f"run {source.run} is completed, and nothing is to change", hint=f"add --from CALL; calls: {calls}"
             )
 
-    def check_code(self, source: RunState) -> None:
-        """Refuse a `--set` on a name that neither the source nor the loaded code has, or that does not say which."""
+    def check_code(self, source: RunState, *, changed: bool) -> None:
+        """Refuse a `--set` on a name that neither the source nor the loaded code has, or that does not say which.
+
+        And answers to waits that nothing can lead to: where the run is completed, the code as it was, and they are all
+        there is to change.
+
+        Args:
+            changed: the code is not what the source recorded with.
+
+        Raises:
+            UnknownCall, UsageError, UnknownWait
+        """
+        self._check_answers(source, changed)
         for text in self.sets:
             wanted = parse_call(text)
             calls = [c for c in source.ordered_calls if c.name == wanted.name]
@@ -71,6 +82,12 @@ class Changes:
                     f"--set {text} does not say which: run {source.run} called it {len(calls)} times",
                     hint=f"write {labels}, or {text}#* for all",
                 )
+
+    def _check_answers(self, source: RunState, changed: bool) -> None:
+        unknown = [text for text in self.answers if not _waits_named(source, text)]
+        elsewhere = changed or self.from_ or self.args or self.sets or len(unknown) < len(self.answers)
+        if unknown and not elsewhere and source.status is Status.COMPLETED:
+            raise UnknownWait(source.run, unknown[0], [w.label for w in source.ordered_waits], asked=True)
 
     def source(self, source: RunState) -> dict[str, Any]:
         """Return what the branch's first record says of its source."""
@@ -98,9 +115,8 @@ class Changes:
         return {name: self._reply(source, name, value) for name, value in self.answers.items()}
 
     def _reply(self, source: RunState, name: str, value: Any) -> Any:  # noqa: ANN401 - whatever the schema says
-        wanted = parse_call(name)
-        for view in source.ordered_waits:
-            if self.text and view.record.name == wanted.name and wanted.nth in (None, 0, view.record.occurrence):
+        for view in _waits_named(source, name):
+            if self.text:
                 with contextlib.suppress(InvalidAnswer):  # the code may have changed since, and its own type decides
                     return validate_answer_json(view.record.schema, value, text=True)
         return parse_output(None, name, value, text=self.text)
@@ -122,13 +138,19 @@ def _function(name: str) -> Callable[..., Any] | None:
     return found.fn if found is not None else None
 
 
+def _waits_named(state: RunState, text: str) -> list[WaitView]:
+    """Return the waits of a run that a name, as typed, means."""
+    wanted = parse_call(text)
+    named = [view for view in state.ordered_waits if view.record.name == wanted.name]
+    return [view for view in named if wanted.nth in (None, 0, view.record.occurrence)]
+
+
 def _order_of(state: RunState, wanted: CallName) -> int:
     """Return the call order of a call or wait."""
     found = [c for c in state.ordered_calls if c.name == wanted.name and wanted.nth in (None, 0, c.occurrence)]
     if found:
         return found[0].order
-    waits = [w for w in state.ordered_waits if w.record.name == wanted.name]
-    waits = [w for w in waits if wanted.nth in (None, 0, w.record.occurrence)]
+    waits = _waits_named(state, str(wanted))
     if waits:
         return waits[0].record.order
     raise UnknownCall(state.run, str(wanted), [c.label for c in state.ordered_calls])

@@ -307,6 +307,34 @@ def test_what_is_never_reached_is_an_error(bench, ran):
     assert "--answer aprove" in str(ended.error)
 
 
+ASKING = """
+    import kitaru
+    from kitaru import checkpoint, flow
+
+    @checkpoint
+    def one():
+        return 1
+
+    @flow
+    def body():
+        return one(), kitaru.wait("approve")
+"""
+
+
+def test_an_answer_to_a_wait_that_nothing_can_lead_to_is_refused_before_anything_is_done(scripts):
+    file = scripts.write("flows.py", ASKING)
+    scripts.do("project.run('flows.py:body', {}, foreground=True)")
+    scripts.do("project.answer('@', None, True, foreground=True)")
+    replays = "project.replay('@', answers={'aprove': False}, foreground=True)"
+    refused = scripts.do(replays, code=1)
+    assert "UnknownWait" in refused
+    assert "no wait named 'aprove'" in refused
+    assert "its waits are approve" in refused
+    assert len(scripts.project.log()) == 1
+    file.write_text(file.read_text().replace('wait("approve")', 'wait("aprove")'))  # the code may come to it now
+    assert "completed | (1, False)" in scripts.do(replays)
+
+
 # -- waits in branches --------------------------------------------------------------------------------------
 
 
