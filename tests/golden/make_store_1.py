@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import sys
 from pathlib import Path
 from unittest.mock import patch
@@ -17,8 +18,12 @@ from unittest.mock import patch
 from kitaru.blobs import LocalBlobs
 from kitaru.model import records
 from kitaru.store import Repository, packing
-from kitaru.store.gc import collect
+from kitaru.store.gc import _last_visit, collect
+from kitaru.store.names import key_digest
 from tests.store.samples import call, end, nonces, obj, start, value
+
+LONG = "a flow of a very long name, " * 9
+"""Its escaped form takes two parts of a key."""
 
 
 def make(root: Path) -> dict[str, object]:
@@ -33,6 +38,13 @@ def make(root: Path) -> dict[str, object]:
     _interrupted(repo, version, root)
     repo.put_objects([obj(b"a large object that shrinks " * 400), obj(b"".join(nonces(50)(32) for _ in range(9)))])
     _lapsed(repo, version)
+    _everything(repo, version)
+    _branch(repo, version)
+    _called_off(repo, version)
+    _resumed(repo, version)
+    _version(repo, LONG)
+    repo.put_start_key("demo", "order 18", "neverbegun", by="cy", at=20)
+    _pruned(repo, version, root)
     return _expected(repo)
 
 
@@ -65,7 +77,7 @@ def _waiting(repo: Repository, version: str) -> None:
     repo.put_objects(objects)
     repo.put_answer("waitingrun", digest, value=answer, by="ann", at=7, note="looks right")
     with repo.reopen("waitingrun") as run:
-        run.commit(records.Answer(at=8, wait=asked.id, value=answer, by="ann", answered=7), objects)
+        run.commit(records.Answer(at=8, wait=asked.id, value=answer, by="ann", answered=7, note="looks right"), objects)
         run.commit(end())
         run.seal()
 
@@ -76,12 +88,109 @@ def _lapsed(repo: Repository, version: str) -> None:
     default, objects = value("hold")
     with repo.begin("aged234567") as run:
         run.commit(start(version))
-        wait = records.Wait(at=5, name="ship", order=1, digest=digest, question="Go?", deadline=9, default=default)
+        wait = records.Wait(
+            at=5, name="ship", order=1, digest=digest, question="Go?", deadline=9, default=default, scope="/branch#1",
+            occurrence=2, shown={"plan": default}, metadata=default, after=0,
+        )  # fmt: skip
         asked = run.commit(wait, objects)
         repo.put_answer("aged234567", digest, value=default, by="", at=10, source="default")
         run.commit(records.Answer(at=10, wait=asked.id, value=default, answered=10, source="default"))
         run.commit(end())
         run.seal()
+
+
+def _everything(repo: Repository, version: str) -> None:
+    """A run that was started for a key, and a call of which every field says something."""
+    repo.put_start_key("demo", "order 17", "keyedrun23", by="cy", at=11)
+    given, objects = value({"question": "why"})
+    origin = {"host": "golden", "user": "cy"}
+    limits = {"max_calls": 9, "max_us": 60_000_000}
+    first = records.Start(
+        11, "demo", {"id": version, "n": 1}, {"topic": given}, tags=["nightly"], on_drift="new", key="order 17",
+        origin=origin, code="c1", limits=limits,
+    )  # fmt: skip
+    with repo.begin("keyedrun23") as run:
+        run.commit(first, objects)
+        run.commit(records.Begun(12, "fetch", 1, 12, "/map#1", 2, after=0))
+        run.commit(_full_call(given, version), objects)
+        run.commit(records.Note(16, "metadata", {"value": given}))
+        run.commit(records.End(17, "completed", output=given))
+        run.seal()
+
+
+def _full_call(given: str, version: str) -> records.Call:
+    return records.Call(
+        15, "fetch", 1, 12, "/map#1", 2, key=given, args={"q": given}, output=given, code="c0de", saved={"page": given},
+        logs=given, metadata=version, mutated=["q"], drift="new", cache="ca" * 32,
+        llm=[{"asked": "fast", "model": "provider/model-1", "prompt": 12, "completion": 3}],
+    )  # fmt: skip
+
+
+def _branch(repo: Repository, version: str) -> None:
+    """A replay, whose first call of its own took its result from the cache, and one that stands behind the first."""
+    source = repo.records("keyedrun23")
+    taken = source[2]
+    given = taken.record.output
+    begun = {"run": "keyedrun23", "head": source[0].id, "cut": 1, "from": "fetch"}
+    reused = {"call": "fetch#2", "record": taken.id, "run": "keyedrun23"}
+    with repo.begin("branchrun2") as run:
+        given_objects = [(given, repo.object(given))]
+        run.commit(records.Start(18, "demo", {"id": version, "n": 1}, {}, source=begun, overrides={"set": {}}))
+        run.commit(records.Call(19, "fetch", 1, 19, output=given, how="reused", reused=reused), given_objects)
+        run.commit(records.Call(20, "step", 2, 19, after=0))
+        run.commit(end())
+        run.seal()
+
+
+def _called_off(repo: Repository, version: str) -> None:
+    """A run that somebody asked to be cancelled; one that was rejected at a question; one whose deadline passed."""
+    repo.put_cancellation("ca11edoff2", by="ann", at=21, reason="no need")
+    with repo.begin("ca11edoff2") as run:
+        run.commit(start(version))
+        run.commit(records.End(22, "cancelled", cancelled={"by": "ann", "at": 21, "reason": "no need"}))
+        run.seal()
+    nothing, objects = value(None)
+    repo.put_objects(objects)
+    for name, source in (("rejected23", "rejected"), ("expired234", "expired")):
+        digest = hashlib.sha256(source.encode()).hexdigest()
+        with repo.begin(name) as run:
+            run.commit(start(version))
+            run.commit(records.Wait(23, "ship", 1, digest, "Go?", schema={"type": "boolean"}, deadline=24))
+            repo.put_answer(name, digest, value=nothing, by="bob", at=24, note="no", source=source)
+            cancelled = {"by": "bob", "at": 24, "reason": "no", "wait": "ship"}
+            error = {"type": "kitaru.errors:WaitExpired", "message": "the deadline passed", "traceback": ""}
+            is_rejected = source == "rejected"
+            run.commit(
+                records.End(25, "cancelled", cancelled=cancelled)
+                if is_rejected
+                else records.End(25, "failed", error=error)
+            )
+            run.seal()
+
+
+def _resumed(repo: Repository, version: str) -> None:
+    """A run that failed, and was carried on with other limits."""
+    error = {"type": "builtins:ValueError", "message": "no", "traceback": "line 1"}
+    with repo.begin("resumed234") as run:
+        run.commit(start(version))
+        failed = run.commit(records.Call(27, "fetch", 1, 26, error=error))
+        run.commit(records.End(28, "failed", error=error, failed=[failed.id]))
+        run.seal()
+    with repo.reopen("resumed234") as run:
+        how = {"on_drift": "reuse", "limits": {"max_calls": 3, "max_us": None}, "code": "c2"}
+        run.commit(records.Resumed(29, {"id": version, "n": 1}, origin={"host": "golden"}, **how))
+        run.commit(call(1))
+        run.commit(end())
+        run.seal()
+
+
+def _pruned(repo: Repository, version: str, root: Path) -> None:
+    """A run that was removed on purpose, of which gc has noted what it will remove."""
+    _sealed(repo, version, "prunedrun2", 1)
+    repo.prune("prunedrun2", at=30, by="ann", may=None)
+    for path in root.rglob("*"):
+        os.utime(path, (30, 30))
+    collect(repo, 31, grace=10**15, nonce="90" * 12)
 
 
 def _attempts(output: str) -> list[records.Call]:
@@ -113,9 +222,15 @@ def _expected(repo: Repository) -> dict[str, object]:
         "objects": {i: len(repo.object(i)) for i in repo.find_objects("")},
         "versions": {f: [[v.n, v.id, v.digest, v.at, v.by] for v in repo.versions(f)] for f in repo.flows()},
         "answers": {
-            run: {digest: [(found := repo.answer(run, digest)).by, found.source]}
-            for run, digest in (("waitingrun", "c0" * 32), ("aged234567", "d0" * 32))
+            run: {wait.record.digest: [(found := repo.answer(run, wait.record.digest)).by, found.source]}
+            for run in repo.run_ids()
+            for wait in repo.records(run)
+            if isinstance(wait.record, records.Wait)
         },
+        "pruned": {run: repo.tombstone(run).by for run in repo.pruned_ids()},
+        "cancels": {"ca11edoff2": repo.cancellation("ca11edoff2").reason},
+        "keys": {"demo": {key_digest(key): repo.start_key("demo", key).run for key in ("order 17", "order 18")}},
+        "noted": sorted(_last_visit(repo.blobs)),
     }
 
 

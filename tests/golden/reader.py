@@ -295,6 +295,12 @@ class Values:
 # -- all of it -------------------------------------------------------------------------------------------------------
 
 
+def noted(store):
+    """Return the keys that gc noted on its last visit."""
+    visits = sorted((store / "gc").glob("*"), key=lambda path: int(path.name))
+    return sorted(name(visits[-1], "at", "noted", "nonce")["noted"]) if visits else []
+
+
 def read(store):
     need((store / "format").read_bytes() == b'{"hash":"sha256","version":1}\n', "another format")
     runs, objects, versions, answers = {}, {}, {}, {}
@@ -316,7 +322,7 @@ def read(store):
     for parts, directory in below(store / "keys"):
         started = {p.name: name(p, "run", "by", "at", "nonce") for p in directory.iterdir()}
         keys[unescaped(parts)] = started
-    asked = {"answers": answers, "pruned": pruned, "cancels": cancels, "keys": keys}
+    asked = {"answers": answers, "pruned": pruned, "cancels": cancels, "keys": keys, "noted": noted(store)}
     return {"runs": runs, "objects": objects, "versions": versions, **asked}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import shutil
@@ -10,11 +11,15 @@ from pathlib import Path
 import pytest
 
 from kitaru.blobs import LocalBlobs
+from kitaru.model.records import KINDS
 from kitaru.store import Repository
 from kitaru.store.catalog import Catalog
 from kitaru.store.check import check
+from kitaru.store.gc import collect
+from kitaru.store.names import key_digest
 from tests.store.samples import call
 
+NAMES = ("runs", "flows", "answers", "pruned", "cancels", "keys")
 GOLDEN = Path(__file__).parent.parent / "golden/store-1"
 EXPECTED = json.loads((GOLDEN / "expected.json").read_text())
 
@@ -44,6 +49,30 @@ def test_names(repo):
         for digest, told in answers.items():
             found = repo.answer(run, digest)
             assert [found.by, found.source] == told
+
+
+def test_requests_tombstones_and_keys(repo):
+    assert {run: repo.tombstone(run).by for run in repo.pruned_ids()} == EXPECTED["pruned"]
+    assert {run: repo.cancellation(run).reason for run in EXPECTED["cancels"]} == EXPECTED["cancels"]
+    for key in ("order 17", "order 18"):
+        assert repo.start_key("demo", key).run == EXPECTED["keys"]["demo"][key_digest(key)]
+
+
+def test_it_has_every_kind_of_name_and_record_and_every_field(repo):
+    kinds = {part.name for part in (GOLDEN / "store").iterdir()}
+    assert kinds == {"format", *NAMES, "objects", "segments", "packs", "open", "gc"}
+    stored = [s.record for run in repo.run_ids() for s in repo.records(run)]
+    assert {record.kind for record in stored} == set(KINDS)
+    for kind in KINDS.values():
+        said = [record for record in stored if isinstance(record, kind)]
+        for field in dataclasses.fields(kind):
+            plain = field.default_factory() if callable(field.default_factory) else field.default
+            assert any(getattr(record, field.name) != plain for record in said), f"{kind.kind}.{field.name}"
+
+
+def test_gc_believes_no_list_of_other_files(repo):
+    """The files were copied since, and have other times: they are noted anew."""
+    assert collect(repo, 10**18, grace=1, nonce="90" * 12, dry_run=True).removed == []
 
 
 def test_it_is_whole_but_for_the_torn_tail(repo):

@@ -38,7 +38,12 @@ def test_it_reads_the_golden_store(tmp_path):
     ended = read(GOLDEN / "store-1/store", *outputs, version)
     assert "a torn tail of 21 bytes" in ended.stderr
     found = json.loads(ended.stdout)
-    assert {run: [record_id for record_id, _ in chain] for run, chain in found["runs"].items()} == EXPECTED["runs"]
+    chains = {run: [record_id for record_id, _ in chain] for run, chain in found["runs"].items()}
+    assert {run: chain for run, chain in chains.items() if run not in found["pruned"]} == EXPECTED["runs"]
+    assert {run: name["by"] for run, name in found["pruned"].items()} == EXPECTED["pruned"]
+    assert {run: name["reason"] for run, name in found["cancels"].items()} == EXPECTED["cancels"]
+    assert {f: {d: k["run"] for d, k in keys.items()} for f, keys in found["keys"].items()} == EXPECTED["keys"]
+    assert found["noted"] == EXPECTED["noted"]
     assert found["objects"] == EXPECTED["objects"]
     versions = {
         f: [[n, v["id"], v["digest"], v["at"], v["by"]] for n, v in enumerate(vs, 1)]
