@@ -125,15 +125,18 @@ def _progress(data: dict[str, Any], _run: str) -> list[Span]:
 
 
 def _answer(data: dict[str, Any], _run: str) -> list[Span]:
-    if data.get("source") == "time":
-        return ["  ", ("= ", "dim"), str(data.get("wait", "")), ("  awake", "dim")]
-    if (told := _SETTLED.get(str(data.get("source")))) is not None:
-        return ["  ", ("= ", "yellow"), str(data.get("wait", "")), (f"  {told}", "yellow")]
-    by = f"  answered by {data['by']}" if data.get("by") else "  answered"
-    return ["  ", ("= ", "dim"), str(data.get("wait", "")), (by, "dim")]
+    style = "yellow" if data.get("source") in ("default", "expired", "rejected") else "dim"
+    return ["  ", ("= ", style), str(data.get("wait", "")), (f"  {settled(data)}", style)]
+
+
+def settled(data: dict[str, Any]) -> str:
+    """Return how a wait was settled, by the source of its answer and who gave it."""
+    by = f"answered by {data['by']}" if data.get("by") else "answered"
+    return _SETTLED.get(str(data.get("source")), by)
 
 
 _SETTLED = {
+    "time": "awake",
     "default": "its deadline has passed, answered by default",
     "expired": "its deadline has passed, nobody answered",
     "rejected": "rejected",

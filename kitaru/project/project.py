@@ -15,6 +15,7 @@ from kitaru.config import load as load_config
 from kitaru.errors import (
     KitaruError,
     NotAProject,
+    RunCancelled,
     RunFailed,
     RunHeld,
     RunInterrupted,
@@ -235,7 +236,7 @@ class Project(Keeping, Comparing, VersionComparing, Checking):
         """
         options = self._options(on_drift, observer, as_recorded=as_recorded, cache=cache)
         self._bound(options, max_calls, max_seconds, stay_s)
-        return self._handle(self.runner.resume(self.find_run(run), options), options, foreground=foreground)
+        return self._handle(self._resumed(self.find_run(run), options), options, foreground=foreground)
 
     def replay(
         self,
@@ -297,7 +298,7 @@ class Project(Keeping, Comparing, VersionComparing, Checking):
         Args:
             run: any revision that names it.
             wait: the wait's name; None where it has only one open.
-            value: the answer: JSON data or an instance of the type; `text` says that it is JSON or plain text, as typed.
+            value: the answer: JSON data or an instance of the type; or, with `text`, what was typed.
             by: who answers; the project's user by default.
             note: why, for the record.
             resume: carry the run on afterwards.
@@ -375,7 +376,7 @@ class Project(Keeping, Comparing, VersionComparing, Checking):
         """Resume a run, or stay until whoever holds it has taken the answer."""
         while True:
             try:
-                prepared = self.runner.resume(run, options)
+                prepared = self._resumed(run, options)
                 return self._handle(prepared, options, foreground=foreground)
             except RunHeld:
                 if self._is_settled(run, view):
@@ -385,6 +386,14 @@ class Project(Keeping, Comparing, VersionComparing, Checking):
                 if not self._is_settled(run, view):
                     raise
                 return self._finished(run)  # another process was faster, and has brought the run to its end
+
+    def _resumed(self, run: str, options: Options) -> Prepared:
+        """Make a run ready to be carried on; one that was to be ended is, and whoever is to be told of it is."""
+        try:
+            return self.runner.resume(run, options)
+        except RunCancelled:
+            self.hooks.ended(run)
+            raise
 
     def _is_settled(self, run: str, view: WaitView) -> bool:
         """Tell whether a wait needs no answer any more: it has one, the code no longer asks it, or the run is over."""

@@ -195,13 +195,18 @@ class Work:
         if repo.is_cancellation_there(run):
             return Due(run, summary.flow, "cancelled", ())
         if summary.status == Status.RUNNING:
-            stands = (summary.calls, summary.asked)
-            return Due(run, summary.flow, "interrupted", stands) if self._interrupted else None
+            return self._cut_short(summary)
         if 0 < summary.wakes <= now_us:
             return Due(run, summary.flow, "slept", (summary.wakes,))
         if 0 < summary.due <= now_us:
             return Due(run, summary.flow, "deadline", (summary.due,))
-        return self._answered(summary) if summary.waits else None
+        return (self._answered(summary) if summary.waits else None) or self._cut_short(summary)
+
+    def _cut_short(self, summary: RunSummary) -> Due | None:
+        """Return a run whose process is gone: its journal is open. It may wait in one branch, with others at work."""
+        if not self._interrupted or not self._project.repo.blobs.children(layout.open_key(summary.run)):
+            return None
+        return Due(summary.run, summary.flow, "interrupted", (summary.calls, summary.asked))
 
     def _answered(self, summary: RunSummary) -> Due | None:
         """Return a run with an answer that it has not taken; it is read only where its answers or records changed."""

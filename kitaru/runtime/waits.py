@@ -34,6 +34,7 @@ from kitaru.runtime.plan import Place
 from kitaru.runtime.replies import EXPIRED, REJECTED, Replies
 from kitaru.runtime.schema import validate_answer
 from kitaru.runtime.scopes import scope_here
+from kitaru.runtime.stopping import in_event_loop
 
 if TYPE_CHECKING:
     from kitaru.model.history import WaitView
@@ -74,6 +75,11 @@ class Waits:
             RunStopped: there is no answer yet.
         """
         engine = self._engine
+        if self._stay_us(question) and in_event_loop():
+            raise UsageError(
+                f"kitaru.wait({question.name!r}, timeout=...) would block the event loop",
+                hint="await kitaru.wait_async(...)",
+            )
         view = self._begin(question)
         until = engine.now() + self._stay_us(question)
         answer = block(engine, lambda: self._answer(view), until, lambda: self._waiting(view))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 
 import pytest
@@ -131,6 +132,35 @@ def test_interrupted_runs_are_taken_up_where_that_is_asked_for(bench, carrying):
     crash.clear()
     assert once(bench, carrying) == []
     assert ends(once(bench, carrying, interrupted=True)) == [(run, "interrupted", "completed")]
+
+
+def test_a_run_that_was_cut_short_while_one_branch_of_it_waited(bench, carrying):
+    crash = [True]
+
+    @checkpoint
+    async def work():
+        while not asked:
+            await asyncio.sleep(0.001)
+        if crash:
+            raise KeyboardInterrupt
+        return 1
+
+    asked = []
+
+    @flow
+    async def body():
+        return await asyncio.gather(kitaru.wait_async("approve"), work())
+
+    def watch(event):
+        asked.extend([1] if event.kind == "wait" else [])
+
+    run = bench.project.run(body, {}, observer=watch, foreground=True).exec_id
+    assert bench.project.state(run).status == "waiting"
+    crash.clear()
+    assert once(bench, carrying) == []
+    assert ends(once(bench, carrying, interrupted=True)) == [(run, "interrupted", "waiting")]
+    assert [call.label for call in bench.project.state(run).ordered_calls] == ["work"]
+    assert once(bench, carrying, interrupted=True) == []
 
 
 def test_a_run_that_somebody_executes_is_left_alone(bench, carrying):

@@ -302,6 +302,21 @@ def test_a_swallowed_stop_is_met_again(bench):
     assert sorted(w.label for w in ended.state.open_waits) == ["a", "b"]
 
 
+def test_a_plain_wait_stops_all_branches_and_does_not_stay_on_a_loop(bench):
+    def make(**options):
+        @flow
+        async def body():
+            return await asyncio.gather(asyncio.sleep(30), asyncio.to_thread(int), asks(**options))
+
+        return body
+
+    async def asks(**options):
+        return kitaru.wait("a", **options)
+
+    assert bench.run(make()).status == "waiting"
+    assert "would block the event loop" in str(bench.run(make(timeout=5)).error)
+
+
 def test_inside_of_a_checkpoint_it_is_refused(bench):
     @checkpoint
     async def asks():

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kitaru.cli import complete
-from kitaru.cli.events import Lines, call_spans, write_json_line
+from kitaru.cli.events import Lines, call_spans, settled, write_json_line
 from kitaru.cli.options import Output, OutputOpt, RunArg
 from kitaru.cli.page import Page, Span, write_json
 from kitaru.cli.text import iso, local_time, one_line, sleeps
@@ -155,9 +155,7 @@ def _of_run(line: Line) -> str:
         "resumed": f"resumed by {line.text or 'somebody'}",
         "wait": f"waits for {line.call}  {one_line(line.text)}",
         "sleep": f"{line.call}  until {local_time(line.data.get('until', 0))}",
-        "answer": f"{line.call}  answered by {line.data.get('by') or 'somebody'}",
+        "answer": f"{line.call}  {settled(line.data)}",
         "over": f"{line.text}: {one_line(str(message))}" if message else line.text,
     }
-    if line.kind == "answer" and line.data.get("source") == "time":
-        return f"{line.call}  awake"
     return words.get(line.kind, line.text)
