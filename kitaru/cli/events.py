@@ -191,11 +191,10 @@ class Lines:
             self._open[call, stream] = rest
         return [_printed(call, line) for line in whole]
 
-    def rest(self) -> list[list[Span]]:
-        """Return what never got its line end."""
-        lines = [_printed(call, text) for (call, _), text in self._open.items()]
-        self._open.clear()
-        return lines
+    def rest(self, call: str | None = None) -> list[list[Span]]:
+        """Return what never got its line end: of a call that is over, or of all."""
+        ended = [key for key in self._open if call in (None, key[0])]
+        return [_printed(key[0], self._open.pop(key)) for key in ended]
 
 
 def _printed(call: str, line: str) -> list[Span]:

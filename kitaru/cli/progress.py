@@ -52,6 +52,14 @@ def watching(*, quiet: bool, events: bool) -> Iterator[Callable[[Event], None]]:
         plain.finish()
 
 
+def _lines(event: Event, printed: Lines) -> list[list[Span]]:
+    """Return the lines that an event completes; a call that is over has no more to say."""
+    if event.kind == "output":
+        return printed.add(event.data)
+    ended = printed.rest(str(event.data["call"])) if event.kind == "call" else []
+    return [*ended, *lines(event)]
+
+
 class _Plain:
     """One line per event."""
 
@@ -62,7 +70,7 @@ class _Plain:
 
     def __call__(self, event: Event) -> None:
         with self._lock:
-            for line in self._printed.add(event.data) if event.kind == "output" else lines(event):
+            for line in _lines(event, self._printed):
                 self._write(line)
 
     def finish(self) -> None:
@@ -132,7 +140,7 @@ class _Live:
                 self._flying[event.data["order"]].told = clean(event.data["text"])
             else:
                 self._flush_reused()
-                for line in self._printed.add(event.data) if event.kind == "output" else lines(event):
+                for line in _lines(event, self._printed):
                     self._say(line)
 
     def _begin(self, data: dict[str, Any]) -> None:
@@ -145,6 +153,8 @@ class _Live:
     def _call(self, data: dict[str, Any]) -> None:
         if self._flying.pop(data.get("order", 0), None):
             self._drawn = list(self._flying.values())
+        for line in self._printed.rest(str(data["call"])):
+            self._say(line)
         if data.get("how") in REUSED and not any(data.get(mark) for mark in ("error", "stale", "drift", "reused")):
             self._reused.append(str(data.get("call", "")))
             return

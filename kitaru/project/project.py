@@ -453,6 +453,8 @@ class Project(Keeping, Comparing, VersionComparing, Checking):
             state = self.state(run)
             value = self.value(state.end.output, run) if state.end and state.end.output else None
             others = before.other_inputs if before is not None else ()
+            if state.wakes and not state.open_questions and self.repo.is_held(run):  # a process stays for the sleep
+                return Outcome(run, Status.RUNNING, None, None, before is not None, others)
             return Outcome(run, state.status, value, _why_not(state), before is not None, others)
 
         handle: FlowHandle[Any] = FlowHandle(run, tell, lambda: self.state(run).status, lambda: None)

@@ -215,7 +215,8 @@ class Checker:
         assert record is not None  # noqa: S101 - only finished calls are taken
         remarks = {
             "its output is given": record.how == "pinned",
-            "an earlier result is taken from the cache": record.how == "reused",
+            "an earlier result is taken from the cache": asked.unsynced and record.how == "reused",
+            "it was taken from the cache": not asked.unsynced and record.how == "reused",
             "its code has changed, its result is kept": record.how == "ran" and record.code != asked.checkpoint.code,
             "it failed, and the flow went on": bool(record.error),
             f"kept although {', '.join(view.stale)} changed": bool(view.stale),

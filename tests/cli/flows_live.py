@@ -79,6 +79,18 @@ def nap(seconds: float = 3600) -> str:
 
 
 @checkpoint
+def breaks_off() -> None:
+    print("no line end", end="")
+    raise ValueError("no")
+
+
+@flow
+def breaks() -> None:
+    print("the body's", end="")
+    breaks_off()
+
+
+@checkpoint
 def charge() -> str:
     with Path("charged").open("a") as file:
         file.write("x")

@@ -196,6 +196,24 @@ def test_a_key_starts_one_run_whoever_asks(there, start):
     assert run(there, "fsck").returncode == 0
 
 
+def test_a_key_of_a_run_that_sleeps_in_its_process(there, start):
+    sleeper = start("run", "flows_live.py:nap", "--key", "k", "--stay", "2h", "--events")
+    while json.loads(sleeper.stdout.readline())["event"] != "sleep":
+        pass
+    shown = run(there, "run", "flows_live.py:nap", "--key", "k")
+    assert (shown.returncode, shown.stdout) == (0, "")
+    assert "goes on in the process that holds it" in shown.stderr
+
+
+def test_a_line_without_end_comes_before_the_end_of_its_call(there):
+    lines = run(there, "run", "flows_live.py:breaks").stderr.splitlines()
+    at = next(n for n, line in enumerate(lines) if line.startswith("  ✗ breaks_off"))
+    assert lines[at - 1] == "  breaks_off | no line end"
+    lines = run(there, "logs", "@").stdout.splitlines()
+    assert lines[2] == "  breaks_off | no line end"
+    assert lines[3].startswith("  ✗ breaks_off")
+
+
 def test_limits(there):
     ended = run(there, "run", "flows_live.py:many", "--max-calls", "3")
     assert ended.returncode == 1

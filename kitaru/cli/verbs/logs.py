@@ -135,7 +135,9 @@ class _Shown:
         if line.kind == "output":
             data = {"call": line.call, "stream": line.stream, "text": line.text.replace("\r", "\n")}
             return self._printed.add(data)
-        return [_told(line)]
+        ended = line.call if line.kind == "end" else None
+        rest = self._printed.rest(ended) if line.kind in ("end", "over") else []
+        return [*rest, _told(line)]
 
 
 def _told(line: Line) -> list[Span]:
