@@ -391,6 +391,11 @@ class RunRejected(RunCancelled):
 
 
 class RunInterrupted(KitaruError):
-    """The run was stopped before its end and can be resumed."""
+    """The run was stopped before its end and can be resumed.
+
+    Attributes:
+        at_once: by a second Ctrl-C: calls may still execute on threads, for which nobody waits.
+    """
 
     exit_code = 130
+    at_once = False

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from kitaru.errors import KitaruError
 
@@ -53,6 +53,8 @@ def _command(words: list[str]) -> int:
         return invoke(words)
     except KitaruError as error:
         _tell(error.message, error.hint)
+        if getattr(error, "at_once", False):
+            _leave_threads(error.exit_code)
         return error.exit_code
     except KeyboardInterrupt:
         _tell("interrupted")
@@ -61,6 +63,13 @@ def _command(words: list[str]) -> int:
         raise
     except Exception:  # whatever reaches this line is a bug, and is shown as one
         return _bug()
+
+
+def _leave_threads(status: int) -> NoReturn:
+    """End this process now: Python would wait for threads that user code has begun, and so for their calls."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
 
 
 def _tell(message: str, hint: str = "") -> None:

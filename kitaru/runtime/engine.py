@@ -127,6 +127,8 @@ class Engine:
         self._stopping = threading.Event()
         self.on_stop: list[Callable[[], None]] = []
         """Called, on whichever thread, when a stop is latched."""
+        self.left_at_once = False
+        """A second Ctrl-C came: nobody waits for calls that execute."""
         self._submitter: Submitter | None = None
         self._deadline_us = 0
         self.cancel_body: Callable[[], object] | None = None
@@ -153,6 +155,7 @@ class Engine:
                     self._deadline_us = self.now() + int(self.options.timeout * 1_000_000)
                 return self._execute(body)
         except KeyboardInterrupt:  # once more, while calls were left to end
+            self.left_at_once = True
             return self.ending.interrupted(self.interrupted())
         except (StoreError, RunStopped) as error:
             return self.ending.interrupted(error if isinstance(error, StoreError) else self._latched)
@@ -179,7 +182,8 @@ class Engine:
             return self.ending.stopped()
         except KeyboardInterrupt:
             self.interrupt()
-            self._leave()
+            if not self.left_at_once:
+                self._leave()
             return self.ending.interrupted(self.interrupted())
         except BaseException as error:
             self._leave()
@@ -194,6 +198,11 @@ class Engine:
 
     def _leave(self) -> None:
         """The body is over before its end: let calls that cannot be stopped, or need not be, end first."""
+        self.tell_leaving()
+        self.drain()
+
+    def tell_leaving(self) -> None:
+        """Tell which calls are waited for, now that the body is over before its end."""
         if self.in_flight.is_busy:
             self.emit("stopping", calls=self.in_flight.labels)
         self.drain()
@@ -289,7 +298,9 @@ class Engine:
 
     def interrupted(self) -> RunInterrupted:
         """Return the reason of a run that Ctrl-C stopped."""
-        return RunInterrupted(f"run {self.run} was interrupted", hint=f"kitaru resume {self.run}")
+        reason = RunInterrupted(f"run {self.run} was interrupted", hint=f"kitaru resume {self.run}")
+        reason.at_once = self.left_at_once
+        return reason
 
     # -- what user code calls ------------------------------------------------------------------------------------
 

@@ -67,7 +67,18 @@ def _run(engine: Engine, body: Callable[[], Coroutine[Any, Any, Any]]) -> Any:  
         count_threads(engine, loop)
         engine.cancel_body = lambda: _soon(loop, main.cancel)
         with _interrupts(engine):
-            return loop.run_until_complete(main)
+            try:
+                return loop.run_until_complete(main)
+            except KeyboardInterrupt:
+                _leave_threads(loop)
+                raise
+
+
+def _leave_threads(loop: asyncio.AbstractEventLoop) -> None:
+    """Let the loop be closed without waiting for the threads that it has begun."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    loop.set_default_executor(ThreadPoolExecutor(1))
 
 
 def _soon(loop: asyncio.AbstractEventLoop, work: Callable[[], object]) -> None:
@@ -79,12 +90,15 @@ async def _main(engine: Engine, body: Callable[[], Coroutine[Any, Any, Any]]) ->
     engine.scope.task = asyncio.current_task()
     try:
         return await body()
+    except BaseException:
+        engine.tell_leaving()
+        raise
     finally:
         pool = Pool(1, f"kitaru-drain-{engine.run}")
-        await ended(on_thread(pool, engine.drain))
+        await ended(on_thread(pool, engine.drain), engine)
         pool.close()
         for task in list(_carried(engine)):
-            await ended(task)
+            await ended(task, engine)
 
 
 class _interrupts:
@@ -102,6 +116,7 @@ class _interrupts:
 
     def _interrupt(self, *_: object) -> None:
         if self._engine.has_stopped:
+            self._engine.left_at_once = True
             raise KeyboardInterrupt
         self._engine.interrupt()
 

@@ -17,13 +17,14 @@ if TYPE_CHECKING:
     from kitaru.runtime.engine import Engine
 
 
-async def ended(task: asyncio.Future[Any]) -> None:
-    """Wait for a task to end, whoever cancels this one meanwhile."""
+async def ended(task: asyncio.Future[Any], engine: Engine | None = None) -> None:
+    """Wait for a task to end, whoever cancels this one meanwhile; unless the engine is left at once."""
     while not task.done():
         try:
             await asyncio.wait({task})
         except asyncio.CancelledError:
-            continue
+            if engine is not None and engine.left_at_once:
+                raise
 
 
 def on_thread(pool: Pool, work: Callable[[], Any]) -> asyncio.Future[Any]:

@@ -6,9 +6,11 @@ The long form, `pytest -m long tests/crash/test_signals.py`, interrupts at every
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -95,4 +97,35 @@ def test_ctrl_c_from_outside_while_a_call_blocks(place, tmp_path):
     (tmp_path / "release-it").touch()
     resumed = place.kitaru("resume", "-q", "-o", "json", run, RELEASE=str(tmp_path / "release-"))
     assert json.loads(resumed.out)["result"] == "it"
+    place.is_clean()
+
+
+@pytest.mark.parametrize("flow", ["submitted", "on_a_loop"])
+def test_a_second_ctrl_c_waits_for_no_thread(place, tmp_path, flow):
+    shutil.copyfile(Path(__file__).parent / "flows" / "threads.py", place.root / "threads.py")
+    release = tmp_path / "release"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "kitaru.cli", "run", f"threads.py:{flow}"],
+        cwd=place.root,
+        env={"EFFECTS": str(place.effects), "RELEASE": str(release), "PYTHONPATH": str(REPO)},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler) and None,
+    )
+    try:
+        wait_for(place.effects)
+        process.send_signal(signal.SIGINT)
+        assert "holds" in next(line for line in process.stderr if "stops; waits for" in line)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=30)
+    finally:
+        process.kill()
+        process.wait()
+    run = place.only_run()
+    assert (process.returncode, err) == (130, f"error: run {run} was interrupted\nhint: kitaru resume {run}\n")
+    release.touch()
+    resumed = place.kitaru("resume", "-q", "-o", "json", run, RELEASE=str(release))
+    assert json.loads(resumed.out)["result"] == 2
     place.is_clean()
