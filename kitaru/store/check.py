@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from kitaru.store.strand import Strand
 
 DAMAGE, TORN, LEFTOVER = "damage", "torn tail", "leftover"
+ASKED = ("prompt_id", "response_id")
+"""Fields of a request to a language model that name values."""
 _OFFSET = re.compile(r"at offset (\d+)")
 
 
@@ -94,6 +96,8 @@ def named_by(record: Record) -> Iterator[str]:
             yield from _given(record.key, record.output, record.logs, record.metadata, _value_of(record.error))
             yield from record.args.values()
             yield from record.saved.values()
+            for asked in record.llm:
+                yield from _given(*(value for name in ASKED if isinstance(value := asked.get(name), str)))
         case Wait():
             yield from _given(record.metadata, record.default)
             yield from record.shown.values()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,17 @@ def test_a_whole_store_is_clean(root):
     assert report.findings == []
     assert report.is_clean
     assert (report.runs, report.records) == (3, 5 + 4 + 3)
+
+
+@pytest.mark.parametrize("name", ["prompt_id", "response_id"])
+def test_what_a_model_was_asked_is_followed(root, name):
+    repo = Repository.open(LocalBlobs(root))
+    with repo.begin("asked") as writer:
+        writer.commit(start(repo.versions("demo")[0].id))
+        writer.commit(replace(call(1), llm=[{"asked": "fast", name: "77" * 32}]))
+        writer.seal()
+    (finding,) = looked(root).findings
+    assert ("77" * 32 in finding.where, finding.affects) == (True, ("asked",))
 
 
 def branching(root, source):
