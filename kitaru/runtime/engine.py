@@ -205,7 +205,6 @@ class Engine:
         """Tell which calls are waited for, now that the body is over before its end."""
         if self.in_flight.is_busy:
             self.emit("stopping", calls=self.in_flight.labels)
-        self.drain()
 
     def _is_late(self) -> RunTimeout | None:
         timeout = self.options.timeout
