@@ -11,6 +11,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from kitaru.errors import KitaruError, UnknownWait
+from kitaru.model.history import Status
 from kitaru.project.questions import (
     MAX_CALLS,
     MAX_SHOWN,
@@ -110,12 +111,17 @@ class Inbox:
         return layout.escape(run) in answered and self._project.repo.answer(run, question.digest) is not None
 
     def statuses(self, runs: Iterable[str]) -> dict[str, str]:
-        """Return how runs stand now; a run that cannot be read has none."""
+        """Return how runs stand now; a run that cannot be read has none.
+
+        One that waits although an answer lies there for it is `resuming`: nobody has taken it up yet.
+        """
         found = {}
         with self._guard:
             for run in runs:
                 with contextlib.suppress(KitaruError):
-                    found[run] = str(self._project.state(run).status)
+                    state = self._project.state(run)
+                    is_given = any(self._project.given(state, view) for view in state.open_questions)
+                    found[run] = "resuming" if is_given and state.status is Status.WAITING else str(state.status)
         return found
 
     # -- one question --------------------------------------------------------------------------------------------

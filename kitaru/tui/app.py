@@ -110,7 +110,7 @@ class InboxApp(App[None]):
 
     def _give(self, event: AnswerForm.Answered) -> None:
         self.session.give(event.asked.question, event.value, event.note, self._inbox.now_us())
-        self.inbox_screen.query_one("#list").focus()
+        self.inbox_screen.set_focus(self.inbox_screen.query_one("#list"))
         self.inbox_screen.tick()
 
     async def write(self, pending: Pending) -> None:

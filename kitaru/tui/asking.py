@@ -21,14 +21,14 @@ HELP = """\
 The list
   up, down, j, k      another question
   enter               its form
-  /                   filter by flow, run, wait or question; escape clears it
+  /                   filter; escape clears it
   r                   read everything again
 
 The answer
   y, n                yes or no, where that is the answer
   tab, shift+tab      from field to field
   ctrl+s              answer with what is filled in
-  u                   take the answer back, as long as it counts down
+  u                   take it back, while it counts down
   escape              back to the list
 
 Everywhere
@@ -38,11 +38,9 @@ Everywhere
   ?, F1               this page
   q, ctrl+q           quit
 
-An answer is written five seconds after it is given. Its run is then carried on
-by a process of its own, which goes on when this one ends. The first answer
-stands: if somebody else was faster, you are told who.
-
-What a question shows is shown whole by `kitaru show RUN:WAIT`.
+An answer is written five seconds after it is given. Its run is then
+carried on by a process of its own, which goes on when this one ends.
+The first answer stands: if somebody was faster, you are told who.
 """
 
 

@@ -354,7 +354,7 @@ def focus_first(widget: Widget) -> bool:
     """Focus the first thing in a widget that can be; tell whether there is one."""
     for inner in widget.query("Input, TextArea, Select, Switch, Button"):
         if inner.focusable:
-            inner.focus()
+            inner.screen.set_focus(inner)
             return True
     return False
 

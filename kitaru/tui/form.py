@@ -198,6 +198,6 @@ class AnswerForm(VerticalScroll, can_focus=False):
     def enter(self) -> None:
         """Focus the first field; of an approval the button that says yes, which is still to be confirmed."""
         if self.is_approval:
-            self.query_one("#yes", Button).focus()
+            self.screen.set_focus(self.query_one("#yes", Button))
         else:
             focus_first(self)

@@ -231,14 +231,14 @@ class InboxScreen(Screen[None]):
 
     def action_filter(self) -> None:
         """Go to the filter."""
-        self.query_one("#filter", Input).focus()
+        self.set_focus(self.query_one("#filter", Input))
 
     def action_leave(self) -> None:
         """Go back to the list; from the filter, clear it too."""
         line = self.query_one("#filter", Input)
         if line.has_focus:
             line.value = ""
-        self.query_one(WaitList).focus()
+        self.set_focus(self.query_one(WaitList))
 
     def action_reload(self) -> None:
         """Read the question again."""
@@ -255,7 +255,7 @@ class InboxScreen(Screen[None]):
 
     @on(Input.Submitted, "#filter")
     def _found(self) -> None:
-        self.query_one(WaitList).focus()
+        self.set_focus(self.query_one(WaitList))
 
 
 def _fate(given: Given | None) -> str:

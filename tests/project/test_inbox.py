@@ -149,6 +149,10 @@ def test_statuses(project):
     run = start(project)
     inbox, _ = inbox_of(project)
     assert inbox.statuses([run, "nowhere"]) == {run: "waiting"}
+    project.answer(run, None, True, resume=False)
+    assert inbox.statuses([run]) == {run: "resuming"}
+    project.resume(run, foreground=True)
+    assert inbox.statuses([run]) == {run: "completed"}
 
 
 def test_one_run(project):
