@@ -88,6 +88,26 @@ def test_dependent_calls_do_not_fill_the_pool_that_their_inputs_need(bench):
     assert bench.run(body).value == 51
 
 
+def test_a_call_that_waits_for_its_inputs_has_the_place_it_was_submitted_at(bench):
+    go = threading.Event()
+
+    @checkpoint
+    def late():
+        assert go.wait(10)
+        return 1
+
+    @flow
+    def body():
+        dependent = double.submit(late.submit())
+        assert double(5) == 10  # made later, over sooner
+        go.set()
+        return dependent.result()
+
+    ended = bench.run(body)
+    told = [(v.order, v.label, bench.project.value(v.record.output)) for v in ended.state.ordered_calls]
+    assert told == [(1, "late", 1), (2, "double", 2), (3, "double#2", 10)]
+
+
 def test_submitting_does_not_wait_for_inputs(bench):
     go = threading.Event()
 
