@@ -6,19 +6,20 @@ Hooks belong to this folder alone: no remote has them, and nothing but a person'
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from typing import TYPE_CHECKING, Any
 
+from kitaru.errors import KitaruError
 from kitaru.model.history import OVER
-from kitaru.model.ids import parse_call
 from kitaru.model.moments import to_datetime
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from kitaru.model.history import RunState, WaitView
+    from kitaru.model.history import RunState
     from kitaru.runtime.events import Event, Observer
 
 ON_WAIT, ON_END = "on-wait", "on-end"
@@ -48,26 +49,24 @@ class Hooks:
         if not self.has(ON_WAIT):
             return observer
 
+        flow = ""
+
         def watch(event: Event) -> None:
-            if event.kind == "wait":
-                self.asked(event.run, str(event.data["wait"]))
+            nonlocal flow
+            if event.kind == "run":
+                flow = str(event.data["flow"])
+            elif event.kind == "wait":
+                self._fire(ON_WAIT, event.run, wait_document(event, flow))
             if observer is not None:
                 observer(event)
 
         return watch
 
-    def asked(self, run: str, label: str) -> None:
-        """Fire `on-wait` for a question that was recorded just now."""
-        wanted = parse_call(label)
-        state = self._state(run)
-        for view in state.open_questions:
-            if (view.record.name, view.record.occurrence) == (wanted.name, wanted.nth or 1):
-                self._fire(ON_WAIT, run, wait_document(state, view))
-
     def ended(self, run: str) -> None:
-        """Fire `on-end` for a run, if it is over."""
-        if self.has(ON_END) and (state := self._state(run)).status in OVER:
-            self._fire(ON_END, run, end_document(state))
+        """Fire `on-end` for a run, if it is over; nothing where it cannot be read, for others tell that."""
+        with contextlib.suppress(KitaruError):
+            if self.has(ON_END) and (state := self._state(run)).status in OVER:
+                self._fire(ON_END, run, end_document(state))
 
     def _fire(self, name: str, run: str, document: dict[str, Any]) -> None:
         import subprocess
@@ -95,23 +94,23 @@ class Hooks:
             return  # no process to be had: to tell somebody is not worth the run
 
 
-def wait_document(state: RunState, view: WaitView) -> dict[str, Any]:
-    """Return what `on-wait` is given of a question."""
+def wait_document(event: Event, flow: str) -> dict[str, Any]:
+    """Return what `on-wait` is given of a question: what is known without reading the run again."""
     from kitaru.runtime.examples import choices
-    from kitaru.runtime.waits import answer_line
+    from kitaru.runtime.waits import line_that_answers
 
-    record = view.record
+    data = event.data
     return {
-        "run": state.run,
-        "flow": state.start.flow,
-        "wait": view.label,
-        "question": record.question,
-        "schema": record.schema,
-        "choices": choices(record.schema),
-        "shown": dict(record.shown),
-        "asked": _iso(record.at),
-        "deadline": _iso(record.deadline),
-        "answer_with": answer_line(state.run, view),
+        "run": event.run,
+        "flow": flow,
+        "wait": data["wait"],
+        "question": data["question"],
+        "schema": data["schema"],
+        "choices": choices(data["schema"]),
+        "shown": dict(data["shown"]),
+        "asked": _iso(data["asked"]),
+        "deadline": _iso(data["deadline"]),
+        "answer_with": line_that_answers(event.run, data["wait"], data["schema"]),
     }
 
 

@@ -37,6 +37,8 @@ from kitaru.runtime.scopes import scope_here
 from kitaru.runtime.stopping import in_event_loop
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from kitaru.model.history import WaitView
     from kitaru.runtime.asking import Question
     from kitaru.runtime.engine import Engine
@@ -198,6 +200,7 @@ class Waits:
             question=asked.question,
             schema=asked.schema,
             shown=asked.shown,
+            asked=asked.at,
             deadline=asked.deadline,
         )
         return engine.state.waits[asked.order]
@@ -307,7 +310,11 @@ def answer_line(run: str, view: WaitView) -> str:
 
     It is quoted for a shell; `kitaru.runtime.examples` tells what else the answer may be.
     """
-    label = view.label
+    return line_that_answers(run, view.label, view.record.schema)
+
+
+def line_that_answers(run: str, label: str, schema: Mapping[str, Any]) -> str:
+    """As `answer_line`, of a wait of which no more is known."""
     plain = label.replace("#", "")  # a # inside a word means nothing to a shell
     quoted = label if plain == shlex.quote(plain) and not label.startswith("#") else shlex.quote(label)
-    return f"kitaru answer {run} {quoted} {example_text(view.record.schema)}"
+    return f"kitaru answer {run} {quoted} {example_text(schema)}"

@@ -49,7 +49,7 @@ where the run completed or waits).
 - `cache`: `text`, why the result cache is not used
 - `output`: `call`, `stream` (`stdout`, `stderr` or `log`), `text`
 - `progress`: `call`, `order`, `message`, `percent`, `current`, `total`, `text` (all of it in one line)
-- `wait`: `wait`, `question`, `schema`, `shown`, `deadline` (microseconds since 1970 UTC, or null)
+- `wait`: `wait`, `question`, `schema`, `shown`, `asked`, `deadline` (microseconds since 1970 UTC, or null)
 - `sleep`: `wait`, `until`
 - `answer`: `wait`, `by`, `source` (`person`, `ahead`, `default`, `expired`, `rejected`, or `time` for a sleep that is
   over)
