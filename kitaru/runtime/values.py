@@ -42,7 +42,7 @@ class Values:
         self.fetch = fetch
         self.view = view or fetch
         self.root = names.root
-        self.encoder = Encoder(name_of=names.name_of)
+        self.encoder = Encoder(name_of=names.name_of, fetch=lambda object_id: fetch(object_id, ()))
 
     def encode(
         self,

@@ -111,6 +111,7 @@ def string(value: str, state: State, depth: int) -> bytes:
         return found
     large = memo.LARGE_STRINGS.get(value) if len(value) > memo.SMALL_LENGTH else None
     if large is not None and state.has(large[1]):
+        state.again += len(value)
         return large[0]
     text = value.encode("utf-8", "surrogatepass")
     size = len(text)
@@ -148,6 +149,7 @@ def _bytes(value: bytes, state: State, depth: int) -> bytes:
         return head(BYTES, len(value)) + value
     large = memo.LARGE_BYTES.get(value)
     if large is not None and state.has(large[1]):
+        state.again += len(value)
         return large[0]
     item = _long(BYTES, value, large, state)
     if large is None:
@@ -221,6 +223,8 @@ def dict_(value: dict[Any, Any], state: State, depth: int) -> bytes:
     key = (shape, flat)
     found = _dicts.young.get(key) or _dicts.get(key)
     if found is not None and state.has(found[1]):
+        if found[1]:
+            state.again += memo.flat_size(flat) or 0
         return found[0]
     item = _pairs(value, state, depth)
     size = memo.flat_size(flat) if found is None else None
@@ -239,6 +243,8 @@ def _nested(value: dict[Any, Any], state: State, depth: int) -> bytes:
         return _pairs(value, state, depth)
     found = _dicts.get(key)
     if found is not None and state.has(found[1]):
+        if found[1]:
+            state.again += len(key)
         return found[0]
     state.looks = False
     try:

@@ -82,7 +82,7 @@ class Decoder:
     def _decode(self, object_id: str, session: Session) -> object:
         data = self._fetch(object_id)
         try:
-            return session.whole(data, 0)
+            return session.value(data)
         except READ_ERRORS as error:
             raise misread(object_id, error) from error
         except RecursionError:

@@ -12,11 +12,12 @@ from collections.abc import Container
 from hashlib import sha256
 from typing import TYPE_CHECKING, NamedTuple
 
-from kitaru.model.encoding import basics, registry
+from kitaru.errors import UnknownObject
+from kitaru.model.encoding import basics, registry, session
 from kitaru.model.encoding.classes import class_name, is_model, is_namedtuple
 from kitaru.model.encoding.refusal import Refused
 from kitaru.model.encoding.state import EncodeFn, State
-from kitaru.model.encoding.wire import REFERENCE
+from kitaru.model.encoding.wire import NONE, REFERENCE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,10 +60,14 @@ class Encoder:
 
     Args:
         name_of: how a class is named in the data.
+        fetch: returns the bytes of an object that is known, or raises UnknownObject: to see how often a value that
+            repeats such objects repeats what is below them.
     """
 
-    def __init__(self, *, name_of: Callable[[type], str] = class_name) -> None:
-        self._name_of = name_of
+    def __init__(
+        self, *, name_of: Callable[[type], str] = class_name, fetch: Callable[[str], bytes] | None = None
+    ) -> None:
+        self._name_of, self._fetch = name_of, fetch
         self._table = _Table(name_of)
         self._generation = registry.generation()
 
@@ -93,7 +98,28 @@ class Encoder:
             object_id = sha256(item).hexdigest()
             return Encoded(object_id, [] if object_id in known else [(object_id, item)])
         state = State(self._current(), known, keep=True, sink=sink)
-        return Encoded(_root(value, state, path), state.objects)
+        encoded = Encoded(_root(value, state, path), state.objects)
+        if state.again > session.REPEAT_BUDGET // 2:
+            self._check_repeats(value, encoded, path)
+        return encoded
+
+    def _check_repeats(self, value: object, encoded: Encoded, path: str) -> None:
+        """Refuse a value that could not be read back."""
+        from kitaru.model.encoding.expansion import repeated_bytes  # which few values ever want
+
+        made = dict(encoded.objects)
+
+        def fetch(object_id: str) -> bytes:
+            if object_id in made:
+                return bytes(made[object_id])
+            try:
+                return self._fetch(object_id) if self._fetch is not None else NONE
+            except UnknownObject:  # it is on its way to the store, as large parts are, which hold no others
+                return NONE
+
+        if repeated_bytes(fetch(encoded.id), fetch) > session.REPEAT_BUDGET:
+            why = f"it repeats its parts over and over: read back, more than {session.REPEAT_BUDGET >> 20} MiB of them"
+            raise Refused(value, why).as_error(path)
 
     def digest(self, value: object, *, path: str = "value") -> str:
         """Return the id that `encode` would give, keeping no objects.

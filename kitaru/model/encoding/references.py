@@ -14,7 +14,20 @@ from kitaru.model.encoding import wire
 from kitaru.model.encoding.session import enter
 from kitaru.model.encoding.wire import INLINE_MAX, Malformed, read_length, read_varint
 
-WalkFn = Callable[[bytes, int, list[str], int], int]
+
+class Found(list[str]):
+    """Hex ids in the order in which they stand, with repetitions.
+
+    Attributes:
+        parts: those of them that are parts of a concatenation.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.parts: list[str] = []
+
+
+WalkFn = Callable[[bytes, int, Found, int], int]
 
 _READ_ERRORS = (IndexError, UnicodeDecodeError, OverflowError)
 _UTF8_STEP = 1 << 20
@@ -24,19 +37,16 @@ _JOINABLE = frozenset(
 )
 
 
-def references(data: bytes) -> list[str]:
+def references(data: bytes) -> Found:
     """Return the ids of the objects that an object names: of its parts, and of the parts of a concatenation.
 
     Args:
         data: the bytes of one object, all of them.
 
-    Returns:
-        Hex ids in the order in which they stand, with repetitions.
-
     Raises:
         Malformed: no encoder writes such bytes.
     """
-    found: list[str] = []
+    found = Found()
     try:
         if data[0] == wire.REFERENCE[0]:
             raise Malformed("a reference cannot be an object")
@@ -48,11 +58,11 @@ def references(data: bytes) -> list[str]:
     return found
 
 
-def _unknown(data: bytes, pos: int, found: list[str], depth: int) -> int:
+def _unknown(data: bytes, pos: int, found: Found, depth: int) -> int:
     raise Malformed(f"no value has the tag {data[pos - 1 : pos]!r}")
 
 
-def _item(data: bytes, pos: int, found: list[str], depth: int) -> int:
+def _item(data: bytes, pos: int, found: Found, depth: int) -> int:
     end = WALKERS[data[pos]](data, pos + 1, found, depth)
     if end - pos > INLINE_MAX:
         raise Malformed(f"a part of {end - pos} bytes is not an object of its own")
@@ -62,7 +72,7 @@ def _item(data: bytes, pos: int, found: list[str], depth: int) -> int:
 def _one_of(tags: bytes) -> WalkFn:
     """Return a walker of an item that has one of these tags, or is a reference, behind which it is not seen."""
 
-    def walk(data: bytes, pos: int, found: list[str], depth: int) -> int:
+    def walk(data: bytes, pos: int, found: Found, depth: int) -> int:
         if data[pos] not in tags and data[pos] != wire.REFERENCE[0]:
             raise Malformed(f"{data[pos : pos + 1]!r} where one of {tags!r} belongs")
         return _item(data, pos, found, depth)
@@ -71,7 +81,7 @@ def _one_of(tags: bytes) -> WalkFn:
 
 
 def _sized(size: int) -> WalkFn:
-    def walk(data: bytes, pos: int, found: list[str], depth: int) -> int:
+    def walk(data: bytes, pos: int, found: Found, depth: int) -> int:
         if pos + size > len(data):
             raise Malformed("it ends too early")
         return pos + size
@@ -79,7 +89,7 @@ def _sized(size: int) -> WalkFn:
     return walk
 
 
-def _reference(data: bytes, pos: int, found: list[str], depth: int) -> int:
+def _reference(data: bytes, pos: int, found: Found, depth: int) -> int:
     end = pos + 32
     if end > len(data):
         raise Malformed("it ends too early")
@@ -87,7 +97,7 @@ def _reference(data: bytes, pos: int, found: list[str], depth: int) -> int:
     return end
 
 
-def _int(data: bytes, pos: int, found: list[str], depth: int) -> int:
+def _int(data: bytes, pos: int, found: Found, depth: int) -> int:
     size, pos = read_length(data, pos)
     second = data[pos + 1] if size > 1 else 0
     # The first byte says something that the top bit of the second does not: else one byte less would do.
@@ -96,7 +106,7 @@ def _int(data: bytes, pos: int, found: list[str], depth: int) -> int:
     return pos + size
 
 
-def _double(data: bytes, pos: int, found: list[str], depth: int) -> int:
+def _double(data: bytes, pos: int, found: Found, depth: int) -> int:
     end = pos + 8
     if end > len(data):
         raise Malformed("it ends too early")
@@ -108,7 +118,7 @@ def _double(data: bytes, pos: int, found: list[str], depth: int) -> int:
     return end
 
 
-def _text(data: bytes, pos: int, found: list[str], depth: int) -> int:
+def _text(data: bytes, pos: int, found: Found, depth: int) -> int:
     size, pos = read_length(data, pos)
     end = pos + size
     while pos < end:
@@ -120,12 +130,12 @@ def _text(data: bytes, pos: int, found: list[str], depth: int) -> int:
     return end
 
 
-def _raw(data: bytes, pos: int, found: list[str], depth: int) -> int:
+def _raw(data: bytes, pos: int, found: Found, depth: int) -> int:
     size, pos = read_length(data, pos)
     return pos + size
 
 
-def _list(data: bytes, pos: int, found: list[str], depth: int) -> int:
+def _list(data: bytes, pos: int, found: Found, depth: int) -> int:
     depth = enter(depth)
     count, pos = read_length(data, pos)
     walkers = WALKERS
@@ -137,7 +147,7 @@ def _list(data: bytes, pos: int, found: list[str], depth: int) -> int:
     return pos
 
 
-def _dict(data: bytes, pos: int, found: list[str], depth: int) -> int:
+def _dict(data: bytes, pos: int, found: Found, depth: int) -> int:
     depth = enter(depth)
     count, pos = read_length(data, pos)
     plain: list[bytes] = []
@@ -151,7 +161,7 @@ def _dict(data: bytes, pos: int, found: list[str], depth: int) -> int:
     return pos
 
 
-def _set(data: bytes, pos: int, found: list[str], depth: int) -> int:
+def _set(data: bytes, pos: int, found: Found, depth: int) -> int:
     depth = enter(depth)
     count, pos = read_length(data, pos)
     last = b""
@@ -164,25 +174,26 @@ def _set(data: bytes, pos: int, found: list[str], depth: int) -> int:
     return pos
 
 
-def _concatenation(data: bytes, pos: int, found: list[str], depth: int) -> int:
+def _concatenation(data: bytes, pos: int, found: Found, depth: int) -> int:
     if data[pos] not in _JOINABLE:
         raise Malformed("a concatenation of something that has no parts")
     total, pos = read_varint(data, pos + 1)
     count, pos = read_length(data, pos)
-    held = 0
+    held, before = 0, len(found)
     for _ in range(count):
         pos = _reference(data, pos, found, depth)
         size, pos = read_varint(data, pos)
         held += size
     if held != total or count < 2:
         raise Malformed(f"a concatenation of {total} holds {held} in {count} parts")
+    found.parts += found[before:]
     return pos
 
 
 def _in_turn(*walkers: WalkFn, enters: bool = False) -> WalkFn:
     """Return a walker of parts that follow each other."""
 
-    def walk(data: bytes, pos: int, found: list[str], depth: int) -> int:
+    def walk(data: bytes, pos: int, found: Found, depth: int) -> int:
         if enters:
             depth = enter(depth)
         for walker in walkers:
@@ -192,21 +203,21 @@ def _in_turn(*walkers: WalkFn, enters: bool = False) -> WalkFn:
     return walk
 
 
-def _fields(data: bytes, pos: int, found: list[str], depth: int) -> int:
+def _fields(data: bytes, pos: int, found: Found, depth: int) -> int:
     count, pos = read_length(data, pos)
     for _ in range(count):
         pos = _or_unset(data, _name(data, pos, found, depth), found, depth)
     return pos
 
 
-def _or_unset(data: bytes, pos: int, found: list[str], depth: int) -> int:
+def _or_unset(data: bytes, pos: int, found: Found, depth: int) -> int:
     return pos + 1 if data[pos] == wire.UNSET[0] else _item(data, pos, found, depth)
 
 
 def _mark(choices: bytes) -> WalkFn:
     """Return a walker of one byte, which is no tag."""
 
-    def walk(data: bytes, pos: int, found: list[str], depth: int) -> int:
+    def walk(data: bytes, pos: int, found: Found, depth: int) -> int:
         if data[pos] not in choices:
             raise Malformed(f"{data[pos : pos + 1]!r} where one of {choices!r} belongs")
         return pos + 1

@@ -110,6 +110,7 @@ def _beginning(tag: bytes, kind: object, parts: list[object], state: State) -> _
         if rows.tag == tag and rows.kind == kind and rows.parts[0] == parts[0]:
             count = rows.shared(parts)
             if count >= _FEWEST and state.has(tuple(entry[:32].hex() for entry, _ in rows.entries[:count])):
+                state.again += rows.sizes[count - 1]
                 return _Rows(tag, kind, parts, rows.ends[:count], rows.entries[:count], rows.sizes[:count])
     return _Rows(tag, kind, parts, [], [], [])
 

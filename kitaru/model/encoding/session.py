@@ -11,14 +11,30 @@ from typing import Any, NoReturn
 
 from kitaru.errors import Damaged
 from kitaru.model.encoding import texts
-from kitaru.model.encoding.wire import BYTES, INLINE_MAX, MAX_DEPTH, STR, Malformed
+from kitaru.model.encoding.wire import BYTEARRAY, BYTES, INLINE_MAX, MAX_DEPTH, STR, Malformed
 
 REPEAT_BUDGET = 256 << 20
-"""Bytes of objects that one value may read again: a few kilobytes that expand to a billion elements end here."""
+"""How much, by `weight`, one value may read again: a few kilobytes that expand to a billion elements end here."""
+SUSPICIOUS = 4 << 20
+"""When a value has read so much again, it is found out what it will come to, before it takes the time and memory."""
+_PER_OBJECT = 64
+_TEXT_SHARE = 8
 
 ReadFn = Callable[[bytes, int, "Session", int], tuple[Any, int]]
 
-_SHAREABLE = (STR[0], BYTES[0])
+SHARED_TAGS = (STR[0], BYTES[0])
+"""What cannot be changed, and is one object in memory wherever it is referred to."""
+_TEXT_TAGS = (STR[0], BYTES[0], BYTEARRAY[0])
+
+
+def weight(data: bytes | memoryview) -> int:
+    """Return what reading an object counts: of a text an eighth, for it is only copied.
+
+    An array of zeros consists of one part, repeated.
+    """
+    return (len(data) // _TEXT_SHARE if data[0] in _TEXT_TAGS else len(data)) + _PER_OBJECT
+
+
 READ_ERRORS = (Malformed, IndexError, UnicodeDecodeError, OverflowError)
 
 
@@ -42,7 +58,20 @@ class Session:
             changed: for values that are only looked at.
     """
 
-    __slots__ = ("_read", "_repeats", "_shared", "_sizes", "_total", "_view", "class_of", "fetch", "lends", "opaque")
+    __slots__ = (
+        "_allowed",
+        "_read",
+        "_repeats",
+        "_root",
+        "_shared",
+        "_sizes",
+        "_total",
+        "_view",
+        "class_of",
+        "fetch",
+        "lends",
+        "opaque",
+    )
 
     def __init__(
         self,
@@ -61,19 +90,21 @@ class Session:
         self.opaque = opaque
         self._sizes: dict[str, int] | None = {} if whole_objects else None
         self._total = self._repeats = 0
+        self._allowed = min(SUSPICIOUS, REPEAT_BUDGET)
+        self._root = b""
         self._shared: dict[str, Any] | None = None  # made by the first reference, which most values do not have
         self._read: set[str] | None = None
 
     def bytes_of(self, object_id: str) -> bytes:
         """Fetch an object, counting what is fetched again."""
         data = self.fetch(object_id)
-        self._count(object_id, len(data) + 64)
+        self._count(object_id, weight(data))
         return data
 
     def huge_parts(self, object_ids: list[str]) -> Iterator[Any]:
         """Yield the bytes of parts of a huge text, or views of them, counted like others; fetched several at once."""
         for object_id, data in zip(object_ids, texts.together(self._view, object_ids), strict=True):
-            self._count(object_id, len(data) + 64)
+            self._count(object_id, weight(data))
             yield data
 
     def _count(self, object_id: str, size: int) -> None:
@@ -86,8 +117,22 @@ class Session:
 
     def _again(self, size: int) -> None:
         self._repeats += size
-        if self._repeats > REPEAT_BUDGET:
-            raise Malformed(f"the value repeats its parts over and over, more than {REPEAT_BUDGET} bytes")
+        if self._repeats > self._allowed:
+            self._allowed = REPEAT_BUDGET
+            if max(self._repeats, self._foreseen()) > REPEAT_BUDGET:
+                raise Malformed(f"the value repeats its parts over and over, more than {REPEAT_BUDGET} bytes")
+
+    def _foreseen(self) -> int:
+        """Return how much the value at hand reads again in all."""
+        from kitaru.model.encoding.expansion import repeated_bytes  # which imports this, and is seldom wanted
+
+        root, self._root = self._root, b""
+        return repeated_bytes(root, self.fetch) if root else 0
+
+    def value(self, data: bytes) -> Any:  # noqa: ANN401 - any value
+        """Return the value of a root object's bytes."""
+        self._root = data
+        return self.whole(data, 0)
 
     def load(self, object_id: str, depth: int) -> Any:  # noqa: ANN401 - any value
         """Return the value of an object that a reference names."""
@@ -106,7 +151,7 @@ class Session:
             value = self.whole(data, depth)
         if self._sizes is not None:
             self._sizes[object_id] = self._total - before
-        if self._sizes is not None or data[0] in _SHAREABLE:
+        if self._sizes is not None or data[0] in SHARED_TAGS:
             self._shared[object_id] = value
         return value
 

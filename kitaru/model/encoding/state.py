@@ -40,7 +40,7 @@ class State:
         sink: takes the parts of huge texts instead of `objects`; from any thread.
     """
 
-    __slots__ = ("active", "keep", "known", "looks", "objects", "seen", "sink", "table")
+    __slots__ = ("active", "again", "keep", "known", "looks", "objects", "seen", "sink", "table")
 
     def __init__(
         self, table: Mapping[type, EncodeFn], known: Container[str], *, keep: bool, sink: SinkFn | None = None
@@ -52,6 +52,8 @@ class State:
         self.seen: set[str] = set()
         self.objects: list[tuple[str, bytes]] = []
         self.active: set[int] = set()
+        self.again = 0
+        """About how many bytes were met again, or were known before: no less than half of what reading will repeat."""
         self.looks = True
         """Whether nested parts are looked up among those seen before: not inside of one that just was."""
 
@@ -76,10 +78,14 @@ class State:
 
     def add(self, object_id: str, data: bytes) -> None:
         """Add an object, unless it is known or was added before."""
-        if self.keep and object_id not in self.seen:
-            self.seen.add(object_id)
-            if object_id not in self.known:
-                self.objects.append((object_id, data))
+        if not self.keep:
+            return
+        if object_id in self.seen:
+            self.again += len(data)
+            return
+        self.seen.add(object_id)
+        if object_id not in self.known:
+            self.objects.append((object_id, data))
 
     def drop_since(self, mark: int) -> None:
         """Forget the objects added after there were `mark` of them: the part they belonged to was given up."""
