@@ -106,5 +106,7 @@ FIGURES = [
     Figure("`kitaru log`, 20,000 runs", "scale", "scale", _at("before", "warm_ms"), "ms", most=300),
     Figure("its index from nothing", "scale", "scale", _at("before", "index_s"), "s", most=20),
     Figure("fsck, large objects", "fsck", "fsck", _at("mb_per_s"), "MB/s", least=200),
+    Figure("`kitaru inbox`, 500 questions", "inbox", "inbox", _at("open_s"), "s", most=0.8),
+    Figure("a key in its filter", "inbox", "inbox", _at("key_ms"), "ms", most=50),
     Figure("`kitaru --help`, over `pass`", "start", "start", _at("help_over_pass"), "times", most=6),
 ]
