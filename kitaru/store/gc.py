@@ -77,7 +77,7 @@ class _Visit:
     def __init__(self, repo: Repository, now: int, grace: int, dry_run: bool) -> None:
         self._repo, self._blobs = repo, repo.blobs
         self._now, self._grace, self._dry_run = now, grace, dry_run
-        self._before = _last_visit(repo.blobs)
+        self._before = _last_visit(repo.blobs, now)
         self._noted: dict[str, list[int]] = {}
         self._done = Collected()
 
@@ -178,7 +178,7 @@ def _visits(blobs: Workspace) -> list[int]:
     return [n for part in blobs.children(layout.VISITS) if (n := layout.number_of(part)) is not None]
 
 
-def _last_visit(blobs: Workspace) -> dict[str, tuple[int, int]]:
+def _last_visit(blobs: Workspace, now: int) -> dict[str, tuple[int, int]]:
     """Return key to time and stamp of the candidates noted last; a list that cannot be read is none."""
     numbers = _visits(blobs)
     if not numbers:
@@ -186,12 +186,12 @@ def _last_visit(blobs: Workspace) -> dict[str, tuple[int, int]]:
     key = layout.visit_key(max(numbers))
     try:
         noted = names.unpack(blobs.get(key), _VISIT, blobs.where(key))["noted"]
-        return dict(_checked(noted))
+        return dict(_checked(noted, now))
     except (Damaged, KeyError, TypeError, ValueError):
         return {}
 
 
-def _checked(noted: dict[str, list[int]]) -> Iterator[tuple[str, tuple[int, int]]]:
+def _checked(noted: dict[str, list[int]], now: int) -> Iterator[tuple[str, tuple[int, int]]]:
     for key, (at, stamp) in noted.items():
         if type(at) is int and type(stamp) is int:
-            yield key, (at, stamp)
+            yield key, (min(at, now), stamp)  # by a clock that was wrong, it would stay for ever

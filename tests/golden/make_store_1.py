@@ -230,7 +230,7 @@ def _expected(repo: Repository) -> dict[str, object]:
         "pruned": {run: repo.tombstone(run).by for run in repo.pruned_ids()},
         "cancels": {"ca11edoff2": repo.cancellation("ca11edoff2").reason},
         "keys": {"demo": {key_digest(key): repo.start_key("demo", key).run for key in ("order 17", "order 18")}},
-        "noted": sorted(_last_visit(repo.blobs)),
+        "noted": sorted(_last_visit(repo.blobs, 31)),
     }
 
 

@@ -289,6 +289,14 @@ def test_a_damaged_list_of_candidates_only_costs_time(repo):
     assert gc(repo, 5 * HOUR).removed != []
 
 
+def test_a_clock_that_was_set_back_keeps_nothing_for_ever(repo):
+    repo.put_objects(LARGE_OBJECTS)
+    assert gc(repo, 10**6 * HOUR).noted
+    assert gc(repo, HOUR).removed == []
+    assert gc(repo, 2 * HOUR - 1).removed == []
+    assert gc(repo, 2 * HOUR).removed == [layout.object_key(LARGE)]
+
+
 def test_one_at_a_time(repo):
     held = repo.blobs.lock(layout.GC_LOCK)
     with pytest.raises(StoreError, match="another gc"):
