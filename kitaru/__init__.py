@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from kitaru.api import load, wait, wait_async
     from kitaru.errors import KitaruError
     from kitaru.llm.front import allm, llm
+    from kitaru.llm.tracking import track
     from kitaru.model.encoding import Opaque, register_serializer
     from kitaru.model.history import Status
     from kitaru.project import Project
@@ -53,6 +54,7 @@ __all__ = [
     "save",
     "sleep",
     "sleep_async",
+    "track",
     "uuid4",
     "wait",
     "wait_async",
@@ -84,6 +86,7 @@ _HOMES = {
     "save": "kitaru.runtime.artifacts",
     "sleep": "kitaru.runtime.primitives",
     "sleep_async": "kitaru.runtime.primitives",
+    "track": "kitaru.llm.tracking",
     "uuid4": "kitaru.runtime.primitives",
     "wait": "kitaru.api",
     "wait_async": "kitaru.api",

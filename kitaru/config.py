@@ -133,6 +133,11 @@ def _table(found: Any, name: str, text: str, path: Path) -> dict[str, Any]:  # n
     return found
 
 
+def is_name(name: str) -> bool:
+    """Tell whether an entry of a table may be called so: it can be typed, and is no `provider/model`."""
+    return re.fullmatch(r"[A-Za-z0-9_-]+", name) is not None
+
+
 def put(path: Path, table: str, name: str, value: str | Mapping[str, Any] | None) -> None:
     """Set one entry of a table, or remove it (None), keeping the comments and order of the file.
 

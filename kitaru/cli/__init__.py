@@ -88,8 +88,9 @@ def _bug() -> int:
     import traceback
 
     from kitaru.cli.text import clean
+    from kitaru.runtime.redaction import redacted
 
-    sys.stderr.write(clean(traceback.format_exc(), lines=True))
+    sys.stderr.write(clean(redacted(traceback.format_exc()), lines=True))
     sys.stderr.write("\nerror: this is a bug in kitaru, not a mistake of yours; please report the lines above\n")
     return BUG
 

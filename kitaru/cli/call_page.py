@@ -14,6 +14,7 @@ from kitaru.cli.events import origin
 from kitaru.cli.page import Page, Span
 from kitaru.cli.text import duration, error_name, local_time, one_line, short, users_frames
 from kitaru.cli.value import MAX_LINES, plain, pretty
+from kitaru.model.spending import dollars, model_calls, spent
 from kitaru.runtime.answers import described
 from kitaru.runtime.examples import fields
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from kitaru.model.history import CallView, RunState, WaitView
     from kitaru.model.lineage import Edge
+    from kitaru.model.spending import ModelCall
     from kitaru.project import Project
 
 FIELD = 10
@@ -100,6 +102,7 @@ def call_page(page: Page, project: Project, state: RunState, call: CallView) -> 
     if record.error:
         error(page, record.error)
     _attempts(page, call)
+    _asked(page, project, call)
     values(page, project, "saved", record.saved, call.run)
     if record.metadata:
         values(page, project, "metadata", {"": record.metadata}, call.run)
@@ -139,6 +142,40 @@ def _attempts(page: Page, call: CallView) -> None:
         failed = getattr(stored.record, "error", None)
         told = f"{error_name(failed)}: {one_line(str(failed.get('message', '')))}" if failed else "returned"
         page.line(f"  {n}  {local_time(stored.record.at)}  {told}")
+
+
+def _asked(page: Page, project: Project, call: CallView) -> None:
+    """Add what the call asked of models."""
+    for asked in model_calls(call.record):
+        page.gap()
+        page.line(("model ", "bold"), asked.model or asked.asked, f"  {dollars(spent([asked]))}", whole=True)
+        tokens = [f"{n} {what}" for what, n in _tokens(asked) if n is not None]
+        tries = [f"{n} {what}" for what, n in (("retries", asked.retries), ("repairs", asked.repairs)) if n]
+        first = f"first piece after {duration(asked.first_us)}" if asked.first_us is not None else ""
+        for name, told in (
+            ("asked", asked.asked),
+            ("answered", f"{asked.answered}  {asked.request}"),
+            ("tokens", ", ".join(tokens) or "unknown"),
+            ("took", ", ".join(filter(None, [duration(asked.took_us), first, *tries]))),
+            ("finish", asked.finish),
+            ("tried", "; ".join(asked.tried)),
+            ("via", asked.via),
+            ("error", asked.error),
+        ):
+            if told.strip():
+                page.line(f"  {name:<{FIELD}}", told, whole=True)
+        for name, object_id in (("messages", asked.prompt_id), ("reply", asked.response_id)):
+            if object_id:
+                value(page, project, name, object_id, call.run)
+
+
+def _tokens(asked: ModelCall) -> list[tuple[str, int | None]]:
+    return [
+        ("prompt", asked.prompt),
+        ("of them cached", asked.cached or None),
+        ("completion", asked.completion),
+        ("of them reasoning", asked.reasoning or None),
+    ]
 
 
 def _show_logs(page: Page, project: Project, call: CallView) -> None:

@@ -37,6 +37,7 @@ def summary_json(summary: RunSummary) -> dict[str, Any]:
         "waits": list(summary.waits),
         "wakes": iso(summary.wakes),
         "error": summary.error or None,
+        "cost": {name: told for name, told in summary.spent.to_json().items() if not name.endswith("_tokens")},
     }
 
 
@@ -85,6 +86,7 @@ def call_json(call: CallView, run: str, *, gone: bool) -> dict[str, Any]:
         "mutated": list(record.mutated) if record else [],
         "drift": call.drift,
         "saved": dict(record.saved) if record else {},
+        "llm": list(record.llm) if record else [],
     }
 
 

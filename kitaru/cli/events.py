@@ -11,6 +11,7 @@ import threading
 from typing import TYPE_CHECKING, Any, TextIO
 
 from kitaru.cli.text import clean, duration, error_name, one_line
+from kitaru.model.spending import ModelCall, dollars, spent
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -86,6 +87,8 @@ def call_spans(data: dict[str, Any]) -> list[Span]:
     if data.get("reused"):
         how += f" from {origin(data['reused'])}"
     line: list[Span] = ["  ", mark, str(data.get("call", "")), (f"  {how}", "dim")]
+    if data.get("llm") and (cost := dollars(spent(ModelCall.from_json(item) for item in data["llm"]))):
+        line.append((f"  {'saved ' if reused else ''}{cost}", "dim"))
     if failed:
         line.append((f"  {error_name(failed)}: {one_line(str(failed.get('message', '')))}", "red"))
     return line + _marks(data)

@@ -26,6 +26,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "diff": "Compare two runs, call by call, two calls, or two flow versions",
     },
     "keep in order": {
+        "cost": "Show what runs spent on models",
         "du": "Show what takes the room in the store",
         "prune": "Remove old runs, on purpose",
         "gc": "Give back the room of what nothing needs",
@@ -36,6 +37,8 @@ GROUPS: dict[str, dict[str, str]] = {
         "cat-object": "Print a stored value, or its bytes",
         "rev-parse": "Print the whole id that a revision names",
         "config": "Read and change the project's settings",
+        "model": "Name the models that kitaru.llm() asks",
+        "secret": "Say where the keys of models are, never what they are",
     },
 }
 

@@ -22,7 +22,6 @@ _HOMES = {
     "afull": "kitaru.llm.front",
     "track": "kitaru.llm.tracking",
     "Reply": "kitaru.llm.replies",
-    "litellm_callback": "kitaru.llm.tracking",
 }
 
 

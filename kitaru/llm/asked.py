@@ -16,6 +16,7 @@ from kitaru.errors import NotAProject
 from kitaru.llm.asking import Asking, Wanted
 from kitaru.llm.carrying import carry, carry_async
 from kitaru.llm.keeping import keep, keep_value, with_values
+from kitaru.llm.questions import question
 from kitaru.llm.settings import DEFAULT_VARIABLE, targets
 from kitaru.runtime.context import active_call, current_engine
 from kitaru.runtime.decorators import Checkpoint
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from kitaru.llm.questions import Question, Way
+    from kitaru.llm.replies import Reply
 
 Messages: TypeAlias = "list[dict[str, Any]]"
 Request: TypeAlias = "Mapping[str, Any]"
@@ -41,8 +43,8 @@ def project_settings() -> Mapping[str, Any]:
         return {}
 
 
-def _asking(messages: Messages, request: Request, way: Way) -> Asking:
-    engine, settings = current_engine.get(), project_settings()
+def _asking(messages: Messages, request: Request, way: Way, settings: Mapping[str, Any]) -> Asking:
+    engine = current_engine.get()
     options = {**request.get("options", {}), **({"tools": request["tools"]} if "tools" in request else {})}
     wanted = Wanted(request.get("model"), messages, options, way.schema, way.stream, way.timeout_s, way.retries)
     return Asking(
@@ -64,7 +66,7 @@ class Asked:
     def __init__(self, messages: Messages, request: Request, way: Way, *, keeps: bool) -> None:
         self._request, self._keeps, self._show = request, keeps, way.show
         self._prompt_id = keep_value(messages, "the prompt") if keeps else ""
-        self.asking = _asking(messages, request, way)
+        self.asking = _asking(messages, request, way, project_settings())
 
     def __enter__(self) -> Asked:
         return self
@@ -134,3 +136,13 @@ def call(asked: Question, fn: Callable[..., Any]) -> Any:  # noqa: ANN401 - what
 def submit(asked: Question, fn: Callable[..., Any]) -> Any:  # noqa: ANN401 - a CallFuture
     """Make a question in a flow's body a call that somebody else carries."""
     return _as_checkpoint(asked.name, fn).submit(asked.messages, asked.request, way=asked.way)
+
+
+def ask_settings(settings: Mapping[str, Any], prompt: str, *, model: str | None) -> Reply:
+    """Ask by the settings of a project, outside of any run, without trying again; raises as `kitaru.llm`."""
+    asked = question(prompt, {"model": model, "retries": 0}, full=True)
+    asking = _asking(asked.messages, asked.request, asked.way, settings)
+    for _ in carry(asking):
+        pass
+    assert asking.reply is not None  # noqa: S101 - carried to its end
+    return asking.reply

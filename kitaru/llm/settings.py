@@ -20,6 +20,9 @@ DEFAULT_VARIABLE = "KITARU_DEFAULT_MODEL"
 
 MAX_FALLBACKS = 16
 
+any_model = ""
+"""The model that every name stands for, where it is set: that of a test's script."""
+
 ALIAS_KEYS = ("model", "secret", "api-base", "set")
 PRICE_KEYS = ("input", "output", "cached")
 
@@ -85,6 +88,8 @@ def targets(asked: str | None, settings: Mapping[str, Any], default: str = "") -
         BadConfig: the alias is not as it must be.
     """
     name = asked or default or str(settings.get("default-model") or "")
+    if any_model:
+        return [Target(any_model, name)]
     if not name:
         raise UnknownModel(
             "no model is named, and the project has no default",

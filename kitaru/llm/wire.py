@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
     from kitaru.llm.replies import Sent
+    from kitaru.model.spending import ModelCall
 
 _PREFIX = re.compile(r"^(?:litellm\.\w+: |\w*Error: |\w+Exception - )+")
 _AGAIN = frozenset({408, 409, 425, 429})
@@ -181,6 +182,16 @@ def list_price(model: str, usage: Any) -> int | None:  # noqa: ANN401 - as above
     except Exception:  # it raises whatever it likes for a model that it does not know
         return None
     return round(float(prompt + completion) * NANO)
+
+
+def price_of(call: ModelCall) -> int | None:
+    """Return what litellm's price list makes of tokens that somebody else counted; raises MissingExtra."""
+    usage = litellm().Usage(
+        prompt_tokens=call.prompt,
+        completion_tokens=call.completion,
+        prompt_tokens_details={"cached_tokens": call.cached or 0},
+    )
+    return list_price(call.model, usage)
 
 
 class _Collected:

@@ -9,7 +9,8 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from kitaru.model.folding import fold
-from kitaru.model.records import Answer, Stored, Wait
+from kitaru.model.records import Answer, Call, Stored, Wait
+from kitaru.model.spending import Spent, model_calls, spent
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -28,6 +29,7 @@ class RunSummary:
         due: when the first deadline of an open question is, in the same way.
         asked: how many questions the run asked itself, open or not.
         error: one line, where the run failed.
+        model_calls, nano_usd, unpriced: what the run itself asked of models, as `spending.Spent` has it.
     """
 
     run: str
@@ -44,6 +46,15 @@ class RunSummary:
     wakes: int = 0
     due: int = 0
     asked: int = 0
+
+    model_calls: int = 0
+    nano_usd: int = 0
+    unpriced: int = 0
+
+    @property
+    def spent(self) -> Spent:
+        """What the run itself spent on models."""
+        return Spent(self.model_calls, nano_usd=self.nano_usd, unpriced=self.unpriced)
 
     def to_json(self) -> dict[str, Any]:
         """Return a JSON-able dict."""
@@ -63,6 +74,7 @@ def summarize(run: str, records: Sequence[Stored]) -> RunSummary:
     """
     state = fold(run, _own_only(records))
     end = state.end
+    total = spent(c for s in records if isinstance(s.record, Call) and s.record.llm for c in model_calls(s.record))
     return RunSummary(
         run=run,
         flow=state.start.flow,
@@ -75,6 +87,9 @@ def summarize(run: str, records: Sequence[Stored]) -> RunSummary:
         calls=sum(1 for c in state.calls.values() if c.record is not None),
         waits=[w.label for w in state.open_questions],
         error=str((end.error or {}).get("message", "")) if end else "",
+        model_calls=total.calls,
+        nano_usd=total.nano_usd,
+        unpriced=total.unpriced,
         wakes=state.wakes,
         due=state.due,
         asked=sum(1 for w in state.waits.values() if not w.is_sleep),

@@ -65,6 +65,7 @@ class Checking(Reading):
         args: Mapping[str, Any] | None = None,
         set: Mapping[str, Any] | None = None,
         answers: Mapping[str, Any] | None = None,
+        models: Mapping[str, str] | None = None,
         text: bool = False,
         on_drift: str = "",
         as_recorded: bool | None = None,
@@ -73,7 +74,7 @@ class Checking(Reading):
         """Return what a replay would do: arguments and errors are those of `replay`, the rest as of `check_resume`."""
         from kitaru.runtime.replaying import Changes
 
-        changes = Changes(from_, args or {}, set or {}, answers or {}, text)
+        changes = Changes(from_, args or {}, set or {}, answers or {}, text, models or {})
         options = self._checking(on_drift, as_recorded, cache)
         return self._check(run, options, lambda runner, found: runner.replay(found, options, changes))
 

@@ -28,6 +28,7 @@ from kitaru.project.answering import Answering
 from kitaru.project.checking import Checking
 from kitaru.project.comparing import Comparing
 from kitaru.project.keeping import Keeping
+from kitaru.project.models import Models
 from kitaru.project.versions import VersionComparing
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def _why_not(state: RunState) -> KitaruError | None:
     return RunFailed(f"run {state.run} is {state.status}{f': {said}' if said else ''}", hint=f"kitaru log {state.run}")
 
 
-class Project(Keeping, Comparing, VersionComparing, Checking):
+class Project(Keeping, Comparing, VersionComparing, Checking, Models):
     """A directory with a `.kitaru/` in it. Open one with `Project.open()` or make one with `Project.init()`.
 
     What it can be asked is in `Reading`, how runs are compared in `Comparing`, what would happen to them in
@@ -246,6 +247,7 @@ class Project(Keeping, Comparing, VersionComparing, Checking):
         args: Mapping[str, Any] | None = None,
         set: Mapping[str, Any] | None = None,
         answers: Mapping[str, Any] | None = None,
+        models: Mapping[str, str] | None = None,
         text: bool = False,
         tags: Iterable[str] = (),
         on_drift: str = "",
@@ -263,6 +265,7 @@ class Project(Keeping, Comparing, VersionComparing, Checking):
             args: flow inputs to change.
             set: call to the output it is to have instead of executing.
             answers: wait to its answer.
+            models: alias or model to what `kitaru.llm` asks instead; alone, the branch is at the first call that asked.
             text: values are JSON or plain text, as typed.
             cache: as of `run`.
 
@@ -273,7 +276,7 @@ class Project(Keeping, Comparing, VersionComparing, Checking):
         options = self._options(on_drift, observer, as_recorded=as_recorded, tags=tags, cache=cache)
         from kitaru.runtime.replaying import Changes
 
-        changes = Changes(from_, args or {}, set or {}, answers or {}, text)
+        changes = Changes(from_, args or {}, set or {}, answers or {}, text, models or {})
         prepared = self.runner.replay(self.find_run(run), options, changes)
         return self._handle(prepared, options, foreground=foreground)
 

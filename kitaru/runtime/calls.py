@@ -430,4 +430,5 @@ class Calls:
             drift=drift,
             delay_us=record.delay,
             overran_us=record.overran,
+            llm=record.llm,
         )

@@ -343,8 +343,8 @@ class Engine:
             self._show_output(call, stream, call.partial.pop(stream))
 
     def _show_output(self, call: ActiveCall, stream: str, text: str) -> None:
-        if text:
-            self.emit("output", call=display_call(call.name, call.occurrence), stream=stream, text=text)
+        if text:  # redacted once more: a value may have been written in several pieces
+            self.emit("output", call=display_call(call.name, call.occurrence), stream=stream, text=redacted(text))
 
     # -- writing and telling -------------------------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from kitaru.errors import InvalidAnswer, NothingToReplay, UnknownCall, UnknownWait, UsageError
 from kitaru.model.history import Status
 from kitaru.model.ids import CallName, parse_call
+from kitaru.model.spending import model_calls
 from kitaru.runtime.decorators import checkpoint_named
 from kitaru.runtime.plan import Overrides, Plan
 from kitaru.runtime.schema import parse_input, parse_inputs, parse_output, validate_answer_json
@@ -35,6 +36,7 @@ class Changes:
         sets: call to the output it is to have.
         answers: wait to the answer it is to get.
         text: values are JSON or plain text, as typed.
+        models: alias or model to what is asked instead.
     """
 
     from_: str | None = None
@@ -42,6 +44,7 @@ class Changes:
     sets: Mapping[str, Any] = field(default_factory=dict)
     answers: Mapping[str, Any] = field(default_factory=dict)
     text: bool = False
+    models: Mapping[str, str] = field(default_factory=dict)
 
     def check(self, source: RunState) -> None:
         """Refuse what the source does not have, before its code is loaded.
@@ -50,6 +53,8 @@ class Changes:
             UnknownCall: `from_` is no call or wait of it.
             NothingToReplay: nothing is to change, and nothing failed.
         """
+        if self.models and not (self.from_ or self.args or self.sets or self.answers):
+            self.from_ = _first_asked(source, self.models)
         if self.from_:
             _order_of(source, parse_call(self.from_))
         elif not (self.args or self.sets or self.answers) and source.status is Status.COMPLETED:
@@ -85,7 +90,7 @@ class Changes:
 
     def _check_answers(self, source: RunState, changed: bool) -> None:
         unknown = [text for text in self.answers if not _waits_named(source, text)]
-        elsewhere = changed or self.from_ or self.args or self.sets or len(unknown) < len(self.answers)
+        elsewhere = changed or self.from_ or self.args or self.sets or self.models or len(unknown) < len(self.answers)
         if unknown and not elsewhere and source.status is Status.COMPLETED:
             raise UnknownWait(source.run, unknown[0], [w.label for w in source.ordered_waits], asked=True)
 
@@ -136,6 +141,19 @@ def recorded_plan(state: RunState, runs: list[str]) -> Plan:
 def _function(name: str) -> Callable[..., Any] | None:
     found = checkpoint_named(parse_call(name).name)
     return found.fn if found is not None else None
+
+
+def _first_asked(source: RunState, models: Mapping[str, str]) -> str:
+    """Return the first call in which one of these models was asked.
+
+    Raises:
+        NothingToReplay: none was.
+    """
+    for call in source.ordered_calls:
+        if any(asked.asked in models for asked in model_calls(call.record)):
+            return call.label if call.occurrence > 1 else f"{call.name}#1"
+    named = ", ".join(models)
+    raise NothingToReplay(f"run {source.run} never asked {named}", hint="kitaru cost --by model, or add --from CALL")
 
 
 def _waits_named(state: RunState, text: str) -> list[WaitView]:

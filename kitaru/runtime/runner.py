@@ -321,7 +321,12 @@ class Runner:
                 version=code.version.to_json(),
                 inputs=ids,
                 source=changes.source(source),
-                overrides={"set": set_ids, "args": {n: ids[n] for n in changes.args}, "answers": answer_ids},
+                overrides={
+                    "set": set_ids,
+                    "args": {n: ids[n] for n in changes.args},
+                    "answers": answer_ids,
+                    **({"models": dict(changes.models)} if changes.models else {}),
+                },
                 origin=self._services.origin,
                 tags=_tags(code.flow, options),
                 on_drift=options.on_drift,

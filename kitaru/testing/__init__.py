@@ -196,6 +196,10 @@ def __getattr__(name: str) -> object:
         from kitaru.testing.runtimes import RuntimeContract
 
         return RuntimeContract
+    if name in ("ScriptedModel", "scripted_model"):
+        from kitaru.testing import models
+
+        return getattr(models, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
@@ -204,8 +208,10 @@ __all__ = [
     "HistoryMismatch",
     "Recorder",
     "RuntimeContract",
+    "ScriptedModel",
     "fixed_random",
     "fixed_services",
     "memory_project",
     "replay_history",
+    "scripted_model",
 ]

@@ -200,7 +200,7 @@ def test_config(project, directory):
     assert project("config", "set", "on-drift", "new").code == 0
     assert project("config", "get", "on-drift").out == "new\n"
     assert json.loads(project("config", "list", "-o", "json").out)["given"] == ["on-drift"]
-    assert "on-drift    new" in project("config").out
+    assert "on-drift       new" in project("config").out
 
 
 def test_a_broken_config_can_be_found_and_says_its_line(project, directory):

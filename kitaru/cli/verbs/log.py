@@ -28,6 +28,7 @@ from kitaru.cli.graph import Graph
 from kitaru.cli.options import Output, OutputOpt
 from kitaru.cli.page import Page, Span, status_span, write_json
 from kitaru.cli.text import age, duration, error_name, local_time, one_line, short, since, sleeps
+from kitaru.model.spending import dollars, model_calls, spent
 
 if TYPE_CHECKING:
     from kitaru.model.history import CallView, RunState, WaitView
@@ -126,6 +127,8 @@ def run_spans(summary: RunSummary, flow_width: int, now: int) -> list[Span]:
     if summary.ended:
         line.append((f"  {duration(summary.ended - summary.started)}", "dim"))
     line.append((f"  {summary.calls} call{'s' * (summary.calls != 1)}", "dim"))
+    if summary.model_calls:
+        line.append((f"  {dollars(summary.spent)}", "dim"))
     if summary.source:
         line.append((f"  from {summary.source}", "dim"))
     line += [(f"  #{tag}", "cyan") for tag in summary.tags]
@@ -198,6 +201,8 @@ def _marks(call: CallView, *, gone: bool) -> str:
         marks.append(f"mutated: {', '.join(record.mutated)}")
     if call.drift:
         marks.append(f"drift: {call.drift}")
+    if cost := dollars(spent(model_calls(record))):
+        marks.append(cost)
     if len(call.attempts) > 1:
         marks.append(f"{len(call.attempts)} attempts")
     return "".join(f"  [{mark}]" for mark in marks)

@@ -2,7 +2,8 @@
 
 `--from X` is consent to keep everything before the first call of `X`: calls kept although their inputs changed are
 listed as stale. `--set` on a name that is called several times must say which: `fetch#2`, or `fetch#*` for all. A
-change that the run never comes to is an error. Values are JSON, or plain text where they are not. Progress, JSON and
+change that the run never comes to is an error. `--model fast=anthropic/claude-haiku-4-5` asks that model where the run
+asks `fast`; alone it branches at the first call that asked. Values are JSON, or plain text where they are not. Progress, JSON and
 events are those of [run](run.md). `--check` tells what would happen, as of [resume](resume.md).
 """
 
@@ -34,7 +35,7 @@ from kitaru.cli.options import (
 if TYPE_CHECKING:
     from kitaru.project import Project
 
-_FORMS = {"set_": "CALL=JSON", "arg": "NAME=VALUE", "answer": "WAIT=VALUE"}
+_FORMS = {"set_": "CALL=JSON", "arg": "NAME=VALUE", "answer": "WAIT=VALUE", "model": "ALIAS=MODEL"}
 
 
 def _calls(ctx: typer.Context, incomplete: str) -> list[tuple[str, str]]:
@@ -56,6 +57,10 @@ def replay(
     ] = [],  # noqa: B006 - typer copies defaults, and shows None as a value
     arg: Annotated[list[str], typer.Option("--arg", metavar="NAME=VALUE", help="Change an input of the flow.")] = [],  # noqa: B006 - as above
     answer: Annotated[list[str], typer.Option("--answer", metavar="WAIT=VALUE", help="Answer a wait ahead.")] = [],  # noqa: B006 - as above
+    model: Annotated[
+        list[str],
+        typer.Option("--model", metavar="ALIAS=MODEL", help="Ask another model where kitaru.llm() asks this."),
+    ] = [],  # noqa: B006 - as above
     tag: TagOpt = [],  # noqa: B006 - as above
     on_drift: OnDriftOpt = None,
     as_recorded: AsRecordedOpt = None,
@@ -75,7 +80,7 @@ def replay(
 
     project = Project.open()
     source = project.find_run(run)
-    changes = _changes({"set_": set_, "arg": arg, "answer": answer})
+    changes = _changes({"set_": set_, "arg": arg, "answer": answer, "model": model})
     if check:
         given = {"on_drift": policy(on_drift), "as_recorded": as_recorded, "cache": cache, **_given(changes)}
         return tell_check(project.check_replay(source, from_=from_, **given), output)
@@ -102,7 +107,7 @@ def _changes(given: dict[str, list[str]]) -> dict[str, dict[str, str]]:
 
 def _given(changes: dict[str, dict[str, str]]) -> dict[str, Any]:
     """Return the changes as `Project` takes them."""
-    values = {"args": changes["arg"], "set": changes["set_"], "answers": changes["answer"]}
+    values = {"args": changes["arg"], "set": changes["set_"], "answers": changes["answer"], "models": changes["model"]}
     return {"text": True, **{name: given or None for name, given in values.items()}}
 
 

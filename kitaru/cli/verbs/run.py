@@ -45,9 +45,10 @@ where the run completed or waits).
 - `begin`: `call`, `name`, `order`
 - `call`: `call`, `name`, `order`, `how` (`ran`, `recorded`, `shared`, `pinned` or `reused`), `duration_us`, `output`,
   `reused` (`run`, `record` and `call` that a cached result came from, or null), `error`, `stale`, `mutated`, `drift`,
-  `delay_us` (until a failed attempt is made again, or null), `overran_us` (beyond a timeout that could not stop it)
+  `delay_us` (until a failed attempt is made again, or null), `overran_us` (beyond a timeout that could not stop it),
+  `llm` (what was asked of models, as [the format](../format.md) has it)
 - `cache`: `text`, why the result cache is not used
-- `output`: `call`, `stream` (`stdout`, `stderr` or `log`), `text`
+- `output`: `call`, `stream` (`stdout`, `stderr`, `log`, or `llm` for a reply as it comes), `text`
 - `progress`: `call`, `order`, `message`, `percent`, `current`, `total`, `text` (all of it in one line)
 - `wait`: `wait`, `question`, `schema`, `shown`, `asked`, `deadline` (microseconds since 1970 UTC, or null)
 - `sleep`: `wait`, `until`

@@ -27,6 +27,7 @@ from kitaru.cli.options import Output, OutputOpt
 from kitaru.cli.page import Page, status_span, write_json
 from kitaru.cli.text import duration, local_time
 from kitaru.errors import UnknownCall
+from kitaru.model.spending import dollars
 from kitaru.runtime.cancelling import recorded_cancelled
 
 if TYPE_CHECKING:
@@ -101,12 +102,13 @@ def _show_run(project: Project, state: RunState, output: Output) -> None:
 
 
 def _run_document(project: Project, state: RunState) -> dict[str, Any]:
-    end = state.end
+    end, line = state.end, project.spent(state)
     return {
         **run_json(state),
         "inputs": values_json(project, state.start.inputs, state.run),
         "result": value_json(project, end.output, state.run) if end and end.output else None,
         "calls": len(state.calls),
+        "cost": {"paid": line.paid.to_json(), "saved": line.saved.to_json()},
         "waits": [wait.label for wait in state.ordered_waits],
         "notes": [{"about": note.about, "data": note.data} for note in state.notes],
     }
@@ -123,6 +125,8 @@ def _facts(page: Page, project: Project, state: RunState) -> None:
             field(page, name, told)
     reused = sum(call.run != state.run for call in state.calls.values())
     field(page, "calls", f"{len(state.calls)}" + (f", {reused} of them reused" if reused else ""))
+    if cost := _cost(project, state):
+        field(page, "cost", cost)
     if state.waits:
         field(page, "waits", ", ".join(f"{w.label} ({standing(w)})" for w in state.ordered_waits))
     for wait in state.open_waits:
@@ -135,6 +139,18 @@ def _cancelled_by(state: RunState) -> str:
     if state.end is None or state.end.cancelled is None:
         return ""
     return recorded_cancelled(state.run, state.end.cancelled).message.partition(" was cancelled ")[2]
+
+
+def _cost(project: Project, state: RunState) -> str:
+    """Return what the run spent on models, and what recorded results saved; empty where nothing was asked."""
+    line = project.spent(state)
+    saved = f"{dollars(line.saved)} saved by recorded results" if line.saved.calls else ""
+    calls = (
+        f"{dollars(line.paid)} for {line.paid.calls} model call{'s' * (line.paid.calls != 1)}"
+        if line.paid.calls
+        else ""
+    )
+    return ", ".join(filter(None, [calls, saved]))
 
 
 def _optional(state: RunState) -> list[tuple[str, str]]:
