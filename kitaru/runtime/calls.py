@@ -9,17 +9,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from kitaru.errors import CallCancelled, Damaged, KitaruError, Unencodable, UnknownObject, UsageError
+from kitaru.errors import Damaged, KitaruError, UnknownObject, UsageError
 from kitaru.model.ids import display_call
 from kitaru.model.matching import Identity, identity
 from kitaru.model.records import Call, Note
 from kitaru.runtime.carriers import carry_inline
 from kitaru.runtime.drift import decide
 from kitaru.runtime.execution import Execution
+from kitaru.runtime.failures import Failures
 from kitaru.runtime.pool import Slots
 from kitaru.runtime.redaction import refuse_secrets
 from kitaru.runtime.scopes import Scope, scope_here
-from kitaru.runtime.stopping import behind
+from kitaru.runtime.today import Today
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,11 +29,6 @@ if TYPE_CHECKING:
     from kitaru.runtime.decorators import Checkpoint
     from kitaru.runtime.engine import Engine
     from kitaru.runtime.plan import Place
-
-MAX_REMEMBERED_FAILURES = 4096
-
-CALLED_OFF = "kitaru.errors:CallCancelled"
-"""How a record names the error of a call that the code around it called off."""
 
 
 class Asked:
@@ -101,12 +97,10 @@ class Calls:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._decoder = engine.values.decoder(engine.plan.runs)
-        self._failures: dict[int, tuple[BaseException, str]] = {}
-        self._defaults: dict[Checkpoint[..., Any], dict[str, str]] = {}
-        self._todays: dict[str, str] = {}
+        self.failures = Failures()
+        self._today = Today(engine.values, self._decoder)
         self._deciding = engine.plan.lock
         self._slots: dict[str, Slots] = {}
-        self._called_off: dict[str, str] = {}
         self.saved: dict[str, str] = {}
         """Artifact name to value id, as far as this execution has come: what `kitaru.load` finds."""
         self.outputs: dict[str, str] = {}
@@ -148,16 +142,6 @@ class Calls:
                 found = self._slots[checkpoint.name] = Slots(limit)
             return found
 
-    def _went_past(self, scope: str) -> None:
-        """A call is made in a scope: what was called off there or below did not end it."""
-        inner = f"{scope}/"
-        self._called_off = {r: path for r, path in self._called_off.items() if not f"{path}/".startswith(inner)}
-
-    def is_called_off(self, view: CallView) -> bool:
-        """Tell whether the code around a recorded call had called it off."""
-        error = view.record.error if view.record is not None else None
-        return error is not None and error["type"] == CALLED_OFF
-
     def again(self, asked: Asked, view: CallView) -> Execution:
         """Execute a recorded call once more, in its own place."""
         with self._deciding:
@@ -174,8 +158,7 @@ class Calls:
             RunStopped: it drifted, or an override that it reached cannot be.
         """
         with self._deciding:
-            if self._called_off:
-                self._went_past(asked.scope.path)
+            self.failures.went_past(asked.scope.path)
             found = self._decide(asked)
         if not isinstance(found, Call):
             return found
@@ -222,9 +205,9 @@ class Calls:
         lacks = claims.has_uneven and claims.lacks(asked.identity)
         view = None if lacks else claims.in_turn(scope, name, asked.args, asked.key) or claims.exact(asked.identity)
         if view is None and not lacks and not asked.key and plan.claims.has(asked.scope.path, name):
-            defaults = self._default_ids(asked.checkpoint)
+            defaults = self._today.defaults(asked.checkpoint)
             view = plan.claims.defaulted(asked.identity, defaults)
-            view = view or plan.claims.read_anew(asked.identity, defaults, self._today)
+            view = view or plan.claims.read_anew(asked.identity, defaults, self._today.id)
         pinned = self._pinned(name, view.occurrence if view else nth) if plan.overrides.sets else None
         if pinned is not None and (view is None or view.run != self._engine.run):
             return self._pin(asked, view, pinned)
@@ -308,29 +291,6 @@ class Calls:
             drift=drift,
         )
 
-    def _today(self, recorded: str) -> str:
-        """Return the id of a recorded argument as it reads today: a field added since has its default.
-
-        Its own id where it cannot be read by today's classes.
-        """
-        if recorded not in self._todays:
-            try:
-                self._todays[recorded] = self._engine.values.encoder.digest(self._decoder.decode(recorded))
-            except KitaruError:
-                self._todays[recorded] = recorded
-        return self._todays[recorded]
-
-    def _default_ids(self, checkpoint: Checkpoint[..., Any]) -> dict[str, str]:
-        found = self._defaults.get(checkpoint)
-        if found is None:
-            found = self._defaults[checkpoint] = {}
-            for name, default in checkpoint.binder.defaults.items():
-                try:
-                    found[name] = self._engine.values.encoder.digest(default)
-                except Unencodable:
-                    continue
-        return found
-
     # -- a recorded result -----------------------------------------------------------------------------------------
 
     def recorded(self, view: CallView, scope: Scope | None = None) -> Any:  # noqa: ANN401 - whatever was recorded
@@ -338,7 +298,7 @@ class Calls:
         record = self.tell_recorded(view)
         value = self._rebuilt(view, record)
         if record.error is not None and isinstance(value, BaseException):
-            self.remember_failure(value, view.id, view.scope)
+            self.failures.remember(value, view.id, view.scope)
             raise value
         if scope is not None:
             self.show(scope, record)
@@ -391,27 +351,6 @@ class Calls:
         """A call's result reached the line of work that made it: a wait there shows it."""
         if record.output is not None:
             scope.shown = record
-
-    def remember_failure(self, error: BaseException, record: str, scope: str = "") -> None:
-        """Keep which record an exception is of: if it ends the run, a resume executes that call again."""
-        if len(self._failures) >= MAX_REMEMBERED_FAILURES:
-            self._failures.pop(next(iter(self._failures)))
-        self._failures[id(error)] = (error, record)
-        if isinstance(error, CallCancelled):
-            self._called_off[record] = scope
-
-    def failed_records(self, error: BaseException) -> list[str]:
-        """Return the ids of the records of the calls whose failures led to this exception.
-
-        Calls that were called off on the way are among them: nothing tells whose cancellation an `asyncio.timeout` or
-        a task group has swallowed, but that nothing was called afterwards where they were made.
-        """
-        found = [self._failures[id(e)][1] for e in behind(error, self._is_failure)]
-        return [*found, *(record for record in self._called_off if record not in found)]
-
-    def _is_failure(self, error: BaseException) -> bool:
-        found = self._failures.get(id(error))
-        return found is not None and found[0] is error
 
     def _tell(self, label: str, record: Call, how: str, stale: list[str], drift: str) -> None:
         error = record.error and {"type": record.error["type"], "message": record.error["message"]}

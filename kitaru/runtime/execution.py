@@ -180,7 +180,7 @@ class Execution:
         record.error, encoded = self._described(error)
         stored = self._finish(encoded.objects if encoded is not None else [], sync=sync)
         if record.delay is None:
-            engine.calls.remember_failure(error, stored.id, record.scope)
+            engine.calls.failures.remember(error, stored.id, record.scope)
         return record.delay
 
     def _described(self, error: BaseException) -> tuple[dict[str, Any], Encoded | None]:

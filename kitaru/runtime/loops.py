@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from kitaru.errors import CallTimeout
 from kitaru.runtime.context import active_call, current_engine
 from kitaru.runtime.execution import Execution, patience_s
+from kitaru.runtime.failures import is_called_off
 from kitaru.runtime.options import INLINE
 from kitaru.runtime.parking import count_threads
 from kitaru.runtime.pool import Pool
@@ -168,7 +169,7 @@ async def _awaited(engine: Engine, asked: Asked, found: CallView | Execution) ->
     if not isinstance(found, Execution):
         if asked.unsynced:
             await _written(engine)
-        if not engine.calls.is_called_off(found):
+        if not is_called_off(found):
             return engine.calls.recorded(found, _deciding(asked.scope))
         await asyncio.sleep(patience_s(engine.calls.tell_recorded(found)))
         found = engine.calls.again(asked, found)

@@ -15,6 +15,7 @@ from kitaru.model.records import Note
 from kitaru.runtime.calls import Asked
 from kitaru.runtime.carriers import carry
 from kitaru.runtime.execution import Execution, patience_s
+from kitaru.runtime.failures import is_called_off
 from kitaru.runtime.futures import CallFuture, CallFutures, filled, inputs_in
 from kitaru.runtime.pool import Pool
 from kitaru.runtime.scopes import scope_here
@@ -224,7 +225,7 @@ class Job:
             self._failed(error)
 
     def _deliver(self, view: CallView, asked: Asked) -> None:
-        if self.engine.calls.is_called_off(view):
+        if is_called_off(view):
             patience = patience_s(self.engine.calls.tell_recorded(view))
             timer = threading.Timer(patience, self._execute_again, (view, asked))
             timer.daemon = True
