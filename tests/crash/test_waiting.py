@@ -59,11 +59,11 @@ def look(place):
     return [stored.id for stored in of_kind(place, run, Wait)], [name.nonce for name in names_of(place, run)]
 
 
-def one_step(place):
+def one_step(place, flow="approval"):
     """Do what a person would: start, carry on, or answer; tell whether there was something left to do."""
     run = place.only_run()
     if run is None:
-        place.kitaru("run", "-q", "questions.py:approval")
+        place.kitaru("run", "-q", f"questions.py:{flow}")
         return True
     project = place.project()
     state = project.state(run)
@@ -93,6 +93,26 @@ def finish(place):
     assert taken[0].record.by == names_of(place, run)[0].by
     after = Counter(place.did())
     assert all(1 <= after[n] <= did[n] + 1 <= 2 or after[n] == 1 for n in (1, 2))
+    place.is_clean()
+
+
+def finish_branches(place):
+    waits, answers = look(place)
+    did = Counter(place.did())
+    steps = 0
+    while one_step(place, "branches"):
+        steps += 1
+        assert steps < 6, "it does not come to an end"
+    run = place.only_run()
+    project = place.project()
+    values = project.value(project.state(run).end.output, run)
+    assert values == [{"n": "staging", "approved": True}, {"n": "prod", "approved": True}]
+    asked, taken = of_kind(place, run, Wait), of_kind(place, run, Answer)
+    assert len({stored.record.digest for stored in asked}) == len(asked) == len(taken) == 2
+    assert {stored.id for stored in asked} >= set(waits)
+    assert {name.nonce for name in names_of(place, run)} >= set(answers)
+    after = Counter(place.did())
+    assert all(1 <= after[n] <= did[n] + 1 <= 2 or after[n] == 1 for n in (3, 4))
     place.is_clean()
 
 
@@ -190,6 +210,35 @@ def test_killed_at_a_few_moments(make_asking, way):
 def test_long_fifty_moments(make_asking, way):
     chance = random.Random(50)
     try_moments(make_asking, way, [(chance.choice(["before", "after"]), chance.random()) for _ in range(50)])
+
+
+def try_branches(make, moments):
+    """Die while both are asked, or while one of them is answered and carried on."""
+
+    def both_asked():
+        place = make()
+        assert place.kitaru("run", "-q", "questions.py:branches").code == 3
+        return place
+
+    run, answer = ["run", "-q", "questions.py:branches"], ["answer", "-q", "@", "approve#2", "true"]
+    ways = [(make, run, counted(make(), *run)), (both_asked, answer, counted(both_asked(), *answer))]
+    deaths = 0
+    for n, (moment, part) in enumerate(moments):
+        begin, words, whole = ways[n % 2]
+        place = begin()
+        deaths += killed(place, words, moment, max(1, round(whole * part)))
+        finish_branches(place)
+    assert deaths
+
+
+def test_killed_with_two_questions_at_once(make_asking):
+    try_branches(make_asking, [("before", 0.4), ("after", 0.3), ("after", 0.8), ("before", 0.7)])
+
+
+@pytest.mark.long
+def test_long_killed_with_two_questions_at_once(make_asking):
+    chance = random.Random(51)
+    try_branches(make_asking, [(chance.choice(["before", "after"]), chance.random()) for _ in range(50)])
 
 
 # -- many answerers ----------------------------------------------------------------------------------------------------
