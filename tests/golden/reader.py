@@ -301,6 +301,16 @@ def noted(store):
     return sorted(name(visits[-1], "at", "noted", "nonce")["noted"]) if visits else []
 
 
+def live(store):
+    """Return what the calls in flight of each run have written, as far as its lines are ended."""
+    found = {}
+    for parts, path in below(store / "cache/live"):
+        first, *lines = path.read_text("ascii").split("\n")
+        need(re.fullmatch(r"[0-9]+\.[0-9]+", first), f"{path}: no live output")
+        found[unescaped(parts)] = [json.loads(line) for line in lines[:-1]]
+    return found
+
+
 def read(store):
     need((store / "format").read_bytes() == b'{"hash":"sha256","version":1}\n', "another format")
     runs, objects, versions, answers = {}, {}, {}, {}
@@ -322,7 +332,14 @@ def read(store):
     for parts, directory in below(store / "keys"):
         started = {p.name: name(p, "run", "by", "at", "nonce") for p in directory.iterdir()}
         keys[unescaped(parts)] = started
-    asked = {"answers": answers, "pruned": pruned, "cancels": cancels, "keys": keys, "noted": noted(store)}
+    asked = {
+        "answers": answers,
+        "pruned": pruned,
+        "cancels": cancels,
+        "keys": keys,
+        "noted": noted(store),
+        "live": live(store),
+    }
     return {"runs": runs, "objects": objects, "versions": versions, **asked}
 
 

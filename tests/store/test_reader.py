@@ -6,6 +6,7 @@ import ast
 import json
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ import pytest
 from kitaru.blobs import LocalBlobs
 from kitaru.model.encoding import Decoder
 from kitaru.store import Repository, loose
+from kitaru.store.live import LiveWriter, Piece, path_of
 from tests.store.samples import fill, nonces, value
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -81,6 +83,17 @@ def test_it_reads_long_values_and_tombstones(tmp_path, monkeypatch):
     (started,) = found["keys"]["a name/with Ünicode " * 12].values()
     assert started["run"] == "one"
     assert set(found["runs"]) == {"one", "a run/with Ünicode"}
+
+
+def test_it_reads_what_calls_in_flight_write(tmp_path):
+    repo = Repository.create(LocalBlobs(tmp_path), nonces())
+    writer = LiveWriter(path_of(repo.blobs, "one"))
+    pieces = [Piece("fetch", 1, 5, "stdout", at, 7, text) for at, text in ((0, "hé\n"), (3, "and more\n"))]
+    for piece in pieces:
+        writer.add(piece)
+    found = json.loads(read(tmp_path).stdout)
+    writer.close()
+    assert found["live"] == {"one": [asdict(piece) for piece in pieces]}
 
 
 @pytest.mark.parametrize("kind", ["segments", "runs", "objects"])
