@@ -17,26 +17,25 @@ from kitaru.project import Project
 from kitaru.store import loose, packing
 from kitaru.store.check import check_blobs
 from kitaru.store.pack import Pack
-from tests.crash.story import Teller, open_project
+from tests.crash.story import ORDER, Teller, open_project
 from tests.store.faults import FaultyFiles
 
 APART = ("config.toml", "README.md", ".gitignore", "locks")
 BODY = 24
 """Where in a large object's file its compressed content begins."""
-SEALED = ("segments", "packs", "objects", "runs", "flows", "answers", "pruned", "format")
+SEALED = ("segments", "packs", "objects", "runs", "flows", "answers", "pruned", "cancels", "keys", "format")
+STEPS = ("run", "answer", "resume", "replay", "other", "prune", "gc", "run", "cancel", "order", "run")
 
 
 @pytest.fixture
 def store(tmp_path, monkeypatch):
-    """A store with runs that ended, a replay, a pack, an open journal, an answer, a tombstone and large objects."""
+    """A store with one of everything: runs that ended, a replay, a pack, an open journal, names, large objects."""
     monkeypatch.setattr(loose, "LARGE", 20_000)
     monkeypatch.setattr(packing, "ENOUGH", 2)
     root = tmp_path / "whole"
     Project.init(root)
     files = FaultyFiles()
-    Teller(
-        open_project(root, files), files, ("run", "answer", "resume", "replay", "other", "prune", "gc", "run")
-    ).tell()
+    Teller(open_project(root, files), files, STEPS).tell()
     project = open_project(root, FaultyFiles(), "again")
     records = project.repo.records(project.log()[0].run)
     with project.repo.begin("interrupted") as writer:
@@ -61,7 +60,10 @@ def read(root):
     for run in [*project.repo.run_ids(), *project.repo.pruned_ids()]:
         take(found, run, lambda run=run: [stored.id for stored in project.repo.records(run)])
         take(found, f"values {run}", lambda run=run: values(project, run))
-    for flow in ("story", "aside"):
+        take(found, f"request {run}", lambda run=run: project.repo.cancellation(run))
+        take(found, f"tombstone {run}", lambda run=run: project.repo.tombstone(run))
+    take(found, "key", lambda: project.repo.start_key("ordered", ORDER))
+    for flow in ("story", "aside", "ordered"):
         take(found, flow, lambda flow=flow: [(v.n, v.id, v.digest, v.by) for v in project.repo.versions(flow)])
     return found
 
