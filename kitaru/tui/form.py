@@ -13,8 +13,9 @@ from textual.containers import Horizontal, VerticalScroll
 from textual.message import Message
 from textual.widgets import Button, Input, Label, Select, Static, Switch, TextArea
 
-from kitaru.tui.controls import FieldView, NotJson, Reshaped, UnionView, focus_first, view_of
+from kitaru.tui.controls import FieldView, NotJson
 from kitaru.tui.fields import MISSING, Form, by_place
+from kitaru.tui.nested import Reshaped, UnionView, focus_first, view_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
