@@ -194,7 +194,7 @@ class Execution:
 
     def leave(self) -> None:
         """The run stops while the function executes: nothing is recorded, and a resume executes it again."""
-        self.engine.in_flight.remove(self.active)
+        self._is_over()
         self.engine.flush_output(self.active)
         self.engine.live.forget(self.active.order)
 
@@ -215,11 +215,17 @@ class Execution:
             record.logs = self._also(redacted_lines(active.output), "its output", gathered)
         record.at = engine.now()
         self._note_overrun()
-        engine.in_flight.remove(active)
+        self._is_over()
         stored = engine.commit(record, gathered, sync=sync)
         engine.live.forget(record.order)
         engine.calls.finished(record)
         return stored
+
+    def _is_over(self) -> None:
+        """The attempt executes no more, and has nothing left that could be cancelled."""
+        self.engine.in_flight.remove(self.active)
+        if self.active.cancel is not None:  # it may know the task that knows the attempt: garbage that stays for long
+            self.active.cancel = _cancel_nothing
 
     def _note_overrun(self) -> None:
         """Say that the function took longer than it may, where nothing can stop one: on a thread of this process."""
@@ -259,6 +265,10 @@ class Execution:
             if after != before:
                 changed.append(name)
         return changed
+
+
+def _cancel_nothing() -> None:
+    """Stands for what cancelled an attempt that is over."""
 
 
 def _key(run: str, record: Call, repeat: int) -> str:

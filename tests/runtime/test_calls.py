@@ -258,3 +258,25 @@ def test_what_a_call_was_given_is_freed_when_it_is_over(bench):
     finally:
         gc.enable()
     assert gone == [True]
+
+
+def test_the_task_of_an_async_call_is_freed_when_it_is_over(bench):
+    tasks = []
+
+    @checkpoint
+    async def ask(n):
+        tasks.append(weakref.ref(asyncio.current_task()))
+        return n
+
+    @flow
+    async def body():
+        await ask(1)
+        await ask(2)
+        return tasks[0]() is None
+
+    gc.disable()
+    try:
+        ended = bench.run(body)
+    finally:
+        gc.enable()
+    assert ended.value is True
