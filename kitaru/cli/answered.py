@@ -10,8 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from kitaru.cli.page import Page
-from kitaru.cli.text import one_line
-from kitaru.cli.value import pretty
+from kitaru.cli.value import brief
 from kitaru.errors import AlreadyAnswered, InvalidAnswer, KitaruError, RunFailed, UnknownWait
 
 if TYPE_CHECKING:
@@ -55,7 +54,7 @@ def how_it_ended(project: Project, state: RunState, wait: WaitView) -> str:
     if answer.source == "rejected":
         return f"rejected by {answer.by or 'somebody'}{f': {answer.note}' if answer.note else ''}"
     by = "default" if answer.source == "default" else answer.by or "somebody"
-    return f"answered by {by}: {one_line(pretty(project.value(answer.value, wait.run)))}"
+    return f"answered by {by}: {brief(project.value(answer.value, wait.run))}"
 
 
 _SETTLED = {"expired": "expired", "rejected": "rejected"}

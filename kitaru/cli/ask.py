@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from kitaru.cli.form import Form, has_fields, misfit, not_understood, numbered, understand
 from kitaru.cli.keyboard import Keyboard, NoLongerWanted
 from kitaru.cli.page import Page
-from kitaru.cli.text import clean, duration, local_time, one_line
-from kitaru.cli.value import pretty
+from kitaru.cli.text import clean, duration, local_time
+from kitaru.cli.value import brief, pretty
 from kitaru.runtime.answers import described, resolve
 from kitaru.runtime.examples import beside, example_json, fields
 from kitaru.runtime.waits import answer_line
@@ -94,7 +94,7 @@ def settled(project: Project, wait: WaitView) -> str:
         return f"{wait.label} was rejected by {by}{f': {given.note}' if given.note else ''}"
     if given.source == "expired":
         return f"{wait.label} has expired"
-    value = one_line(pretty(project.value(given.value, wait.run)))
+    value = brief(project.value(given.value, wait.run))
     return f"{wait.label} was answered by {'default' if given.source == 'default' else by}: {value}"
 
 
@@ -114,7 +114,7 @@ def until(project: Project, wait: WaitView) -> str:
     when += f" (for {duration(left)})" if left > 0 else ", which has passed"
     if wait.record.default is None:
         return f"{when}, then it expires"
-    return f"{when}, then {one_line(pretty(project.value(wait.record.default, wait.run)))}"
+    return f"{when}, then {brief(project.value(wait.record.default, wait.run))}"
 
 
 def question(page: Page, text: str, more: str, indent: str = "  ") -> None:

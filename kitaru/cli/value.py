@@ -14,6 +14,7 @@ import sys
 from enum import Enum
 from typing import Any
 
+from kitaru.cli.text import one_line
 from kitaru.model.encoding import Opaque, RecordedError
 
 MAX_LINES = 40
@@ -35,6 +36,11 @@ def plain(value: object) -> Any:  # noqa: ANN401 - JSON
     if isinstance(value, float):
         return value if math.isfinite(value) else repr(value)
     return _container(value)
+
+
+def brief(value: object) -> str:
+    """Return a value on one line, bounded: a text as it is, anything else as JSON."""
+    return one_line(value if isinstance(value, str) else json.dumps(plain(value), ensure_ascii=False))
 
 
 def _container(value: Any) -> Any:  # noqa: ANN401 - any value to JSON

@@ -309,3 +309,12 @@ def test_a_worker_drains_when_it_is_asked_to_end(project, directory):
     assert (worker.returncode, err) == (0, "")
     assert "completed" in out
     assert Path(directory).exists()
+
+
+def test_an_answer_that_is_an_object_is_told_on_one_line(project, directory):
+    (directory / "asks.py").write_text(
+        FLOWS.replace("schema=str", "schema=dict[str, int]").replace("-> str", "-> object")
+    )
+    asked(project, "text")
+    assert project("answer", "-q", "@", '{"a": 1, "b": 2}', "--by", "bob").code == 0
+    assert 'answered by bob: {"a": 1, "b": 2}\n' in project("waits", "--all").out
