@@ -21,6 +21,8 @@ from tests.crash.story import ORDER, Teller, open_project
 from tests.store.faults import FaultyFiles
 
 APART = ("config.toml", "README.md", ".gitignore", "locks")
+PASSING = (".db-wal", ".db-shm")
+"""Files of the cache that are there while somebody has it open."""
 BODY = 24
 """Where in a large object's file its compressed content begins."""
 SEALED = ("segments", "packs", "objects", "runs", "flows", "answers", "pruned", "cancels", "keys", "format")
@@ -84,7 +86,7 @@ def values(project, run):
 def flips(root, count):
     numbers = random.Random(7)
     store = root / ".kitaru"
-    files = sorted(p for p in store.rglob("*") if p.is_file() and p.stat().st_size)
+    files = sorted(p for p in store.rglob("*") if p.is_file() and p.suffix not in PASSING and p.stat().st_size)
     files = [p.relative_to(store) for p in files if p.relative_to(store).parts[0] not in APART]
     assert {path.parts[0] for path in files} >= {*SEALED, "cache", "open"}
     for _ in range(count):
