@@ -131,8 +131,6 @@ class Engine:
         """A second Ctrl-C came: nobody waits for calls that execute."""
         self._submitter: Submitter | None = None
         self._deadline_us = 0
-        self.cancel_body: Callable[[], object] | None = None
-        """Cancels the body, from any thread; None where nothing can."""
         self.tasks: set[Any] = set()
         """The asyncio tasks that carry calls."""
         self.shared_syncs: dict[Any, Any] = {}
@@ -238,8 +236,6 @@ class Engine:
         """
         self.stop(reason)
         self.in_flight.cancel()
-        if self.cancel_body is not None:
-            self.cancel_body()
 
     def _look(self) -> None:
         """Stop the run where somebody asked for that, or where it has taken as long as it may."""

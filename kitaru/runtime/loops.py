@@ -66,7 +66,7 @@ def _run(engine: Engine, body: Callable[[], Coroutine[Any, Any, Any]]) -> Any:  
         main = asyncio.Task(_main(engine, body), loop=loop)
         loop.set_task_factory(_numbered)
         count_threads(engine, loop)
-        engine.cancel_body = lambda: _soon(loop, main.cancel)
+        engine.on_stop.append(lambda: _soon(loop, main.cancel))  # it may wait for a task that the stop has ended
         with _interrupts(engine):
             try:
                 return loop.run_until_complete(main)

@@ -9,7 +9,7 @@ import threading
 import pytest
 
 from kitaru import checkpoint, flow, wait
-from kitaru.errors import CallCancelled, RunFailed, UsageError
+from kitaru.errors import CallCancelled, Drift, RunFailed, UsageError
 from kitaru.runtime.context import current_engine
 
 
@@ -458,3 +458,33 @@ def test_commits_and_retries_do_not_wait_behind_the_loops_own_threads(bench):
         return found
 
     assert bench.run(body).value == list(range(40))
+
+
+def test_a_stop_in_a_task_that_nobody_awaits_unwinds_a_body_that_waits_for_something_else(bench):
+    @checkpoint
+    async def step(n):
+        return n
+
+    def define(*, first, stops):
+        @flow
+        async def body():
+            queue = asyncio.Queue()
+
+            async def work():
+                for n in range(first, first + 2):
+                    await step(n)
+                    queue.task_done()
+
+            for n in range(2):
+                queue.put_nowait(n)
+            task = asyncio.create_task(work())
+            await queue.join()
+            await task
+            if stops:
+                raise KeyboardInterrupt
+
+        return body
+
+    stopped = bench.run(define(first=0, stops=True))
+    assert stopped.status == "interrupted"
+    assert isinstance(bench.resume(stopped.run, define(first=10, stops=False)).error, Drift)
