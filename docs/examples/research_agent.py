@@ -17,7 +17,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kitaru import checkpoint, flow, wait
+from kitaru import checkpoint, flow, llm, wait
 from kitaru.errors import RunWaiting
 
 if TYPE_CHECKING:
@@ -58,11 +58,14 @@ def retrieve(plan: dict[str, list[str]]) -> list[dict[str, Any]]:
 
 
 @checkpoint
-def synthesize(docs: list[dict[str, Any]]) -> str:
-    """Write the answer: each passage quoted, with the file and heading it stands under."""
+def synthesize(docs: list[dict[str, Any]], question: str = "") -> str:
+    """Write the answer: each passage quoted, under its file and heading; by the project's model, if it has one."""
     if not docs:
         return "The documentation says nothing about this."
-    return "\n\n".join(f"{d['file']}, {d['heading']!r}:\n\n{quote(d['text'])}" for d in docs)
+    quoted = "\n\n".join(f"{d['file']}, {d['heading']!r}:\n\n{quote(d['text'])}" for d in docs)
+    if not question or not llm.has_default():
+        return quoted
+    return llm(f"{question}\n\nAnswer from these passages alone, and name their files:\n\n{quoted}")
 
 
 @flow
@@ -72,7 +75,7 @@ def research_agent(question: str) -> str:
     docs = retrieve(p)
     found = ", ".join(f"{d['file']} ({d['heading']})" for d in docs) or "nothing"
     approved = wait(name="approve", question=f"Answer from {found}?", schema=bool)
-    return synthesize(docs) if approved else "rejected"
+    return synthesize(docs, question) if approved else "rejected"
 
 
 # What follows is plain Python: it runs inside the checkpoints, and Kitaru sees none of it.

@@ -22,6 +22,7 @@ _HOMES = {
     "afull": "kitaru.llm.front",
     "track": "kitaru.llm.tracking",
     "Reply": "kitaru.llm.replies",
+    "has_default": "kitaru.llm.asked",
 }
 
 

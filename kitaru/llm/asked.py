@@ -17,7 +17,7 @@ from kitaru.llm.asking import Asking, Wanted
 from kitaru.llm.carrying import carry, carry_async
 from kitaru.llm.keeping import keep, keep_value, with_values
 from kitaru.llm.questions import question
-from kitaru.llm.settings import DEFAULT_VARIABLE, targets
+from kitaru.llm.settings import DEFAULT_VARIABLE, any_model, targets
 from kitaru.runtime.context import active_call, current_engine
 from kitaru.runtime.decorators import Checkpoint
 from kitaru.runtime.options import CheckpointOptions
@@ -41,6 +41,11 @@ def project_settings() -> Mapping[str, Any]:
         return load(find_root(None) / STORE / "config.toml").settings
     except NotAProject:
         return {}
+
+
+def has_default() -> bool:
+    """Tell whether `kitaru.llm` has a model to ask where none is named."""
+    return bool(any_model() or os.environ.get(DEFAULT_VARIABLE) or project_settings().get("default-model"))
 
 
 def _asking(messages: Messages, request: Request, way: Way, settings: Mapping[str, Any]) -> Asking:

@@ -20,8 +20,18 @@ DEFAULT_VARIABLE = "KITARU_DEFAULT_MODEL"
 
 MAX_FALLBACKS = 16
 
-any_model = ""
-"""The model that every name stands for, where it is set: that of a test's script."""
+_script: list[str] = []
+
+
+def any_model(*replaced: str) -> str:
+    """Return the model that every name stands for, or empty; with an argument, put another one in its place.
+
+    It is set while a test's script replies.
+    """
+    if replaced:
+        _script[:] = filter(None, replaced)
+    return _script[0] if _script else ""
+
 
 ALIAS_KEYS = ("model", "secret", "api-base", "set")
 PRICE_KEYS = ("input", "output", "cached")
@@ -88,8 +98,8 @@ def targets(asked: str | None, settings: Mapping[str, Any], default: str = "") -
         BadConfig: the alias is not as it must be.
     """
     name = asked or default or str(settings.get("default-model") or "")
-    if any_model:
-        return [Target(any_model, name)]
+    if scripted := any_model():
+        return [Target(scripted, name)]
     if not name:
         raise UnknownModel(
             "no model is named, and the project has no default",

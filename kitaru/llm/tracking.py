@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 
-class track:  # noqa: N801 - used as a function is
+class track:
     """Record a question that another library asks, with its tokens and cost.
 
     Inside of a checkpoint it is recorded with that call; anywhere else nothing is::
@@ -45,7 +45,7 @@ class track:  # noqa: N801 - used as a function is
         return self
 
     def add(self, response: Any) -> Any:  # noqa: ANN401 - of whichever library, and returned as it is
-        """Count a response: of OpenAI's or Anthropic's SDK, of litellm, a run of Pydantic AI, a message of LangChain."""
+        """Count a response: of OpenAI's or Anthropic's SDK, litellm, a run of Pydantic AI, a message of LangChain."""
         self._found.append(read_response(response, self._model, self._via))
         return response
 

@@ -112,12 +112,14 @@ def scripted_model(replies: Sequence[ScriptedReply]) -> Iterator[ScriptedModel]:
             assert project.run(capital, {"of": "France"}, foreground=True).wait() == "Paris"
         assert "France" in model.requests[0][-1]["content"]
     """
-    from kitaru.llm import settings
+    from kitaru.llm.settings import any_model
 
     model = ScriptedModel(replies)
-    before, fallback = carrying.transport, settings.any_model
-    carrying.transport, settings.any_model = model, MODEL
+    before, named = carrying.transport, any_model()
+    carrying.transport = model
+    any_model(MODEL)
     try:
         yield model
     finally:
-        carrying.transport, settings.any_model = before, fallback
+        carrying.transport = before
+        any_model(named)

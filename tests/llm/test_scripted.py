@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from types import SimpleNamespace
 
 import pytest
@@ -89,6 +90,6 @@ def test_a_run_of_pydantic_ai_can_be_tracked():
 
     from kitaru.llm.tracking import read_response
 
-    found = read_response(pydantic_ai.Agent(TestModel()).run_sync("hi"))
+    found = read_response(asyncio.run(pydantic_ai.Agent(TestModel()).run("hi")))
     assert found.prompt is not None and found.prompt > 0
     assert found.via == "pydantic_ai"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
 
@@ -38,7 +39,7 @@ def test_sources(tmp_path, monkeypatch):
     "source", ["env:NOT_SET_AT_ALL", "file:/nowhere", "cmd:false", "ftp:x", "env:", "cmd:/nowhere x"]
 )
 def test_what_is_not_there_says_so(source):
-    with pytest.raises(UnknownSecret, match="secret s|secret 's'"):
+    with pytest.raises(UnknownSecret, match=r"secret (s|'s')"):
         of(source)
 
 
@@ -85,10 +86,8 @@ def fails() -> None:
 @kitaru.flow
 def leaky() -> str:
     kept = leaks()
-    try:
+    with contextlib.suppress(RuntimeError):
         fails()
-    except RuntimeError:
-        pass
     return kept + kitaru.llm("again")
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
-from typing import Literal, assert_type
+from typing import Any, Literal, assert_type
 from uuid import UUID
+
+from pydantic import BaseModel
 
 import kitaru
 from kitaru import CallFuture, CallFutures, Checkpoint, Flow, FlowHandle, Project, Status, checkpoint, flow, wait
@@ -111,6 +113,25 @@ def use() -> None:
     project.answer("@", "approve", True, by="ann", note="fine", resume=False)
     assert_type(project.reject("@", note="no").ended, bool)
     assert_type([wait.view.label for wait in project.waits(all=True)], list[str])
+
+
+class Answer(BaseModel):
+    city: str
+
+
+async def asks(messages: list[dict[str, str]]) -> None:
+    assert_type(kitaru.llm("hi", model="fast", temperature=0, top_p=1), str)
+    assert_type(kitaru.llm(messages, response_format=Answer), Answer)
+    assert_type(await kitaru.allm("hi"), str)
+    assert_type(await kitaru.allm("hi", response_format=Answer), Answer)
+    assert_type(list(kitaru.llm("hi", stream=True)), list[str])
+    assert_type(kitaru.llm.full("hi").text, str)
+    assert_type((await kitaru.llm.afull("hi")).usage.prompt, int | None)
+    assert_type(kitaru.llm.has_default(), bool)
+    assert_type(kitaru.llm(messages, tools=[{"type": "function"}]).tool_calls, list[dict[str, Any]])
+    assert_type([piece async for piece in kitaru.allm("hi", stream=True)], list[str])
+    with kitaru.track("openai/x") as asked:
+        asked.add(messages)
 
 
 def takes(made: Flow[[], int], step: Checkpoint[[str, object], dict[str, int]]) -> None:
