@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from kitaru.errors import WaitOutsideFlow
 from kitaru.runtime.redaction import redacted
-from kitaru.runtime.scopes import current_scope
+from kitaru.runtime.scopes import current_scope, task_here
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -126,6 +126,7 @@ def executing(engine: Engine) -> Iterator[None]:
     """Make a run the one that executes here, in this thread or task and in what copies its context."""
     token, call = current_engine.set(engine), active_call.set(None)  # a call of another run may have started this
     scope = current_scope.set(engine.scope)
+    engine.scope.task = task_here()  # a body that blocks a loop is no task of its own: resumed elsewhere, it is the same
     executing_runs.append(engine)
     try:
         yield

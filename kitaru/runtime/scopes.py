@@ -46,10 +46,7 @@ def scope_here(root: Scope) -> Scope:
     on, counted in the order of these first calls.
     """
     scope = current_scope.get() or root
-    native = sys.modules.get("_asyncio")  # a program without it runs no loop, and need not pay for the import
-    if native is None or native._get_running_loop() is None:
-        return scope
-    task = _running_task()
+    task = task_here()
     if task is None or scope.task is task:
         return scope
     scope = scope.child(task_name(task.get_coro()), task)
@@ -62,7 +59,11 @@ def task_name(coroutine: Any) -> str:  # noqa: ANN401 - a coroutine, or whatever
     return str(getattr(coroutine, "__name__", type(coroutine).__name__))
 
 
-def _running_task() -> Any:  # noqa: ANN401 - an asyncio.Task, a type that must not be imported for nothing
+def task_here() -> Any:  # noqa: ANN401 - an asyncio.Task, a type that must not be imported for nothing
+    """Return the task of the event loop that executes this code; None where there is none."""
+    native = sys.modules.get("_asyncio")  # a program without it runs no loop, and need not pay for the import
+    if native is None or native._get_running_loop() is None:
+        return None
     from asyncio import current_task
 
     return current_task()

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import kitaru
 from kitaru import checkpoint, flow
 from kitaru.runtime.context import current_engine
 from tests.runtime.bench import Bench
@@ -108,6 +109,25 @@ def test_tasks_of_a_loop_that_a_sync_body_runs_are_told_apart_by_their_first_cal
     ran = bench.run(body)
     assert ran.value == [3, 3]
     assert set(scopes(ran)) == {"/branch#1", "/branch#2"}
+
+
+def test_a_body_that_blocks_an_event_loop_is_the_same_body_elsewhere(bench):
+    @checkpoint
+    def step(n):
+        return n
+
+    @flow
+    def body():
+        return step(1) if kitaru.wait("approve") else 0
+
+    async def begin():
+        return bench.project.run(body, {}, foreground=True).exec_id
+
+    run = asyncio.run(begin())
+    bench.project.answer(run, "approve", True, resume=False)
+    ended = bench.resume(run, body)
+    assert ended.value == 1
+    assert [w.label for w in ended.state.ordered_waits] == ["approve"]
 
 
 def test_tasks_that_a_checkpoint_makes_do_not_count(bench):
