@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from kitaru.cli.events import MAX_NAMED, REUSED, Lines, call_spans, lines, write_event
 from kitaru.cli.page import Page, Span, has_colour
 from kitaru.cli.text import clean
+from kitaru.runtime.events import MODEL_TEXT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 
     from kitaru.runtime.events import Event
 
+
+MAX_TAIL = 60
+"""Characters of what a model is writing."""
 
 MAX_SHOWN = 8
 """Calls in flight that are drawn; of others only the number."""
@@ -140,6 +144,8 @@ class _Live:
                 self._flying[event.data["order"]].told = clean(event.data["text"])
             else:
                 self._flush_reused()
+                if event.kind == "output" and event.data["stream"] == MODEL_TEXT:
+                    self._write_tail(event.data)
                 for line in _lines(event, self._printed):
                     self._say(line)
 
@@ -160,6 +166,13 @@ class _Live:
             return
         self._flush_reused()
         self._say(call_spans(data))
+
+    def _write_tail(self, data: dict[str, Any]) -> None:
+        """Draw the end of what a model is writing beside its call: whole lines scroll by as any output."""
+        label = clean(str(data["call"]))
+        for flight in self._flying.values():
+            if flight.label == label:
+                flight.told = clean((flight.told + data["text"]).rsplit("\n", 1)[-1])[-MAX_TAIL:]
 
     def _flush_reused(self) -> None:
         if not self._reused:

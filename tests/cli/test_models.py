@@ -112,3 +112,21 @@ def test_other_verbs_never_import_litellm(kitaru, tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_what_a_model_writes_is_drawn_as_it_comes(monkeypatch):
+    import io
+
+    from kitaru.cli.progress import _Live
+    from kitaru.runtime.events import Event
+
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    monkeypatch.setenv("TERM", "xterm")
+    with _Live(Terminal()) as live:
+        live(Event("begin", "r", {"call": "llm", "name": "llm", "order": 1}))
+        for text in ("first line\nsecond", " goes", " on"):
+            live(Event("output", "r", {"call": "llm", "stream": "llm", "text": text}))
+        assert live._flying[1].told == "second goes on"
