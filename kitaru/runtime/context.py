@@ -126,7 +126,7 @@ def executing(engine: Engine) -> Iterator[None]:
     """Make a run the one that executes here, in this thread or task and in what copies its context."""
     token, call = current_engine.set(engine), active_call.set(None)  # a call of another run may have started this
     scope = current_scope.set(engine.scope)
-    engine.scope.task = task_here()  # a body that blocks a loop is no task of its own: resumed elsewhere, it is the same
+    engine.scope.task = task_here()  # a body that blocks a loop is no task of its own: resumed elsewhere it is none
     executing_runs.append(engine)
     try:
         yield
