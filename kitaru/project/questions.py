@@ -42,6 +42,11 @@ class Question:
     deadline: int = 0
     is_approval: bool = False
 
+    @property
+    def key(self) -> tuple[str, str]:
+        """What tells it from all others: runs of a flow ask the same question, under one digest."""
+        return self.run, self.digest
+
 
 @dataclass(frozen=True, slots=True)
 class Shown:

@@ -100,7 +100,7 @@ class InboxScreen(Screen[None]):
 
     def _is_among(self, questions: list[Question]) -> bool:
         shown = self._shown
-        return shown is not None and any(q.digest == shown.digest and q.run == shown.run for q in questions)
+        return shown is not None and any(q.key == shown.key for q in questions)
 
     def _nothing(self) -> str:
         where = f"run {self._inbox.only}" if self._inbox.only else "any run"
@@ -192,7 +192,7 @@ class InboxScreen(Screen[None]):
         deadline = f" · until {local_time(question.deadline)}" if question.deadline else ""
         told = f"{question.flow} v{question.version} · {question.wait} · run {question.run}{deadline}"
         self.query_one("#heading", Static).update(f" {clean(told)}", layout=False)
-        sent = self._session.sent.get(question.digest)
+        sent = self._session.sent.get(question.key)
         if pending is not None:
             fate = f"answered {pending.told}: written in {pending.left_s(self._inbox.now_us())} s, u takes it back"
         elif sent is not None:

@@ -51,18 +51,18 @@ class Session:
 
     Attributes:
         pending: those not yet written, oldest first.
-        sent: what was answered, by the question's digest.
+        sent: what was answered, by the question's key.
         statuses: how the runs stand that were carried on.
     """
 
     undo_s: float = UNDO_S
     pending: list[Pending] = field(default_factory=list)
-    sent: dict[str, Pending] = field(default_factory=dict)
+    sent: dict[tuple[str, str], Pending] = field(default_factory=dict)
     statuses: dict[str, str] = field(default_factory=dict)
 
     def give(self, question: Question, value: object, note: str, now_us: int) -> Pending | None:
         """Begin to answer a question; None where it is being answered already."""
-        if self.find(question) is not None or question.digest in self.sent:
+        if self.find(question) is not None or question.key in self.sent:
             return None
         made = Pending(question, value, note, now_us + int(self.undo_s * 1_000_000))
         self.pending.append(made)
@@ -70,7 +70,7 @@ class Session:
 
     def find(self, question: Question) -> Pending | None:
         """Return the answer to a question that is on its way, if one is."""
-        return next((p for p in self.pending if p.question.digest == question.digest), None)
+        return next((p for p in self.pending if p.question.key == question.key), None)
 
     @property
     def has_undo(self) -> bool:
@@ -91,7 +91,7 @@ class Session:
     def written(self, pending: Pending) -> None:
         """Note that an answer is recorded."""
         self.pending.remove(pending)
-        self.sent[pending.question.digest] = pending
+        self.sent[pending.question.key] = pending
         self.statuses[pending.question.run] = "resuming"
 
     def failed(self, pending: Pending) -> None:

@@ -43,9 +43,9 @@ class Row:
     note: str = ""
 
     @property
-    def key(self) -> str:
+    def key(self) -> tuple[str, str]:
         """What tells it from all others."""
-        return self.question.digest + self.question.run
+        return self.question.key
 
 
 def brief_age(then_us: int, now_us: int) -> str:
@@ -97,13 +97,14 @@ class WaitList(ScrollView, can_focus=True):
     def __init__(self, *, id: str) -> None:
         super().__init__(id=id)
         self._rows: list[Row] = []
-        self._index: dict[str, int] = {}
-        self._at, self._key, self._now = 0, "", 0
+        self._index: dict[tuple[str, str], int] = {}
+        self._key: tuple[str, str] | None = None
+        self._at, self._now = 0, 0
 
     @property
     def current(self) -> Question | None:
         """The question under the cursor; None where there is none any more."""
-        index = self._index.get(self._key)
+        index = None if self._key is None else self._index.get(self._key)
         return None if index is None else self._rows[index].question
 
     @property
@@ -124,7 +125,7 @@ class WaitList(ScrollView, can_focus=True):
             self.scroll_to(y=max(0, self._at * HEIGHT - above), animate=False, immediate=True)
         self.refresh()
 
-    def select(self, key: str) -> None:
+    def select(self, key: tuple[str, str]) -> None:
         """Put the cursor on a question, if it is there."""
         if key in self._index:
             self._go(self._index[key])

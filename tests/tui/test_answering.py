@@ -89,6 +89,23 @@ def _given(project, run):
     return project.given(state, state.open_waits[0])
 
 
+def test_two_runs_that_ask_the_same_are_answered_each(project, ask):
+    first, second = ask("publish", topic="tides"), ask("publish", topic="tides")
+
+    async def drive():
+        async with driven(project, undo_s=0) as driver:
+            await driver.press("y", "y")
+            await driver.press("down")
+            assert driver.app.session.find(driver.app.inbox_screen.question) is None, driver.screen
+            await driver.tick()
+            await driver.press("n", "n")
+            await driver.tick()
+
+    asyncio.run(drive())
+    assert project.value(_given(project, first).value) is True
+    assert project.value(_given(project, second).value) is False
+
+
 def test_an_answer_is_taken_back(project, ask, clock):
     run = ask("publish", topic="tides")
 
