@@ -237,9 +237,13 @@ class Job:
 
     def _execute_again(self, view: CallView, asked: Asked) -> None:
         """Nobody has called off what had been called off: it is executed."""
-        if not self.future.done():
+        if self.future.done():
+            return
+        try:
             self.execution = self.engine.calls.again(asked, view)
             self._queue()
+        except (Exception, RunStopped) as error:
+            self._failed(error)
 
     def _came(self, value: object, record: Call | None) -> None:
         if record is not None and record.output is not None:
@@ -321,13 +325,24 @@ class Job:
     def _over(self, future: CallFuture[Any]) -> None:
         execution, self.execution = self.execution, None
         self.given = ((), {})
-        self._give()
-        if future.cancelled() and execution is not None and not execution.has_begun and not self.engine.has_stopped:
-            execution.begin()
-            execution.fail(execution.called_off(), again=False)
-        if self.place is not None and not self.engine.has_stopped:
-            self.submitter.unmade(self.checkpoint.name, self.scope.path, self.place)
-        self.submitter.closed(future)
+        try:
+            self._give()
+            if future.cancelled() and execution is not None and not execution.has_begun:
+                self._record_called_off(execution)
+            if self.place is not None and not self.engine.has_stopped:
+                self.submitter.unmade(self.checkpoint.name, self.scope.path, self.place)
+        finally:  # whatever happened: the run waits until nothing is open
+            self.submitter.closed(future)
+
+    def _record_called_off(self, execution: Execution) -> None:
+        """Record that a call was called off before it began, unless the run stops, or stops because of it."""
+        if not self.engine.has_stopped:
+            with contextlib.suppress(RunStopped):  # latched, or only a check, which records nothing
+                execution.begin()
+                try:
+                    execution.fail(execution.called_off(), again=False)
+                except RunStopped:
+                    execution.leave()
 
 
 class Feed:

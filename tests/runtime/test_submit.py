@@ -9,8 +9,9 @@ import pytest
 
 import kitaru
 from kitaru import CallFuture, checkpoint, flow, wait
-from kitaru.errors import Drift, RunFailed, RunInterrupted, Unencodable
+from kitaru.errors import Drift, RunFailed, RunInterrupted, StoreError, Unencodable
 from kitaru.runtime.context import current_engine
+from kitaru.runtime.execution import Execution
 
 
 @checkpoint
@@ -580,3 +581,31 @@ def test_drift_beside_a_call_that_was_in_flight_is_still_seen(bench):
     stopped = bench.run(define([1, 2, 3, 4], dies=True))
     drifted = bench.resume(stopped.run, define([1, 2, 30, 4], dies=False))
     assert isinstance(drifted.error, Drift)
+
+
+def test_a_call_that_is_called_off_when_nothing_can_be_recorded_any_more_does_not_keep_the_run(bench, monkeypatch):
+    def full_disk(self, error, **_):
+        if self.asked.checkpoint.name == "later":
+            raise self.engine.stop(StoreError("the disk is full"))
+        return None
+
+    monkeypatch.setattr(Execution, "fail", full_disk)
+    go_on = threading.Event()
+
+    @checkpoint
+    def first():
+        go_on.wait()
+
+    @checkpoint
+    def later():
+        return 1
+
+    @flow(max_workers=1)
+    def body():
+        first.submit()
+        assert later.submit().cancel()
+        go_on.set()
+
+    ended = bench.run(body)
+    assert ended.status == "interrupted"
+    assert "the disk is full" in str(ended.error)
