@@ -106,8 +106,9 @@ def targets(asked: str | None, settings: Mapping[str, Any], default: str = "") -
             hint="kitaru model add fast openai/gpt-5-nano --secret openai --default",
         )
     found = _expand(name, settings, ())
-    instead = settings.get("replaced", {}).get(name)
-    return found if instead is None else _replaced(found, str(instead), settings)
+    replaced = settings.get("replaced")  # out of a record
+    instead = replaced.get(name) if isinstance(replaced, dict) else None
+    return _replaced(found, instead, settings) if isinstance(instead, str) else found
 
 
 def _expand(name: str, settings: Mapping[str, Any], through: tuple[str, ...]) -> list[Target]:

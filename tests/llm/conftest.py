@@ -18,21 +18,25 @@ class Refused(Exception):
 
 @pytest.fixture(autouse=True)
 def nothing_but_here(monkeypatch):
-    """Let sockets reach this machine alone."""
-    connect, lookup = socket.socket.connect, socket.getaddrinfo
+    """Let sockets reach this machine alone; what a library swallows fails the test all the same."""
+    connect, lookup, tried = socket.socket.connect, socket.getaddrinfo, []
 
     def guarded(self, address):
         if isinstance(address, tuple) and address[0] != "127.0.0.1":
+            tried.append(address)
             raise Refused(address)
         return connect(self, address)
 
     def looked_up(host, *args, **kwargs):
         if host not in ("127.0.0.1", None, b"127.0.0.1"):
+            tried.append(host)
             raise Refused(host)
         return lookup(host, *args, **kwargs)
 
     monkeypatch.setattr(socket.socket, "connect", guarded)
     monkeypatch.setattr(socket, "getaddrinfo", looked_up)
+    yield
+    assert not tried
 
 
 @pytest.fixture
