@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from kitaru.errors import KitaruError, UnknownWait
 from kitaru.model.history import Status
+from kitaru.model.spending import model_calls, spent
 from kitaru.project.questions import (
     MAX_CALLS,
     MAX_SHOWN,
@@ -23,6 +24,7 @@ from kitaru.project.questions import (
     bounded_plain,
     bounded_text,
     head_of,
+    spending_of,
     usage_of,
 )
 from kitaru.store import layout
@@ -173,10 +175,11 @@ class Inbox:
 
     def _call(self, call: CallView, run: str) -> CallLine:
         record = call.record
+        asked = [one for stored in call.attempts for one in model_calls(stored.record)]  # type: ignore[arg-type]  # attempts are calls
         if record is None:
-            return CallLine(call.label, "in flight", None)
+            return CallLine(call.label, "in flight", None, *spending_of(spent(asked)))
         how = "reused" if call.run != run or record.how == "reused" else "failed" if record.error else record.how
-        cost, tokens = usage_of(self._metadata(record, call.run))
+        cost, tokens = spending_of(spent(asked)) if asked else usage_of(self._metadata(record, call.run))
         return CallLine(call.label, how, record.at - record.began, cost, tokens)
 
     def _metadata(self, record: Call, run: str) -> object:

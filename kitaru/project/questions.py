@@ -7,7 +7,12 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from kitaru.model.spending import NANO
+
+if TYPE_CHECKING:
+    from kitaru.model.spending import Spent
 
 HEAD = 300
 """Characters of a question that its line holds."""
@@ -72,8 +77,9 @@ class CallLine:
     Attributes:
         how: `ran`, `failed`, `pinned`, `reused` or `in flight`.
         took_us: None while it is in flight.
-        cost: what it said that it cost, from its metadata: US dollars; None where it said nothing.
-        tokens: of its language model calls; 0 where it said nothing.
+        cost: of the models that it asked, in all its attempts, or what its metadata says: US dollars; None where that
+            is not known.
+        tokens: likewise; 0 where that is not known.
     """
 
     label: str
@@ -172,6 +178,12 @@ def _rows(value: Any) -> tuple[list[dict[str, Any]], int] | None:  # noqa: ANN40
 
 def _cell(value: object) -> object:
     return value if isinstance(value, (str, int, float, bool, type(None))) else str(value)
+
+
+def spending_of(spent: Spent) -> tuple[float | None, int]:
+    """Return cost, None where no price is known, and tokens of the models that a call asked."""
+    is_known = spent.calls > spent.unpriced
+    return (spent.nano_usd / NANO if is_known else None), spent.prompt + spent.completion
 
 
 def usage_of(metadata: object) -> tuple[float | None, int]:

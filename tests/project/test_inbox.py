@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field
 import kitaru
 from kitaru import checkpoint, flow
 from kitaru.errors import AlreadyAnswered, InvalidAnswer, UnknownRun, UnknownWait
+from kitaru.project import Project
 from kitaru.project.inbox import Inbox
 from kitaru.project.questions import bounded_plain, usage_of
 from kitaru.testing import FixedClock, memory_project
@@ -186,6 +187,32 @@ def test_large_values_are_bounded():
     data, more = bounded_plain(list(range(1000)))
     assert (data[-1], more) == (99, "900 more items")
     assert bounded_plain({"a": (1, 2)}) == ({"a": [1, 2]}, "")
+
+
+def test_what_the_models_that_a_call_asked_cost(tmp_path):
+    """All attempts were paid for."""
+    failures = iter([OSError("once more")])
+
+    @checkpoint(retries=1)
+    def look() -> None:
+        with kitaru.track("openai/gpt-5-nano") as asked:
+            asked.add({"usage": {"prompt_tokens": 1_000, "completion_tokens": 200}})
+        for failure in failures:
+            raise failure
+
+    @flow
+    def research() -> bool:
+        look()
+        return kitaru.wait("ok", "Is it?")
+
+    project = Project.init(tmp_path)
+    with (tmp_path / ".kitaru" / "config.toml").open("a") as config:
+        config.write('[prices."openai/gpt-5-nano"]\ninput = 1.0\noutput = 0.5\n')
+    project = Project.open(tmp_path)
+    start(project, research)
+    inbox, _ = inbox_of(project)
+    [line] = inbox.read(inbox.questions()[0]).calls
+    assert (line.cost, line.tokens) == (pytest.approx(2 * (0.001 + 0.0001)), 2_400)
 
 
 def test_a_data_frame_is_rows():
