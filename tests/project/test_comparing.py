@@ -178,7 +178,8 @@ def test_changed_code_of_a_checkpoint(bench, diff):
 
             @checkpoint(name="step")
             def step():
-                return 0 + 1
+                one = 1
+                return one
 
         @flow
         def body():

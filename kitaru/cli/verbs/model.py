@@ -6,9 +6,9 @@ fallbacks. [Asking models](../llm.md) tells the rest.
 
 ## JSON
 
-`list` prints `models`, each `name`, `models` (in order), `secret`, `api_base`, `set`, `default`; `show` prints one of
-these. `test` prints `model`, `answered`, `text`, `took_us`, `prompt_tokens`, `completion_tokens`, `cost_usd` (null where
-it is not known).
+`list` prints `models`, each `name`, `models` (in order), `secret`, `api_base`, `set`, `default`; `show` prints one
+of these. `test` prints `model`, `answered`, `text`, `took_us`, `prompt_tokens`, `completion_tokens`, `cost_usd` (null
+where it is not known).
 """
 
 from __future__ import annotations

@@ -3,8 +3,9 @@
 `--from X` is consent to keep everything before the first call of `X`: calls kept although their inputs changed are
 listed as stale. `--set` on a name that is called several times must say which: `fetch#2`, or `fetch#*` for all. A
 change that the run never comes to is an error. `--model fast=anthropic/claude-haiku-4-5` asks that model where the run
-asks `fast`; alone it branches at the first call that asked. Values are JSON, or plain text where they are not. Progress, JSON and
-events are those of [run](run.md). `--check` tells what would happen, as of [resume](resume.md).
+asks `fast`; alone it branches at the first call that asked. Values are JSON, or plain text where they are not.
+Progress, JSON and events are those of [run](run.md). `--check` tells what would happen, as of
+[resume](resume.md).
 """
 
 from __future__ import annotations
