@@ -5,17 +5,48 @@ Owns: starting it, and where its output goes: a file in the store's `tmp/`, for 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kitaru.errors import StoreError
 from kitaru.project.places import STORE
 
 if TYPE_CHECKING:
+    import subprocess
     from pathlib import Path
 
+MAX_TOLD = 2000
+"""Characters of what a process wrote that are told of it."""
 
-def resume_detached(root: Path, run: str) -> Path:
-    """Start `kitaru resume RUN` in a session of its own, and return the file that its output goes to.
+
+@dataclass(frozen=True, slots=True)
+class Detached:
+    """A process that carries a run on.
+
+    Attributes:
+        log: the file that its output goes to.
+    """
+
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it has ended."""
+        return self.process.poll() is not None
+
+    def told(self) -> str:
+        """Return the error that it ended with, or else the end of what it wrote."""
+        try:
+            text = self.log.read_bytes()[-MAX_TOLD:].decode("utf-8", "replace")
+        except OSError:
+            text = ""  # `kitaru gc` took it away
+        before, error, after = text.rpartition("error: ")
+        return (after if error else before or after).strip() or f"its process ended with status {self.process.poll()}"
+
+
+def resume_detached(root: Path, run: str) -> Detached:
+    """Start `kitaru resume RUN` in a session of its own.
 
     Args:
         root: the project's directory.
@@ -43,4 +74,4 @@ def resume_detached(root: Path, run: str) -> Path:
         raise StoreError(
             f"run {run} was not carried on: no process could be started: {error.strerror}", hint=f"kitaru resume {run}"
         ) from error
-    return root / STORE / "tmp" / log.name
+    return Detached(process, root / STORE / "tmp" / log.name)

@@ -36,7 +36,10 @@ if TYPE_CHECKING:
     from kitaru.model.history import CallView, RunState, WaitView
     from kitaru.model.records import Call
     from kitaru.model.summary import RunSummary
+    from kitaru.project.detached import Detached
     from kitaru.project.project import Project
+
+NOT_CARRIED = "not carried on"
 
 
 class Inbox:
@@ -51,13 +54,15 @@ class Inbox:
         UnknownRun, AmbiguousRevision: of `only`.
     """
 
-    def __init__(self, project: Project, only: str = "", carry_on: Callable[[str], None] | None = None) -> None:
+    def __init__(
+        self, project: Project, only: str = "", carry_on: Callable[[str], Detached | None] | None = None
+    ) -> None:
         self._project = project
         self.only = project.find_run(only) if only else ""
         self._carry_on = carry_on
         self._catalog = Catalog(project.repo)
         self._known: dict[str, tuple[object, list[Question]]] = {}
-        self._statuses: dict[str, str] = {}
+        self._carriers: dict[str, Detached] = {}
         self._guard = threading.Lock()
         self.damaged = 0
 
@@ -115,16 +120,31 @@ class Inbox:
     def statuses(self, runs: Iterable[str]) -> dict[str, str]:
         """Return how runs stand now; a run that cannot be read has none.
 
-        One that waits although an answer lies there for it is `resuming`: nobody has taken it up yet.
+        One that waits although an answer lies there for it is `resuming`: nobody has taken it up yet. It is
+        `not carried on` where the process that was to do so is over; `why_not` says why.
         """
-        found = {}
         with self._guard:
+            found = {}
             for run in runs:
                 with contextlib.suppress(KitaruError):
-                    state = self._project.state(run)
-                    is_given = any(self._project.given(state, view) for view in state.open_questions)
-                    found[run] = "resuming" if is_given and state.status is Status.WAITING else str(state.status)
-        return found
+                    found[run] = self._status(run)
+            return found
+
+    def _status(self, run: str) -> str:
+        carrier = self._carriers.get(run)
+        is_over = (
+            carrier is not None and carrier.is_over
+        )  # before the run is read, which it may have taken up till then
+        state = self._project.state(run)
+        is_given = any(self._project.given(state, view) for view in state.open_questions)
+        if not is_given or state.status is not Status.WAITING:
+            return str(state.status)
+        return NOT_CARRIED if is_over else "resuming"
+
+    def why_not(self, run: str) -> str:
+        """Return why a run is not carried on, as the process said that was to do so."""
+        carrier = self._carriers.get(run)
+        return carrier.told() if carrier is not None and carrier.is_over else ""
 
     # -- one question --------------------------------------------------------------------------------------------
 
@@ -227,11 +247,13 @@ class Inbox:
     def carry_on(self, run: str) -> None:
         """Have a run carried on by a process of its own."""
         if self._carry_on is not None:
-            self._carry_on(run)
+            made = self._carry_on(run)
         else:
             from kitaru.project.detached import resume_detached
 
-            resume_detached(self._project.root, run)
+            made = resume_detached(self._project.root, run)
+        if made is not None:
+            self._carriers[run] = made
 
     def recent(self, limit: int = 100) -> list[Given]:
         """Return the latest answers, newest first, with how their runs stand."""

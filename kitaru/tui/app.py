@@ -15,6 +15,7 @@ from textual.app import App, SystemCommand
 from textual.binding import Binding
 
 from kitaru.errors import KitaruError
+from kitaru.project.inbox import NOT_CARRIED
 from kitaru.text import clean
 from kitaru.tui.answers_screen import Answers
 from kitaru.tui.asking import Confirm, Help, Leave
@@ -77,7 +78,7 @@ class InboxApp(App[None]):
         began = time.monotonic()
         try:
             questions = await asyncio.to_thread(self._inbox.questions)
-            self.session.statuses |= await asyncio.to_thread(self._inbox.statuses, self.session.followed)
+            await self._tell_statuses(await asyncio.to_thread(self._inbox.statuses, self.session.followed))
         except KitaruError as error:
             self.notify(error.message, severity="error", markup=False)
         else:
@@ -88,6 +89,14 @@ class InboxApp(App[None]):
         if self._is_live:
             took_s = time.monotonic() - began
             self.set_timer(max(POLL_S, took_s * SHARE), lambda: self.run_worker(self.poll(), group="poll"))
+
+    async def _tell_statuses(self, found: dict[str, str]) -> None:
+        before = self.session.statuses
+        for run in [run for run, status in found.items() if status == NOT_CARRIED != before.get(run)]:
+            why = await asyncio.to_thread(self._inbox.why_not, run)
+            told = f"run {run} is not carried on: {why}\nc among the answers tries once more"
+            self.notify(clean(told, lines=True), severity="error", timeout=30, markup=False)
+        self.session.statuses |= found
 
     def tick(self) -> None:
         """Write the answers whose time has come."""

@@ -9,6 +9,7 @@ import pytest
 
 from kitaru.model.history import Status
 from kitaru.project import Project
+from kitaru.project.detached import resume_detached
 from tests.tui.driving import driven
 
 
@@ -63,6 +64,35 @@ def test_the_run_is_carried_on_to_its_end(real, flow):
     state = real.state(run)
     assert real.value(state.end.output, run) == result
     assert state.ordered_waits[0].answer.by == real.services.user
+
+
+def test_a_run_that_could_not_be_carried_on_is_told(real, tmp_path):
+    real.run("shop.py:publish", {"topic": "tides"}, foreground=True)
+    code, started = (tmp_path / "shop.py").read_text(), []
+    (tmp_path / "shop.py").write_text("import no_such_module\n")
+
+    def carry_on(run):
+        started.append(resume_detached(tmp_path, run))
+        return started[-1]
+
+    async def drive():
+        async with driven(real, size=(120, 40), carry_on=carry_on, undo_s=0) as driver:
+            await driver.press("y", "y")
+            await driver.tick()
+            await asyncio.to_thread(started[0].process.wait)
+            await driver.poll()
+            await driver.poll()
+            assert "run not carried on" in driver.screen
+            [told] = driver.app._notifications
+            assert "No module named 'no_such_module'" in told.message
+            (tmp_path / "shop.py").write_text(code)
+            await driver.press("a", "c")
+            await asyncio.to_thread(started[1].process.wait)
+            await driver.press("escape")
+            await driver.poll()
+            assert "run completed" in driver.screen
+
+    asyncio.run(drive())
 
 
 def test_an_answer_is_written_when_its_time_has_come(project, ask, clock):
