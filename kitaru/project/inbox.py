@@ -244,6 +244,20 @@ class Inbox:
         self._project.answer(question.run, view.label, value, note=note, resume=False)
         self.carry_on(question.run)
 
+    def reject(self, question: Question, *, note: str = "") -> None:
+        """End a run at the question that was read, instead of answering it.
+
+        Args:
+            note: why, for the record.
+
+        Raises:
+            UnknownWait: it is no longer asked.
+            AlreadyAnswered: as of `Project.reject`.
+        """
+        with self._guard:
+            view = self._find(self._project.state(question.run), question)
+        self._project.reject(question.run, view.label, note=note)
+
     def carry_on(self, run: str) -> None:
         """Have a run carried on by a process of its own."""
         if self._carry_on is not None:

@@ -110,15 +110,19 @@ class InboxApp(App[None]):
 
     @on(AnswerForm.Answered)
     def _answered(self, event: AnswerForm.Answered) -> None:
-        if not event.is_approval:
+        if not (event.is_approval or event.is_rejection):
             self._give(event)
             return
-        question, key = event.asked.question, "y" if event.value else "n"
-        text = f"{'Yes' if event.value else 'No'} to {question.wait} of {question.flow}, run {question.run}?"
+        question = event.asked.question
+        word, key = ("Reject", "x") if event.is_rejection else ("Yes to", "y") if event.value else ("No to", "n")
+        text = f"{word} {question.wait} of {question.flow}, run {question.run}?"
+        if event.is_rejection:
+            text += "\nThe run ends here, as cancelled."
         self.push_screen(Confirm(text, key), lambda meant: self._give(event) if meant else None)
 
     def _give(self, event: AnswerForm.Answered) -> None:
-        self.session.give(event.asked.question, event.value, event.note, self._inbox.now_us())
+        asked, now = event.asked.question, self._inbox.now_us()
+        self.session.give(asked, event.value, event.note, now, is_rejection=event.is_rejection)
         self.inbox_screen.set_focus(self.inbox_screen.query_one("#list"))
         self.inbox_screen.tick()
 
@@ -126,7 +130,7 @@ class InboxApp(App[None]):
         """Write an answer, off the loop, and have its run carried on."""
         pending.is_writing = True
         try:
-            await asyncio.to_thread(self._inbox.answer, pending.question, pending.value, note=pending.note)
+            await asyncio.to_thread(self._write, pending)
         except KitaruError as error:
             self.session.failed(pending)
             told = f"{error.message}\n{error.hint}" if error.hint else error.message
@@ -134,6 +138,12 @@ class InboxApp(App[None]):
         else:
             self.session.written(pending)
         self.inbox_screen.tick()
+
+    def _write(self, pending: Pending) -> None:
+        if pending.is_rejection:
+            self._inbox.reject(pending.question, note=pending.note)
+        else:
+            self._inbox.answer(pending.question, pending.value, note=pending.note)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Tell which keys there are now."""

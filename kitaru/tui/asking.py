@@ -28,6 +28,7 @@ The answer
   y, n                yes or no, where that is the answer
   tab, shift+tab      from field to field
   ctrl+s              answer with what is filled in
+  x                   reject: the run ends there
   u                   take it back, while it counts down
   escape              back to the list
 

@@ -38,12 +38,17 @@ class AnswerForm(VerticalScroll, can_focus=False):
 
     @dataclass
     class Answered(Message):
-        """Somebody wants to answer: a value that fits; of an approval, which still is to be confirmed, a boolean."""
+        """Somebody wants to answer: a value that fits; of an approval, which still is to be confirmed, a boolean.
+
+        Attributes:
+            is_rejection: the run is to end here instead, which is to be confirmed, too.
+        """
 
         asked: Asked
         value: Any
         note: str
         is_approval: bool = False
+        is_rejection: bool = False
 
     def __init__(self, inbox: Inbox, *, id: str) -> None:
         super().__init__(id=id)
@@ -192,6 +197,11 @@ class AnswerForm(VerticalScroll, can_focus=False):
         wrong = [view for view in self.query(FieldView).results(FieldView) if view.has_class("-wrong")]
         if wrong:
             focus_first(wrong[0])
+
+    def reject(self) -> None:
+        """End the run here, instead of answering."""
+        if self._asked is not None:
+            self.post_message(self.Answered(self._asked, None, self._note(), is_rejection=True))
 
     def _note(self) -> str:
         return self.query_one("#note", Input).value.strip()

@@ -51,6 +51,7 @@ class InboxScreen(Screen[None]):
         Binding("y", "approve(True)", "Yes"),
         Binding("n", "approve(False)", "No"),
         Binding("ctrl+s", "submit", "Answer", key_display="^s", priority=True),
+        Binding("x", "reject", "Reject"),
         Binding("u", "app.undo", "Undo"),
         Binding("slash", "filter", "Filter", key_display="/"),
         Binding("a", "app.answers", "Answers"),
@@ -215,6 +216,8 @@ class InboxScreen(Screen[None]):
         """Tell which keys there are now."""
         form = self.query_one(AnswerForm) if self.is_mounted else None
         may_answer = form is not None and self._is_open and not form.disabled and form.question is self._shown
+        if action == "reject":
+            return may_answer
         if action == "approve":
             return may_answer and form is not None and form.is_approval
         if action == "submit":
@@ -228,6 +231,10 @@ class InboxScreen(Screen[None]):
     def action_submit(self) -> None:
         """Answer with what is filled in."""
         self.query_one(AnswerForm).submit()
+
+    def action_reject(self) -> None:
+        """End the run at the question."""
+        self.query_one(AnswerForm).reject()
 
     def action_filter(self) -> None:
         """Go to the filter."""

@@ -26,6 +26,7 @@ class Pending:
 
     Attributes:
         due_us: when it is written, microseconds since 1970 UTC.
+        is_rejection: the run is to end there, instead.
         is_writing: it is being written, and cannot be taken back.
     """
 
@@ -33,6 +34,7 @@ class Pending:
     value: Any
     note: str
     due_us: int
+    is_rejection: bool = False
     is_writing: bool = False
 
     def left_s(self, now_us: int) -> int:
@@ -42,7 +44,7 @@ class Pending:
     @property
     def told(self) -> str:
         """The answer on a line."""
-        return answer_told(self.value)
+        return "reject" if self.is_rejection else answer_told(self.value)
 
 
 @dataclass(eq=False)
@@ -60,11 +62,13 @@ class Session:
     sent: dict[tuple[str, str], Pending] = field(default_factory=dict)
     statuses: dict[str, str] = field(default_factory=dict)
 
-    def give(self, question: Question, value: object, note: str, now_us: int) -> Pending | None:
-        """Begin to answer a question; None where it is being answered already."""
+    def give(
+        self, question: Question, value: object, note: str, now_us: int, *, is_rejection: bool = False
+    ) -> Pending | None:
+        """Begin to answer a question, or to reject its run; None where it is being answered already."""
         if self.find(question) is not None or question.key in self.sent:
             return None
-        made = Pending(question, value, note, now_us + int(self.undo_s * 1_000_000))
+        made = Pending(question, value, note, now_us + int(self.undo_s * 1_000_000), is_rejection)
         self.pending.append(made)
         return made
 

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from kitaru.project.questions import Question
 
 HEIGHT = 2
+MAX_TIMES = 14
+"""Columns of a row's age and time left."""
 _UNITS = (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1))
 
 
@@ -53,6 +55,14 @@ def brief_age(then_us: int, now_us: int) -> str:
     seconds = max(now_us - then_us, 0) // 1_000_000
     name, size = next(((n, s) for n, s in _UNITS if seconds >= s), ("s", 1))
     return f"{seconds // size}{name}"
+
+
+def times(question: Question, now_us: int) -> str:
+    """Return how long ago a question was asked, and how long it may still be answered: `3h`, `3h, 2d left`."""
+    age = brief_age(question.asked, now_us)
+    if not question.deadline:
+        return age
+    return f"{age}, {brief_age(now_us, question.deadline)} left" if question.deadline > now_us else f"{age}, too late"
 
 
 def haystack(question: Question) -> str:
@@ -185,7 +195,7 @@ class WaitList(ScrollView, can_focus=True):
         return Strip(segments).adjust_cell_length(width, style)
 
     def _head(self, row: Row, style: Style, is_here: bool) -> list[Segment]:
-        told = clip(row.note or brief_age(row.question.asked, self._now), 8)
+        told = clip(row.note or times(row.question, self._now), MAX_TIMES)
         age_style = self.get_component_rich_style("row--note") if row.note else style
         mark = "▌" if is_here else " "
         room = self.size.width - len(mark) - len(told) - 2

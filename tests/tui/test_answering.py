@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import kitaru
 from kitaru.model.history import Status
 from kitaru.project import Project
 from kitaru.project.detached import resume_detached
@@ -134,6 +135,45 @@ def test_two_runs_that_ask_the_same_are_answered_each(project, ask):
     asyncio.run(drive())
     assert project.value(_given(project, first).value) is True
     assert project.value(_given(project, second).value) is False
+
+
+def test_a_run_is_rejected(project, ask):
+    run = ask("order")
+
+    async def drive():
+        async with driven(project, undo_s=0) as driver:
+            await driver.press("x")
+            assert "The run ends here" in driver.screen
+            await driver.press("escape")
+            assert driver.app.session.pending == []
+            driver.app.inbox_screen.query_one("#note").value = "out of stock"
+            await driver.press("x", "x")
+            await driver.tick()
+            await driver.poll()
+            assert "reject · run cancelled" in driver.screen
+
+    asyncio.run(drive())
+    end = project.state(run).end
+    assert (end.status, end.cancelled["reason"]) == ("cancelled", "out of stock")
+
+
+def test_the_time_that_is_left_stands_in_the_list(project, clock):
+    @kitaru.flow
+    def hurry():
+        return kitaru.wait("now", "Now?", deadline="3h", default=False)
+
+    project.run(hurry, {}, foreground=True)
+
+    async def drive():
+        async with driven(project) as driver:
+            clock.advance(3600)
+            await driver.poll()
+            assert "1h, 2h left" in driver.screen
+            clock.advance(7200)
+            await driver.poll()
+            assert "3h, too late" in driver.screen
+
+    asyncio.run(drive())
 
 
 def test_an_answer_is_taken_back(project, ask, clock):
