@@ -14,8 +14,13 @@ def test_a_missing_or_empty_file_is_all_defaults(tmp_path):
 
 def test_reading_every_key(tmp_path):
     file = tmp_path / "config.toml"
-    file.write_text('durability = "process-crash"\non-drift = "new"\n[user]\nname = "Ada"\n')
-    assert load(file).items() == [("durability", "process-crash"), ("on-drift", "new"), ("user.name", "Ada")]
+    file.write_text('durability = "process-crash"\non-drift = "new"\ndefault-model = "fast"\n[user]\nname = "Ada"\n')
+    assert load(file).items() == [
+        ("durability", "process-crash"),
+        ("on-drift", "new"),
+        ("user.name", "Ada"),
+        ("default-model", "fast"),
+    ]
 
 
 def test_setting_keeps_comments_and_order(tmp_path):
@@ -68,5 +73,5 @@ def test_a_file_that_is_not_utf8(tmp_path):
 
 
 def test_every_key_has_a_field_and_a_help():
-    assert {key.field for key in KEYS.values()} == set(Config.__dataclass_fields__)
+    assert {key.field for key in KEYS.values()} | {"tables"} == set(Config.__dataclass_fields__)
     assert all(key.help for key in KEYS.values())
