@@ -11,11 +11,14 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import IO
 
 MAX_LOG = 1 << 20
-"""Bytes that the log of a run's hooks may have; what comes then begins it anew."""
+"""Bytes that the log of a run's hooks may have; what one hook writes beyond is cut off, and the next begins it anew."""
+LOOK_S = 0.1
+"""Time after which a log is looked at again."""
 
 
 def main(hook: str, seconds: str, log: str) -> None:
@@ -26,8 +29,9 @@ def main(hook: str, seconds: str, log: str) -> None:
     path = Path(log)
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        mode = "wb" if path.exists() and path.stat().st_size > MAX_LOG else "ab"
-        with path.open(mode) as file:
+        with path.open("ab") as file:
+            if os.fstat(file.fileno()).st_size >= MAX_LOG:
+                file.truncate(0)
             told = _run(hook, float(seconds), document, file)
             file.write(f"{Path(hook).name}: {told}\n".encode())
     os._exit(0)
@@ -41,14 +45,32 @@ def _run(hook: str, seconds: float, document: bytes, log: IO[bytes]) -> str:
         )
     except OSError as error:
         return f"could not be started: {error.strerror}"
-    try:
-        process.communicate(document, timeout=seconds)
-    except subprocess.TimeoutExpired:
+    if not _ends(process, seconds, document, log):
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         return f"killed, it took longer than {seconds:g} s"
     return "done" if process.returncode == 0 else f"ended with status {process.returncode}"
+
+
+def _ends(process: subprocess.Popen[bytes], seconds: float, document: bytes | None, log: IO[bytes]) -> bool:
+    """Wait for a hook, and keep its log small meanwhile: tell whether it ended in time."""
+    until = time.monotonic() + seconds
+    while (left := until - time.monotonic()) > 0:
+        try:
+            process.communicate(document, timeout=min(LOOK_S, left))
+        except subprocess.TimeoutExpired:
+            document = None  # it is being given already
+            _cut(log)
+        else:
+            _cut(log)
+            return True
+    return False
+
+
+def _cut(log: IO[bytes]) -> None:
+    if os.fstat(log.fileno()).st_size > MAX_LOG:
+        log.truncate(MAX_LOG)
 
 
 if __name__ == "__main__":

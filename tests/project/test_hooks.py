@@ -140,6 +140,14 @@ def test_a_hook_that_fails_hurts_nobody(scripts, text, told):
     until_logged(scripts, scripts.project.log()[0].run, told)
 
 
+def test_a_hook_that_writes_without_end_fills_no_disk(scripts):
+    hook(scripts, "on-wait", "#!/bin/sh\necho first\nhead -c 50000000 /dev/zero\n")
+    run(scripts)
+    told = until_logged(scripts, scripts.project.log()[0].run, "on-wait: done")
+    assert told.startswith("first")
+    assert len(told) < 2 << 20
+
+
 def test_a_hook_that_hangs_hurts_nobody_and_is_killed(scripts):
     hook(scripts, "on-wait", "#!/bin/sh\nsleep 1000 &\nsleep 1000\n")
     program = """
