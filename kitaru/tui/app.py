@@ -113,6 +113,8 @@ class InboxApp(App[None]):
         if not (event.is_approval or event.is_rejection):
             self._give(event)
             return
+        if isinstance(self.screen, Confirm):
+            return  # the key was pressed twice before the screen changed
         question = event.asked.question
         word, key = ("Reject", "x") if event.is_rejection else ("Yes to", "y") if event.value else ("No to", "n")
         text = f"{word} {question.wait} of {question.flow}, run {question.run}?"

@@ -14,7 +14,7 @@ from textual.containers import Horizontal, Vertical
 from textual.screen import Screen
 from textual.widgets import Footer, Input, Static
 
-from kitaru.errors import KitaruError, UnknownWait
+from kitaru.errors import KitaruError, UnknownRun, UnknownWait
 from kitaru.text import clean, local_time
 from kitaru.tui.form import AnswerForm
 from kitaru.tui.pending import answer_told
@@ -172,15 +172,16 @@ class InboxScreen(Screen[None]):
     async def _gone(self, question: Question) -> None:
         """Say what became of the question that is shown."""
         try:
-            given = await asyncio.to_thread(self._inbox.fate, question)
+            fate = _fate(await asyncio.to_thread(self._inbox.fate, question))
         except UnknownWait:
-            given = None
+            fate = _fate(None)
+        except UnknownRun:
+            fate = "no longer open: the run is gone"
         except KitaruError as error:
-            self.notify(error.message, severity="error", markup=False)
-            return
+            fate = f"no longer open: {error.message}"
         if self._shown is question:
             self._is_open = False
-            self._tell(_fate(given))
+            self._tell(fate)
 
     def _tell(self, fate: str = "") -> None:
         """Show whose question it is, and whether it can still be answered."""

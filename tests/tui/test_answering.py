@@ -191,6 +191,37 @@ def test_an_answer_is_taken_back(project, ask, clock):
     assert _given(project, run) is None
 
 
+def test_a_key_pressed_twice_before_the_screen_changes_is_asked_about_once(project, ask):
+    ask("publish", topic="tides")
+
+    async def drive():
+        async with driven(project) as driver:
+            for _ in range(2):
+                driver.app.inbox_screen.action_approve(True)
+            await driver.settle()
+            assert len(driver.app.screen_stack) == 2
+            await driver.press("escape")
+            assert driver.app.screen is driver.app.inbox_screen
+
+    asyncio.run(drive())
+
+
+def test_a_run_that_is_gone_is_told_of_once(real, tmp_path):
+    run = real.run("shop.py:publish", {"topic": "tides"}, foreground=True).exec_id
+
+    async def drive():
+        async with driven(real) as driver:
+            shutil.rmtree(tmp_path / ".kitaru" / "runs" / run)
+            await driver.poll()
+            await driver.poll()
+            assert "no longer open: the run is gone" in driver.screen
+            assert not driver.app._notifications
+            await driver.press("y")
+            assert driver.app.screen is driver.app.inbox_screen
+
+    asyncio.run(drive())
+
+
 def test_escape_confirms_nothing(project, ask):
     ask("publish", topic="tides")
 
