@@ -80,8 +80,9 @@ async def picture(project: Project, keys: tuple[str, ...]) -> str:
         for key in ("", *keys):
             if key:
                 await pilot.press(key)
-            await app.workers.wait_for_complete()
-            await pilot.pause()
+            for _ in range(3):  # what one message draws may send the next: a footer is made anew after the question
+                await app.workers.wait_for_complete()
+                await pilot.pause()
         drawn = app.export_screenshot(title="kitaru inbox", simplify=True)
     drawn = re.sub(r"@font-face \{.*?\}\s*", "", drawn, flags=re.DOTALL)
     return re.sub(r"terminal-\d+", "terminal", drawn).replace("Fira Code", "monospace")
