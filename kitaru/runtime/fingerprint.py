@@ -133,7 +133,7 @@ class _Walk:
         return [number]
 
     def _is_own(self, item: types.FunctionType | type) -> bool:
-        """Tell whether a function or class is the user's: of the project, of files beside it, or of this session."""
+        """Tell whether a function or class is the user's: of the project, of files beside it, or typed at a prompt."""
         if isinstance(item, type):
             module = sys.modules.get(item.__module__)
             return module is not None and self._is_project(module)

@@ -1,6 +1,6 @@
 """Answers that are given but not yet written: each can be taken back until its time has come.
 
-Owns: the countdown, and what became of the answers of this session. Pure; the time is told to it.
+Owns: the countdown, and what became of the answers given since the inbox was opened. Pure; the time is told to it.
 """
 
 from __future__ import annotations
