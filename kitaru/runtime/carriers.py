@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from kitaru.runtime.context import active_call
-from kitaru.runtime.stopping import RunStopped
 
 if TYPE_CHECKING:
     from kitaru.runtime.execution import Execution
@@ -40,18 +39,8 @@ def carry_inline(execution: Execution) -> Any:  # noqa: ANN401 - what the functi
         token = active_call.set(active)
         try:
             value = execution.run()
-        except (RunStopped, GeneratorExit):
-            execution.leave()
-            raise
-        except KeyboardInterrupt:
-            execution.leave()
-            raise engine.stop(engine.interrupted()) from None
         except BaseException as error:
-            if active.stopped:
-                execution.leave()
-                raise engine.stopped() from None
-            failure = execution.called_off() if active.called_off else error
-            delay = execution.fail(failure, again=not active.called_off)
+            failure, delay = execution.raised(error)
             if delay is None:
                 if failure is error:
                     raise  # as it is: `from` would mark it, and it is recorded without the mark

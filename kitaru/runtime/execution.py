@@ -18,6 +18,7 @@ from kitaru.model.matching import identity_of
 from kitaru.runtime.context import ActiveCall
 from kitaru.runtime.options import INLINE
 from kitaru.runtime.redaction import redacted_lines
+from kitaru.runtime.stopping import RunStopped
 
 if TYPE_CHECKING:
     from kitaru.model.encoding import Encoded
@@ -166,6 +167,29 @@ class Execution:
         assert self.encoded is not None  # noqa: S101 - `returned` came before
         self.record.output = self.encoded.id
         self._finish(self.encoded.objects, sync=sync)
+
+    def raised(self, error: BaseException, *, sync: bool = True) -> tuple[BaseException, int | None]:
+        """Take what an attempt raised: leave the call where the run stops, else record its failure.
+
+        Returns:
+            The failure that is recorded, and the microseconds until the next attempt, or None where this was the last.
+
+        Raises:
+            RunStopped: the run stops; nothing is recorded.
+            GeneratorExit: the coroutine is closed; nothing is recorded.
+        """
+        engine, active = self.engine, self.active
+        if isinstance(error, (RunStopped, GeneratorExit)):
+            self.leave()
+            raise error
+        if isinstance(error, KeyboardInterrupt):
+            self.leave()
+            raise engine.stop(engine.interrupted()) from None
+        if active.stopped:
+            self.leave()
+            raise engine.stopped() from None
+        failure = self.called_off() if active.called_off else error
+        return failure, self.fail(failure, again=not active.called_off, sync=sync)
 
     def fail(self, error: BaseException, *, again: bool = True, sync: bool = True) -> int | None:
         """Record a failure. Return the microseconds until the next attempt, or None where this was the last.

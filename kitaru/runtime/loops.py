@@ -269,18 +269,8 @@ async def carry_async(execution: Execution) -> Any:  # noqa: ANN401 - what the f
         active.cancel = lambda: loop.call_soon_threadsafe(task.cancel)
         try:
             value = await _run_async(execution)
-        except (RunStopped, GeneratorExit):
-            execution.leave()
-            raise
-        except KeyboardInterrupt:
-            execution.leave()
-            raise engine.stop(engine.interrupted()) from None
         except BaseException as error:
-            if active.stopped:
-                execution.leave()
-                raise engine.stopped() from None
-            failure = execution.called_off() if active.called_off else error
-            delay = execution.fail(failure, again=not active.called_off, sync=False)
+            failure, delay = execution.raised(error, sync=False)
             await durable(engine)
             if delay is None:
                 if failure is error:
