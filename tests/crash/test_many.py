@@ -5,20 +5,17 @@ The long form, `pytest -m long tests/crash/test_many.py`, tries 50 moments of ea
 
 from __future__ import annotations
 
-import contextlib
 import json
 import random
 import shutil
 import signal
-import subprocess
-import sys
 import threading
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
-from tests.crash.workers import REPO
+from tests.crash.workers import started
 
 FLOWS = ["submits", "gathered"]
 CALLS, AT_ONCE = 24, 8
@@ -101,30 +98,6 @@ def test_long_fifty_moments(make_many, flow):
     try_moments(make_many, flow, [(chance.choice(["before", "after"]), chance.random()) for _ in range(50)])
 
 
-@contextlib.contextmanager
-def started(place, flow, release):
-    """A process as a shell starts it."""
-    env = {"EFFECTS": str(place.effects), "RELEASE": str(release), "PYTHONPATH": str(REPO), "PYTHONUNBUFFERED": "1"}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "kitaru.cli", "run", f"many.py:{flow}"],
-        cwd=place.root,
-        env=env,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler) and None,
-    )
-    guard = threading.Timer(30, process.kill)
-    guard.start()
-    try:
-        yield process
-    finally:
-        guard.cancel()
-        process.kill()
-        process.communicate()
-
-
 def until_executing(place, calls):
     while len(place.did()) < calls:
         threading.Event().wait(0.01)
@@ -139,7 +112,7 @@ def line_with(stream, text):
 
 def test_ctrl_c_says_what_it_waits_for_and_begins_nothing_new(make_many, tmp_path):
     place, release = make_many(), tmp_path / "release"
-    with started(place, "held", release) as process:
+    with started(place, "many.py:held", release) as process:
         until_executing(place, 2)
         process.send_signal(signal.SIGINT)
         assert "waits for holds, holds#2 to end" in line_with(process.stderr, "waits for")
@@ -156,7 +129,7 @@ def test_ctrl_c_says_what_it_waits_for_and_begins_nothing_new(make_many, tmp_pat
 
 def test_ctrl_c_twice_is_immediate_and_leaves_a_valid_store(make_many, tmp_path):
     place, release = make_many(), tmp_path / "release"
-    with started(place, "held", release) as process:
+    with started(place, "many.py:held", release) as process:
         until_executing(place, 2)
         process.send_signal(signal.SIGINT)
         line_with(process.stderr, "waits for")
@@ -173,7 +146,7 @@ def test_ctrl_c_twice_is_immediate_and_leaves_a_valid_store(make_many, tmp_path)
 
 def test_ctrl_c_cancels_async_calls(make_many, tmp_path):
     place, release = make_many(), tmp_path / "release"
-    with started(place, "held_async", release) as process:
+    with started(place, "many.py:held_async", release) as process:
         until_executing(place, 3)
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=30)

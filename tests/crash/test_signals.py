@@ -8,15 +8,13 @@ from __future__ import annotations
 import json
 import shutil
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from tests.crash.conftest import DURABILITIES
 from tests.crash.test_kill import RESULT, finish, run_twenty, total, totals
-from tests.crash.workers import REPO, wait_for
+from tests.crash.workers import started, wait_for
 
 __all__ = ["totals"]
 
@@ -73,24 +71,10 @@ def test_sigterm_leaves_a_run_that_can_be_resumed(place):
 
 def test_ctrl_c_from_outside_while_a_call_blocks(place, tmp_path):
     """A process as a shell starts it, and the signal as a terminal sends it."""
-    env = {"EFFECTS": str(place.effects), "RELEASE": str(tmp_path / "release-"), "PYTHONPATH": str(REPO)}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "kitaru.cli", "run", "steps.py:held", "name=it"],
-        cwd=place.root,
-        env=env,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler) and None,
-    )
-    try:
+    with started(place, "steps.py:held", tmp_path / "release-", "name=it") as process:
         wait_for(place.effects)
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=30)
-    finally:
-        process.kill()
-        process.wait()
     run = place.only_run()
     assert (process.returncode, out) == (130, "")
     assert err.endswith(f"error: run {run} was interrupted\nhint: kitaru resume {run}\n")
@@ -104,25 +88,12 @@ def test_ctrl_c_from_outside_while_a_call_blocks(place, tmp_path):
 def test_a_second_ctrl_c_waits_for_no_thread(place, tmp_path, flow):
     shutil.copyfile(Path(__file__).parent / "flows" / "threads.py", place.root / "threads.py")
     release = tmp_path / "release"
-    process = subprocess.Popen(
-        [sys.executable, "-m", "kitaru.cli", "run", f"threads.py:{flow}"],
-        cwd=place.root,
-        env={"EFFECTS": str(place.effects), "RELEASE": str(release), "PYTHONPATH": str(REPO)},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler) and None,
-    )
-    try:
+    with started(place, f"threads.py:{flow}", release) as process:
         wait_for(place.effects)
         process.send_signal(signal.SIGINT)
         assert "holds" in next(line for line in process.stderr if "stops; waits for" in line)
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=30)
-    finally:
-        process.kill()
-        process.wait()
     run = place.only_run()
     assert (process.returncode, err) == (130, f"error: run {run} was interrupted\nhint: kitaru resume {run}\n")
     release.touch()

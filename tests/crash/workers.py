@@ -14,7 +14,9 @@ import select
 import signal
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -194,3 +196,27 @@ def wait_for(path: Path, limit_s: float = LIMIT_S) -> None:
         if time.monotonic() > deadline:
             raise TimeoutError(f"{path} was never made")
         time.sleep(0.002)
+
+
+@contextlib.contextmanager
+def started(place: Place, flow: str, release: Path, *inputs: str) -> Iterator[subprocess.Popen[str]]:
+    """`kitaru run` of a flow as a shell starts it, whose calls are held until a file named as `release` is there."""
+    env = {"EFFECTS": str(place.effects), "RELEASE": str(release), "PYTHONPATH": str(REPO), "PYTHONUNBUFFERED": "1"}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "kitaru.cli", "run", flow, *inputs],
+        cwd=place.root,
+        env=env,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler) and None,
+    )
+    guard = threading.Timer(LIMIT_S / 2, process.kill)
+    guard.start()
+    try:
+        yield process
+    finally:
+        guard.cancel()
+        process.kill()
+        process.communicate()
