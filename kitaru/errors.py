@@ -32,14 +32,20 @@ Raised where the fault is known, printed in one place (`kitaru.cli`), matched by
     |   `-- RunSleeping            3   the run stopped until a time
     |-- StoreError                 1   the disk said no: full, read-only, failing
     |   |-- Damaged                4   bytes are not what was written
-    |   `-- UnknownFormat          4
+    |   |-- UnknownFormat          4
+    |   `-- RemoteError            1   a remote said no, or nothing
+    |       |-- RemoteUnreachable  1   no network, no such host, no such bucket
+    |       |-- RemoteRefused      1   credentials that are missing, wrong, expired or may not do this
+    |       `-- NotExclusive       1   it cannot tell who of two writers was first
     |-- Drift                      5   code or inputs no longer fit the recorded history
     |   `-- SchemaChanged          5   a recorded value no longer fits its class
     |-- AlreadyAnswered            6
     |   `-- AlreadyCancelled       6
-    |-- RunHeld                    7   another process executes this run
+    |-- RunHeld                    7   another process, or machine, executes this run
     |-- RunCancelled               8   somebody asked for the run to be ended
     |   `-- RunRejected            9   somebody rejected it, at a question
+    |-- Diverged                  10   somebody else's came first, on a remote
+    |-- Untrusted                 11   code that came from elsewhere, and nobody here has looked at
     `-- RunInterrupted           130
 """
 
@@ -340,6 +346,22 @@ class UnknownFormat(StoreError):
         )
 
 
+class RemoteError(StoreError):
+    """A remote said no, or nothing; what is here is as it was."""
+
+
+class RemoteUnreachable(RemoteError):
+    """There is nothing to talk to: no network, no such host, no such bucket."""
+
+
+class RemoteRefused(RemoteError):
+    """The remote does not let us: credentials that are missing, wrong or expired, or that may not do this."""
+
+
+class NotExclusive(RemoteError):
+    """The remote lets two writers create the same name, so that nothing tells who was first."""
+
+
 class Drift(KitaruError):
     """Code or inputs no longer fit the recorded history; nothing was executed."""
 
@@ -399,3 +421,15 @@ class RunInterrupted(KitaruError):
 
     exit_code = 130
     at_once = False
+
+
+class Diverged(KitaruError):
+    """Somebody else's was first on a remote: a run that was carried on there, a route that was moved."""
+
+    exit_code = 10
+
+
+class Untrusted(KitaruError):
+    """Code that came from a remote was to be executed, and nobody here has said that it may."""
+
+    exit_code = 11

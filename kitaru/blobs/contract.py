@@ -1,13 +1,13 @@
 """What a place that keeps write-once bytes can do, and what more a place where runs execute can.
 
-Owns: the two protocols and what a key may look like. Knows nothing of what the bytes mean.
+Owns: the protocols and what a key may look like. Knows nothing of what the bytes mean.
 Invariant: once `create` has returned True, the blob survives power loss (where the place is durable), and nobody else's
 `create` of that key ever succeeds. A reader sees a blob whole or not at all.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
@@ -61,6 +61,43 @@ class Blobs(Protocol):
 
     def delete(self, key: str) -> None:
         """Remove what is at `key`, if anything: for what is scratch or has been kept elsewhere, never for a name."""
+
+    def settle(self, key: str, *, content: bool = False) -> None:
+        """Make a name that was found durable, before it is relied on; with `content`, its bytes too."""
+
+    def where(self, key: str) -> str:
+        """Return how a user would find `key`: the path of the file, or its URL, for messages."""
+
+
+class Listed(NamedTuple):
+    """A blob as a listing tells of it: `changed_us` is when it was written, by the clock of the place."""
+
+    key: str
+    size: int
+    changed_us: int
+
+
+class RemoteBlobs(Blobs, Protocol):
+    """A place that other machines write to as well: a bucket, or a shared folder. Safe between threads.
+
+    Nothing executes there, so there are no locks and nothing grows; what a listing or a read returns is never stale.
+    """
+
+    @property
+    def url(self) -> str:
+        """What it was opened by, less anything secret."""
+
+    def listing(self, prefix: str) -> Iterator[Listed]:
+        """Yield all below `prefix`, sorted by key; `prefix` is a whole number of key parts, or empty for all."""
+
+    def chunks(self, key: str, *, limit: int | None = None) -> Iterator[bytes]:
+        """Yield the bytes at `key` piece by piece, for what may be large; raises as `get` does."""
+
+    def now_us(self) -> int:
+        """Return the time by the clock of the place, microseconds since 1970 UTC: the one that `changed_us` is of."""
+
+    def is_exclusive(self) -> bool:
+        """Try out whether `create` lets exactly one of several writers win, with scratch keys below `tmp/`."""
 
 
 class Appender(Protocol):
@@ -127,9 +164,6 @@ class Workspace(Blobs, Protocol):
     def replace(self, key: str, data: bytes, kept: str) -> None:
         """Put what is right in the place of a damaged blob, kept as `kept`: one of both is there at any time."""
 
-    def settle(self, key: str, *, content: bool = False) -> None:
-        """Make a name that was found durable, before it is relied on; with `content`, its bytes too."""
-
     def stamps(self, prefix: str, names: Collection[str] | None = None) -> dict[str, int]:
         """Return for each name one level below `prefix`, or each of `names` that is there, a number that changes when
         something is added below it.
@@ -149,6 +183,3 @@ class Workspace(Blobs, Protocol):
 
     def is_locked(self, name: str) -> bool:
         """Tell whether a lock is held, leaving no trace."""
-
-    def where(self, key: str) -> str:
-        """Return how a user would find `key`: the path of the file, for messages."""

@@ -60,9 +60,11 @@ EXIT_STATUSES: dict[int, str] = {
     4: "the store is damaged, or of an unknown format",
     5: "drift: code or inputs no longer fit the recorded history",
     6: "already answered, or cancelled",
-    7: "another process executes this run",
+    7: "another process, or machine, executes this run",
     8: "the run was cancelled",
     9: "the run was rejected at a question",
+    10: "somebody else was first, on a remote",
+    11: "code that came from elsewhere is not trusted yet",
     70: "a bug in kitaru; a traceback says where",
     130: "interrupted",
 }

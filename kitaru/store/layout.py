@@ -18,6 +18,9 @@ FORMAT = {"hash": "sha256", "version": 1}
 OPEN, SEGMENTS, OBJECTS, RUNS, FLOWS, ANSWERS = "open", "segments", "objects", "runs", "flows", "answers"
 PACKS = "packs"
 PRUNED, CANCELS, KEYS = "pruned", "cancels", "keys"
+ROUTES, QUEUE, SCHEDULES = "routes", "queue", "schedules"
+CLAIMS = "claims"
+TRUST, PARTIAL = "trust", "partial"
 LOST, TMP, CACHE, VISITS = "lost", "tmp", "cache", "gc"
 
 GC_LOCK, REUSE_LOCK = "%gc", "%reuse"
@@ -147,6 +150,36 @@ def cancel_key(run: str) -> str:
 def start_key(flow: str, digest: str) -> str:
     """Return the key of the name that says which run of a flow was started for a key of a caller, by its hash."""
     return f"{KEYS}/{escape(flow)}/{digest}"
+
+
+def route_key(flow: str, route: str = "", number: int | None = None) -> str:
+    """Return the directory of a flow's routes, or of a route's entries, or the key of one."""
+    return f"{ROUTES}/{escape(flow)}" + (f"/{escape(route)}" if route else "") + numbered(number)
+
+
+def queue_key(invocation: str) -> str:
+    """Return the key of an invocation; its id is as short as a run's."""
+    return f"{QUEUE}/{run_part(invocation)}"
+
+
+def schedule_key(schedule: str, number: int | None = None) -> str:
+    """Return the directory of a schedule's entries, or the key of one."""
+    return f"{SCHEDULES}/{escape(schedule)}" + numbered(number)
+
+
+def claim_key(run: str, segment: int | None = None, number: int | None = None) -> str:
+    """Return the directory of the claims on a run, or on its n-th segment, or the key of one such claim."""
+    return f"{CLAIMS}/{run_part(run)}" + numbered(segment) + numbered(number)
+
+
+def trust_key(kind: str, name: str) -> str:
+    """Return the key of a decision to trust: `kind` is `versions`, `flows` or `remotes`."""
+    return f"{TRUST}/{kind}/{escape(name)}"
+
+
+def partial_key(run: str) -> str:
+    """Return the key of the mark of a run whose large objects are elsewhere."""
+    return f"{PARTIAL}/{run_part(run)}"
 
 
 def visit_key(number: int) -> str:
