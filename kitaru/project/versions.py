@@ -1,32 +1,29 @@
-"""Flow versions as a user names them, `FLOW@v3`, and what differs between two.
+"""What differs between two flow versions.
 
-Owns: the grammar of that name, and the comparison of sources and environments. What a version holds is
+Owns: the comparison of sources and environments. How a version is named is `project.targets`, what one holds
 `runtime.versions`.
 """
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from kitaru.errors import FlowNotFound, UsageError
+from kitaru.errors import UsageError
 from kitaru.project.differences import FactChange
 from kitaru.project.reading import Reading
+from kitaru.project.targets import find_version, known_versions, parse_flow_target
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from kitaru.runtime.difference import Parts
-    from kitaru.store.repository import VersionName
 
 MAX_LINES = 20_000
 """Lines of one file that are compared."""
 
 _UNTOLD = frozenset({"path"})
 """Of an entry: where modules were looked for differs between `python FILE` and `kitaru run FILE`."""
-
-_NAME = re.compile(r"(?P<flow>[^@:]+)@v(?P<n>[1-9]\d{0,8})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +68,6 @@ class VersionDiff:
         return bool(self.files or self.facts or self.inputs.found)
 
 
-def is_version(text: str) -> bool:
-    """Tell whether a text names a flow version: `FLOW@v3`."""
-    return _NAME.fullmatch(text) is not None
-
-
 class VersionComparing(Reading):
     """A project as its flow versions are compared."""
 
@@ -83,7 +75,7 @@ class VersionComparing(Reading):
         """Compare two recorded versions of a flow, or of two flows.
 
         Args:
-            old: `FLOW@v3`; alone, it is compared with the version before it.
+            old: such as `FLOW@v3`; alone, it is compared with the version before it.
             new: the same.
 
         Raises:
@@ -97,32 +89,15 @@ class VersionComparing(Reading):
         return compare_versions(old, new, was, now)
 
     def _before(self, text: str) -> str:
-        flow, n = _parsed(text)
-        if n == 1:
+        flow, n = parse_flow_target(text).flow, find_version(self.repo, text).n
+        earlier = [name.n for name in known_versions(self.repo, flow) if name.n < n]
+        if not earlier:
             raise UsageError(f"{text} is the first version: compare it with what?", hint=f"kitaru diff {text} OTHER")
-        return f"{flow}@v{n - 1}"
+        return f"{flow}@v{earlier[-1]}"
 
     def _version(self, text: str) -> dict[str, Any]:
-        flow, n = _parsed(text)
-        known = self.repo.versions(flow)
-        found = next((name for name in known if name.n == n), None)
-        if found is None:
-            raise self._missing(flow, n, known)
-        return self.version({"n": n, "id": found.id})
-
-    def _missing(self, flow: str, n: int, known: list[VersionName]) -> UsageError:
-        if known:
-            last = known[-1].n
-            return UsageError(f"flow {flow} has no version v{n}", hint=f"it has v1 to v{last}, as in {flow}@v{last}")
-        flows = ", ".join(self.repo.flows())
-        return FlowNotFound(f"nothing is recorded of a flow {flow!r}", hint=f"the flows are {flows}" if flows else "")
-
-
-def _parsed(text: str) -> tuple[str, int]:
-    match = _NAME.fullmatch(text)
-    if match is None:
-        raise UsageError(f"{text!r} names no flow version", hint="write FLOW@v3")
-    return match["flow"], int(match["n"])
+        found = find_version(self.repo, text)
+        return self.version({"n": found.n, "id": found.id})
 
 
 def compare_versions(old: str, new: str, was: Mapping[str, Any], now: Mapping[str, Any]) -> VersionDiff:

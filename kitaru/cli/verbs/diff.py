@@ -27,7 +27,7 @@ from kitaru.cli.options import Output, OutputOpt
 from kitaru.cli.page import Page, write_json
 from kitaru.cli.version_page import version_json, version_page
 from kitaru.errors import UsageError
-from kitaru.project.versions import is_version
+from kitaru.project.targets import names_version
 
 if TYPE_CHECKING:
     from kitaru.project import Project
@@ -67,7 +67,7 @@ def diff(
     from kitaru.project import Project
 
     project = Project.open()
-    if is_version(old):
+    if names_version(old):
         if call:
             raise UsageError("--call is for runs, and these are flow versions", hint=f"kitaru diff {old} {new or ''}")
         differs = _versions(project.diff_versions(old, new), output, stat=stat)

@@ -1,0 +1,135 @@
+"""Flow versions as a user names them: `FLOW`, `FLOW@v3`, `FLOW@latest`, `FLOW@ROUTE`.
+
+Owns: the one grammar of these names, and how one leads to a version in the store. Which version an invocation by a
+route gets is decided elsewhere; here a route stands for a version only where it goes to a single one.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from kitaru.errors import FlowNotFound, UsageError
+from kitaru.store import layout
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from kitaru.store.repository import Repository, VersionName
+
+LATEST = "latest"
+_NUMBER = re.compile(r"v([1-9]\d{0,8})")
+_LIKE_A_NUMBER = re.compile(r"[vV]?\d+")
+
+
+@dataclass(frozen=True, slots=True)
+class FlowTarget:
+    """A flow, and what stands after its `@`: at most one of `n`, `latest` and `route` is set.
+
+    Attributes:
+        n: the version's number; 0 where none was named.
+        latest: whether `@latest` was typed.
+        route: the route's name, or empty.
+    """
+
+    flow: str
+    n: int = 0
+    latest: bool = False
+    route: str = ""
+
+    @property
+    def bare(self) -> bool:
+        """Whether only the flow was named."""
+        return not (self.n or self.latest or self.route)
+
+    def __str__(self) -> str:
+        at = f"v{self.n}" if self.n else LATEST if self.latest else self.route
+        return f"{self.flow}@{at}" if at else self.flow
+
+
+def names_version(text: str) -> bool:
+    """Tell whether a text names a flow version and not a run: `@` stands in it, and not at its beginning."""
+    return text.rfind("@") > 0
+
+
+def is_route_name(text: str) -> bool:
+    """Tell whether a route may be called so: it can be typed after `@`, and is no version."""
+    plain = text.isprintable() and not any(c in "@:/*#" or c.isspace() for c in text)
+    return bool(text) and plain and text != LATEST and _LIKE_A_NUMBER.fullmatch(text) is None
+
+
+def parse_flow_target(text: str) -> FlowTarget:
+    """Parse `FLOW`, `FLOW@v3`, `FLOW@latest` and `FLOW@ROUTE`.
+
+    Raises:
+        UsageError: none of these.
+    """
+    flow, at, rest = text.rpartition("@")
+    if not at:
+        flow, rest = text, ""
+    if not flow or (at and not rest):
+        raise _malformed(text)
+    if rest == LATEST:
+        return FlowTarget(flow, latest=True)
+    number = _NUMBER.fullmatch(rest)
+    if number is not None:
+        return FlowTarget(flow, int(number[1]))
+    if rest and not is_route_name(rest):
+        raise _malformed(text)
+    return FlowTarget(flow, route=rest)
+
+
+def _malformed(text: str) -> UsageError:
+    return UsageError(f"{text!r} names no flow version", hint="write FLOW, FLOW@v3, FLOW@latest or FLOW@ROUTE")
+
+
+def find_version(repo: Repository, target: FlowTarget | str) -> VersionName:
+    """Return the version that a name leads to; a flow alone is its latest.
+
+    Raises:
+        FlowNotFound: nothing is recorded of the flow.
+        UsageError: it is no such name, the flow has no such version or route, or the route goes to several.
+    """
+    target = parse_flow_target(target) if isinstance(target, str) else target
+    known = known_versions(repo, target.flow)
+    if target.route:
+        raise UsageError(f"flow {target.flow} has no route {target.route!r}", hint=f"kitaru flow show {target.flow}")
+    if not target.n:
+        return known[-1]
+    for name in known:
+        if name.n == target.n:
+            return name
+    last = known[-1].n
+    has = f"v1 to v{last}" if last > 1 else "v1"
+    raise UsageError(
+        f"flow {target.flow} has no version v{target.n}", hint=f"it has {has}, as in {target.flow}@v{last}"
+    )
+
+
+def known_versions(repo: Repository, flow: str) -> list[VersionName]:
+    """Return a flow's versions, oldest first; there is at least one.
+
+    Raises:
+        FlowNotFound: nothing is recorded of the flow.
+    """
+    known = repo.versions(flow) if _can_be_stored(flow) else []
+    if not known:
+        raise FlowNotFound(f"nothing is recorded of a flow {flow!r}", hint=_near(flow, repo.flows()))
+    return known
+
+
+def _can_be_stored(flow: str) -> bool:
+    try:
+        layout.escape(flow)
+    except ValueError:
+        return False
+    return True
+
+
+def _near(flow: str, flows: Iterable[str]) -> str:
+    import difflib
+
+    names = list(flows)
+    shown = difflib.get_close_matches(flow, names, n=3) or names[:8]
+    return f"the flows are {', '.join(shown)}{', …' if len(names) > len(shown) else ''}" if shown else ""
