@@ -7,11 +7,16 @@ Invariant: once `create` has returned True, the blob survives power loss (where 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
+    from collections.abc import Collection, Iterator
     from pathlib import Path
+
+Piece: TypeAlias = bytes | bytearray | memoryview
+Content: TypeAlias = Piece | Iterable[Piece]
+"""What a blob is made of: all of it, or piece by piece."""
 
 MAX_KEY_PART_BYTES = 255
 
@@ -30,10 +35,15 @@ def check_key(key: str) -> str:
     return key
 
 
+def pieces(data: Content) -> Iterable[Piece]:
+    """Return content as an iterable of its pieces."""
+    return [data] if isinstance(data, bytes | bytearray | memoryview) else data
+
+
 class Blobs(Protocol):
     """Bytes at keys such as `a/b/c`. Every method may raise `StoreError` when the place itself fails."""
 
-    def create(self, key: str, data: bytes | Iterable[bytes]) -> bool:
+    def create(self, key: str, data: Content) -> bool:
         """Put `data` at `key`, exclusively and durably; False if there is already something, which stays as it is."""
 
     def get(self, key: str, *, limit: int | None = None, start: int = 0) -> bytes:
@@ -152,7 +162,7 @@ class Workspace(Blobs, Protocol):
     def appender(self, key: str) -> Appender:
         """Make a new file at `key`, its name durable; StoreError if there is one."""
 
-    def stage(self, key: str, data: bytes | Iterable[bytes]) -> bool:
+    def stage(self, key: str, data: Content) -> bool:
         """As `create`, but what is put there may vanish with the power until `settle` was called with the key."""
 
     def adopt(self, source: str, key: str) -> bool:

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import errno
 import os
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from kitaru.errors import StoreError
+
+if TYPE_CHECKING:
+    from kitaru.blobs.contract import Piece
 
 DIRECTORY_MODE = 0o700
 GROWING_MODE = 0o600
@@ -24,7 +27,7 @@ class Files(Protocol):
     def open(self, path: str, flags: int, mode: int) -> int:
         """As `os.open`."""
 
-    def pwrite(self, fd: int, data: bytes, offset: int) -> int:
+    def pwrite(self, fd: int, data: Piece, offset: int) -> int:
         """As `os.pwrite`."""
 
     def fsync(self, fd: int) -> None:
@@ -97,7 +100,7 @@ def store_error(error: OSError, doing: str, path: str) -> StoreError:
     return failure
 
 
-def write_all(files: Files, fd: int, data: bytes, offset: int) -> int:
+def write_all(files: Files, fd: int, data: Piece, offset: int) -> int:
     """Write all of `data` at `offset`, however many calls it takes, and return where it ends."""
     written = files.pwrite(fd, data, offset)
     while written < len(data):

@@ -15,13 +15,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from kitaru.blobs import locks
-from kitaru.blobs.contract import check_key
+from kitaru.blobs.contract import check_key, pieces
 from kitaru.blobs.files import DIRECTORY_MODE, GROWING_MODE, SEALED_MODE, Files, OsFiles, store_error, write_all
 from kitaru.blobs.growing import GrowingFile
 from kitaru.errors import Damaged, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
+    from contextlib import AbstractContextManager
+
+    from kitaru.blobs.contract import Content, Piece
 
 T = TypeVar("T")
 
@@ -61,18 +64,18 @@ class LocalBlobs:
 
     # -- names ---------------------------------------------------------------------------------------------------
 
-    def create(self, key: str, data: bytes | Iterable[bytes]) -> bool:
+    def create(self, key: str, data: Content) -> bool:
         """Put `data` at `key`, exclusively and durably; False if there is already something.
 
         Never `O_EXCL` on the name itself: a kill would leave it taken and empty for ever.
         """
         return self._make(key, data, self._publish)
 
-    def stage(self, key: str, data: bytes | Iterable[bytes]) -> bool:
+    def stage(self, key: str, data: Content) -> bool:
         """As `create`, but with the name not durable before `settle`: many new files then share a sync or two."""
         return self._make(key, data, self._link_unsettled)
 
-    def _make(self, key: str, data: bytes | Iterable[bytes], publish: Callable[[str, str], bool]) -> bool:
+    def _make(self, key: str, data: Content, publish: Callable[[str, str], bool]) -> bool:
         path = self._path(key)
         if os.path.lexists(path):
             return False
@@ -81,7 +84,7 @@ class LocalBlobs:
             self._ensure(f"{TMP}/x")
             fd = self._files.open(scratch, _MAKE, GROWING_MODE)
             try:
-                self._fill(fd, [data] if isinstance(data, bytes) else data)
+                self._fill(fd, pieces(data))
                 return publish(scratch, key)
             finally:
                 os.close(fd)
@@ -89,7 +92,7 @@ class LocalBlobs:
         except OSError as error:
             raise store_error(error, "write", path) from error
 
-    def _fill(self, fd: int, chunks: Iterable[bytes]) -> None:
+    def _fill(self, fd: int, chunks: Iterable[Piece]) -> None:
         end = 0
         for chunk in chunks:
             if chunk:
@@ -352,9 +355,11 @@ class LocalBlobs:
         finally:
             os.close(fd)
 
+    def _scan(self, prefix: str) -> AbstractContextManager[Iterable[os.DirEntry[str]]]:
+        return self._scan_path(self._path(prefix.rstrip("/")))
+
     @contextlib.contextmanager
-    def _scan(self, prefix: str) -> Iterator[Iterable[os.DirEntry[str]]]:
-        path = self._path(prefix.rstrip("/"))
+    def _scan_path(self, path: str) -> Iterator[Iterable[os.DirEntry[str]]]:
         try:
             with os.scandir(path) as entries:
                 yield entries

@@ -8,11 +8,13 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-from kitaru.blobs.contract import check_key
+from kitaru.blobs.contract import check_key, pieces
 from kitaru.errors import Damaged, StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterator
+
+    from kitaru.blobs.contract import Content
 
 
 class MemoryLock:
@@ -76,9 +78,9 @@ class MemoryBlobs:
         self._guard = threading.Condition()
         self._changes = 0
 
-    def create(self, key: str, data: bytes | Iterable[bytes]) -> bool:
+    def create(self, key: str, data: Content) -> bool:
         """Put `data` at `key`, exclusively; False if there is already something."""
-        content = data if isinstance(data, bytes) else b"".join(data)
+        content = data if isinstance(data, bytes) else b"".join(pieces(data))
         with self._guard:
             return self._put(key, content)
 

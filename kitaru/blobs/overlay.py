@@ -16,9 +16,9 @@ from kitaru.blobs.memory import MemoryBlobs
 from kitaru.errors import StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
+    from collections.abc import Collection, Iterator
 
-    from kitaru.blobs.contract import Appender, Lock, Workspace
+    from kitaru.blobs.contract import Appender, Content, Lock, Workspace
 
 
 class OverlayBlobs:
@@ -46,7 +46,7 @@ class OverlayBlobs:
             raise KeyError(key)
         return self._base
 
-    def create(self, key: str, data: bytes | Iterable[bytes]) -> bool:
+    def create(self, key: str, data: Content) -> bool:
         """Put `data` at `key`, exclusively; False if there is already something."""
         with self._guard:
             return not self.exists(key) and self._top.create(key, data)

@@ -1,0 +1,55 @@
+"""Trying out whether a place lets exactly one of several writers create a name.
+
+Owns: the trial, which leaves nothing behind. Knows nothing of how a place creates anything.
+"""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from kitaru.blobs.contract import Blobs
+
+WRITERS = 5
+
+
+def is_exclusive(blobs: Blobs, random_bytes: Callable[[int], bytes] = os.urandom) -> bool:
+    """Return whether `create` refuses a second writer: one that comes later, with and without content, and one at once.
+
+    Args:
+        blobs: the place; scratch keys below `tmp/` are made and removed again.
+        random_bytes: names the scratch keys.
+
+    Raises:
+        RemoteError: the place cannot be written to at all.
+    """
+    stem = f"tmp/{random_bytes(12).hex()}"
+    keys = [f"{stem}-{trial}" for trial in ("later", "empty", "race")]
+    try:
+        return _later(blobs, keys[0], b"first") and _later(blobs, keys[1], b"") and _at_once(blobs, keys[2])
+    finally:
+        for key in keys:
+            blobs.delete(key)
+
+
+def _later(blobs: Blobs, key: str, content: bytes) -> bool:
+    won = blobs.create(key, content)
+    again = blobs.create(key, b"second")
+    return won and not again and blobs.get(key) == content
+
+
+def _at_once(blobs: Blobs, key: str) -> bool:
+    gate = Barrier(WRITERS)
+
+    def write(writer: int) -> bool:
+        gate.wait()
+        return blobs.create(key, b"%d" % writer)
+
+    with ThreadPoolExecutor(WRITERS) as pool:
+        won = [writer for writer, first in enumerate(pool.map(write, range(WRITERS))) if first]
+    return len(won) == 1 and blobs.get(key) == b"%d" % won[0]
