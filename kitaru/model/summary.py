@@ -30,6 +30,7 @@ class RunSummary:
         asked: how many questions the run asked itself, open or not.
         error: one line, where the run failed.
         model_calls, nano_usd, unpriced: what the run itself asked of models, as `spending.Spent` has it.
+        version_id: id of the flow version, which stays when two stores that met gave it another number.
     """
 
     run: str
@@ -50,6 +51,7 @@ class RunSummary:
     model_calls: int = 0
     nano_usd: int = 0
     unpriced: int = 0
+    version_id: str = ""
 
     @property
     def spent(self) -> Spent:
@@ -79,6 +81,7 @@ def summarize(run: str, records: Sequence[Stored]) -> RunSummary:
         run=run,
         flow=state.start.flow,
         version=int(state.version.get("n", 0)),
+        version_id=str(state.version.get("id", "")),
         status=str(state.status),
         started=state.start.at,
         ended=end.at if end else 0,

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-VERSION = 3
+VERSION = 4
 BLOCK = 256
 FINAL, SETTLED = 1, 2
 _MAX = 256 * 1024 * 1024
