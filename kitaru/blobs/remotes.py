@@ -6,7 +6,9 @@ chosen. Knows nothing of what is kept there. No URL holds a secret: one that wou
 
 from __future__ import annotations
 
+import os
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kitaru.blobs.folder import FolderBlobs
@@ -42,6 +44,17 @@ def open_remote(url: str, options: Mapping[str, str] | None = None) -> RemoteBlo
     if not scheme:
         return FolderBlobs(rest)
     raise BadConfig(f"no remote can be opened at {scheme}:// yet", hint=_HINT)
+
+
+def written(url: str, options: Mapping[str, str] | None = None) -> str:
+    """Return a URL as it may be written down, to be opened from anywhere: that of a folder has its whole path.
+
+    Raises:
+        BadConfig: as `open_remote`; whether anything is there is not asked.
+    """
+    scheme, rest = _split(url)
+    _check_options(scheme, {name: value for name, value in (options or {}).items() if value})
+    return url if scheme else os.path.abspath(Path(rest).expanduser())  # noqa: PTH100 - without `..` in it
 
 
 def _split(url: str) -> tuple[str, str]:
