@@ -29,7 +29,7 @@ from kitaru.runtime.capture import capturing
 from kitaru.runtime.decorators import Flow, find_live_flow
 from kitaru.runtime.ending import Outcome
 from kitaru.runtime.engine import Engine
-from kitaru.runtime.keys import StartedBefore, begin_once
+from kitaru.runtime.keys import StartedBefore, begin_named, begin_once
 from kitaru.runtime.limits import limits_of
 from kitaru.runtime.loading import LoadedFlow, during_import, load_entry, load_target
 from kitaru.runtime.names import alias_main
@@ -39,6 +39,7 @@ from kitaru.runtime.replies import Replies
 from kitaru.runtime.schema import parse_inputs
 from kitaru.runtime.sleeping import STAY_US
 from kitaru.runtime.sources import Entry, changed_files, entry_of
+from kitaru.runtime.trusting import check_trusted
 from kitaru.runtime.versions import Version, Versions
 from kitaru.store.live import LiveWriter, path_of
 from kitaru.store.runs import collector_paused
@@ -71,6 +72,7 @@ class Options:
         limits: for this run, or from a resume on, as `runtime.limits.given` returns them.
         stay_us: how long a sleep may be for which the process stays.
         prompts: who executes the run asks its questions himself, so that nothing stays for an answer.
+        run: the id that a new run is to have, where it was chosen before; empty for one of its own.
     """
 
     on_drift: str = ""
@@ -82,6 +84,7 @@ class Options:
     limits: Mapping[str, int] = field(default_factory=dict)
     stay_us: int = STAY_US
     prompts: bool = False
+    run: str = ""
 
 
 @dataclass(slots=True)
@@ -183,41 +186,75 @@ class Runner:
         """
         _check_may_start()
         loaded = self._load(target)
-        flow: Flow[Any, Any] = loaded.flow
-        given = parse_inputs(flow.fn, inputs, text=text, documents=documents)
+        given = parse_inputs(loaded.flow.fn, inputs, text=text, documents=documents)
+        version, new = self.versions.record(loaded.flow, loaded.entry, loaded.loaded_files)
+        engine, bound = self._start(_Code(loaded.flow, version, version.n, []), given, options)
+        engine.emit("version", flow=loaded.flow.name, n=version.n, new=new)
+        self._tell(engine, engine.state, _Code(loaded.flow, version, version.n, []), resumed=False)
+        return Prepared(engine, loaded.flow, bound)
+
+    def invoke(
+        self, flow: str, version: Version, inputs: Mapping[str, Any], options: Options, invoked: Mapping[str, Any]
+    ) -> Prepared:
+        """Prepare a new run of a version as it was recorded: nothing of the working tree is looked at.
+
+        Args:
+            flow: the flow's name.
+            inputs: parameter name to a value that fits the recorded schema; the code's own types make of it what they
+                will.
+            invoked: what the run records of how it was invoked.
+
+        Raises:
+            Untrusted: nobody here has said that this version may be executed.
+            CodeUnloadable: it cannot be imported.
+            BadInput: the inputs fit the recorded schema, and not the code's own types.
+            StartedBefore: the key's run, or the one of this id, was begun before.
+        """
+        _check_may_start()
+        check_trusted(self._repo, flow, version.id, version.n)
+        loaded = load_entry(version.entry, self._root, version.files, _scratch(), alone=True)
+        given = parse_inputs(loaded.flow.fn, {}, text=False, documents=inputs)
+        code = _Code(loaded.flow, version, version.n, [], recorded=True)
+        engine, bound = self._start(code, given, options, invoked)
+        self._tell(engine, engine.state, code, resumed=False)
+        return Prepared(engine, loaded.flow, bound)
+
+    def _start(
+        self, code: _Code, given: Mapping[str, Any], options: Options, invoked: Mapping[str, Any] | None = None
+    ) -> tuple[Engine, dict[str, Any]]:
+        """Begin a run and record that it did; return its engine and its inputs, defaults among them."""
+        flow = code.flow
         bound = {**self._encodable_defaults(flow), **given}
-        version, new = self.versions.record(flow, loaded.entry, loaded.loaded_files)
         key = options.key or flow.options.key
-        writer = self._begin(flow.name, key, bound)
+        writer = self._begin(flow.name, key, bound, options.run)
         try:
             objects, ids = self._encode_all(bound, writer)
             record = Start(
                 self._services.clock_us(),
                 flow=flow.name,
-                version=version.to_json(),
+                version=code.version.to_json(),
                 inputs=ids,
                 origin=self._services.origin,
                 tags=_tags(flow, options),
                 on_drift=options.on_drift,
-                code=WORKING_TREE,
+                code=code.kind,
                 key=key,
                 limits=dict(options.limits),
+                invoked=dict(invoked or {}),
             )
             writer.commit(record, objects)
             state, runs = run_state(self._repo, writer.run)
-            engine = self._engine(writer, state, Plan(state, runs, Overrides()), flow, options=options)
+            plan = Plan(state, runs, Overrides())
+            return self._engine(writer, state, plan, flow, options=options, recorded=code.recorded), bound
         except BaseException:
             writer.close()
             raise
-        engine.emit("version", flow=flow.name, n=version.n, new=new)
-        engine.emit("run", flow=flow.name, version=version.n, inputs=ids, source=None, resumed=False)
-        return Prepared(engine, flow, bound)
 
-    def _begin(self, flow: str, key: str, inputs: Mapping[str, Any]) -> RunWriter:
-        if not key:
+    def _begin(self, flow: str, key: str, inputs: Mapping[str, Any], run: str) -> RunWriter:
+        if not key and not run:
             return self._repo.begin(new_run_id(self._services.random_bytes))
         try:
-            return begin_once(self._repo, flow, key, self._services)
+            return begin_once(self._repo, flow, key, self._services, run) if key else begin_named(self._repo, run)
         except StartedBefore as before:
             before.other_inputs = self._others(before.run, inputs)
             raise
@@ -391,6 +428,7 @@ class Runner:
         Raises:
             CodeUnloadable: it cannot be imported. That the flow's file is not here is no reason to go over to the
                 recorded code: it may have been moved, and what else the flow needs may be here and have changed.
+            Untrusted: the recorded code came from elsewhere, and nobody here has said that it may be executed.
         """
         recorded = self.versions.read(state.version)
         live = find_live_flow(recorded.entry.module, recorded.entry.qualname)
@@ -402,7 +440,9 @@ class Runner:
                 hint="move it to a file, or resume it where it was defined",
             )
         if as_recorded:
-            loaded = load_entry(recorded.entry, self._root, recorded.files, _scratch())
+            check_trusted(self._repo, state.start.flow, recorded.id, recorded.n)
+            alone = bool(state.start.invoked)
+            loaded = load_entry(recorded.entry, self._root, recorded.files, _scratch(), alone=alone)
             return _Code(loaded.flow, recorded, recorded.n, [], recorded=True)
         loaded = load_entry(recorded.entry, self._root)
         entry = Entry(recorded.entry.module, recorded.entry.qualname, recorded.entry.file, recorded.entry.path)

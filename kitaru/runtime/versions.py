@@ -6,10 +6,11 @@ is `runtime.sources` and `runtime.loading`.
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from kitaru.errors import Damaged
+from kitaru.errors import Damaged, KitaruError
 from kitaru.runtime.environment import environment, git_state
 from kitaru.runtime.schema import inputs_schema
 from kitaru.runtime.sources import (
@@ -20,6 +21,7 @@ from kitaru.runtime.sources import (
     snapshot,
     version_value,
 )
+from kitaru.runtime.trusting import trust_recorded
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
     from kitaru.runtime.decorators import Flow
     from kitaru.runtime.events import Services
     from kitaru.runtime.values import Values
-    from kitaru.store.repository import Repository
+    from kitaru.store.repository import Repository, VersionName
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,15 +71,33 @@ class Versions:
         known = self._repo.versions(flow.name)
         for name in reversed(known):
             if name.digest == digest:
+                self._trust(flow.name, name, entry, files, distributions)
                 return Version(name.n, name.id, entry, files), False
         git = git_state(self._root, list(files)) if entry.file else None
         value = version_value(entry, files, distributions, inputs_schema(flow.fn), git)
         encoded = self._values.encode(value, frozenset(), "the flow's code")
         self._repo.put_objects(encoded.objects)
-        added = self._repo.add_version(
-            flow.name, id=encoded.id, digest=digest, at=self._services.clock_us(), by=self._services.user
-        )
+        at, by = self._services.clock_us(), self._services.user
+        added = self._repo.add_version(flow.name, id=encoded.id, digest=digest, at=at, by=by)
+        if added.id == encoded.id:
+            trust_recorded(self._repo, flow.name, added, at=at, by=by)
+        else:  # another process was first
+            self._trust(flow.name, added, entry, files, distributions)
         return Version(added.n, added.id, entry, files), True
+
+    def _trust(
+        self, flow: str, name: VersionName, entry: Entry, files: dict[str, bytes], runs_on: dict[str, Any]
+    ) -> None:
+        """Trust a version that by its digest is the working tree's code, if that is true: the digest is only said."""
+        if self._repo.trust.is_decided(name.id):
+            return
+        with contextlib.suppress(KitaruError):  # what cannot be read is not trusted
+            value = describe(self._values, {"id": name.id})
+            said = Entry.from_json(value["entry"])
+            same_place = (said.module, said.qualname, said.file) == (entry.module, entry.qualname, entry.file)
+            if same_place and value["files"] == files and all(value.get(k) == v for k, v in runs_on.items()):
+                at, by = self._services.clock_us(), self._services.user
+                trust_recorded(self._repo, flow, name, at=at, by=by)
 
     def read(self, recorded: dict[str, Any]) -> Version:
         """Return the version that a record names.
@@ -96,6 +116,10 @@ def describe(values: Values, recorded: dict[str, Any]) -> dict[str, Any]:
         Damaged: what the store holds under its id is no flow version.
     """
     value = values.decoder((), opaque=True).decode(recorded["id"])
-    if not isinstance(value, dict) or not isinstance(value.get("files"), dict) or "entry" not in value:
+    if not isinstance(value, dict) or "entry" not in value or not _are_files(value.get("files")):
         raise Damaged(f"object {recorded['id'][:12]}", "not a flow version")
     return value
+
+
+def _are_files(files: object) -> bool:
+    return isinstance(files, dict) and all(type(p) is str and type(data) is bytes for p, data in files.items())

@@ -172,9 +172,9 @@ def claim_key(run: str, segment: int | None = None, number: int | None = None) -
     return f"{CLAIMS}/{run_part(run)}" + numbered(segment) + numbered(number)
 
 
-def trust_key(kind: str, name: str) -> str:
-    """Return the key of a decision to trust: `kind` is `versions`, `flows` or `remotes`."""
-    return f"{TRUST}/{kind}/{escape(name)}"
+def trust_key(kind: str, name: str, number: int | None = None) -> str:
+    """Return the directory of the decisions about a version, flow or remote (`kind` has an s), or the key of one."""
+    return f"{TRUST}/{kind}/{escape(name)}" + numbered(number)
 
 
 def partial_key(run: str) -> str:

@@ -225,7 +225,16 @@ def add_version(blobs: Workspace, flow: str, fields: dict[str, Any]) -> VersionN
 
 def flows(blobs: Workspace) -> list[str]:
     """Return the names of all flows, sorted."""
-    return sorted(_escaped_names(blobs, layout.FLOWS, ""))
+    return escaped_names(blobs, layout.FLOWS)
+
+
+def escaped_names(blobs: Workspace, directory: str) -> list[str]:
+    """Return the names that have a directory of their own below this one, sorted.
+
+    Raises:
+        Damaged: a directory that stands for no name.
+    """
+    return sorted(_escaped_names(blobs, directory, ""))
 
 
 def _escaped_names(blobs: Workspace, directory: str, before: str) -> list[str]:

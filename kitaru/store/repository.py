@@ -19,6 +19,7 @@ from kitaru.store.names import AnswerName, CancelName, KeyName, PrunedName, Vers
 from kitaru.store.objects import ObjectFinder
 from kitaru.store.segments import Segments
 from kitaru.store.strand import FrameCache
+from kitaru.store.trust import Trust
 from kitaru.store.writer import RunWriter
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ class Repository:
         self._cache = FrameCache()
         self.segments = Segments(blobs)
         self._objects = ObjectFinder(self.segments, self._cache)
+        self.trust = Trust(blobs)
 
     @classmethod
     def create(cls, blobs: Workspace, random_bytes: Callable[[int], bytes] = os.urandom) -> Repository:
