@@ -41,7 +41,8 @@ Raised where the fault is known, printed in one place (`kitaru.cli`), matched by
     |   `-- SchemaChanged          5   a recorded value no longer fits its class
     |-- AlreadyAnswered            6
     |   `-- AlreadyCancelled       6
-    |-- RunHeld                    7   another process, or machine, executes this run
+    |-- RunHeld                    7   another process executes this run
+    |   `-- RunClaimed             7   another machine does, or is about to
     |-- RunCancelled               8   somebody asked for the run to be ended
     |   `-- RunRejected            9   somebody rejected it, at a question
     |-- Diverged                  10   somebody else's came first, on a remote
@@ -386,6 +387,18 @@ class RunHeld(KitaruError):
     """Another process executes this run; the text says which."""
 
     exit_code = 7
+
+
+class RunClaimed(RunHeld):
+    """Another machine that shares a remote carries this run on; the text says whose.
+
+    Attributes:
+        left_us: for how long its claim counts unless it is renewed, microseconds.
+    """
+
+    def __init__(self, message: str, *, hint: str = "", left_us: int = 0) -> None:
+        super().__init__(message, hint=hint)
+        self.left_us = left_us
 
 
 class RunCancelled(KitaruError):
