@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from kitaru.errors import CodeUnloadable, FlowNotFound
 from kitaru.runtime.importing import Recorded, ScriptLoader, during_import, origin_of, session, user_code
 from kitaru.runtime.names import MAIN, file_module, import_base, in_package, main_file, relative
-from kitaru.runtime.sources import Entry, entry_of, safe_path
+from kitaru.runtime.sources import Entry, entry_of, python_path
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -173,9 +173,7 @@ def materialize(files: Mapping[str, bytes], directory: Path) -> None:
     if any(directory.iterdir()):
         raise CodeUnloadable(f"{directory} is not empty, so that recorded code cannot be laid out there")
     for path, data in files.items():
-        place = directory / safe_path(path)
-        if not path.endswith(".py"):
-            raise CodeUnloadable(f"the recorded version names {path!r}, which is no Python file", hint="kitaru fsck")
+        place = directory / python_path(path)
         try:
             place.parent.mkdir(parents=True, exist_ok=True)
             with os.fdopen(os.open(place, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW, 0o444), "wb") as out:

@@ -79,6 +79,18 @@ def safe_path(path: object) -> str:
     raise CodeUnloadable(f"the recorded version names {path!r}, which is no path inside a project", hint="kitaru fsck")
 
 
+def python_path(path: object) -> str:
+    """Return a recorded project-relative path unchanged if it is one of a Python file.
+
+    Raises:
+        CodeUnloadable: it is not.
+    """
+    checked = safe_path(path)
+    if not checked.endswith(".py"):
+        raise CodeUnloadable(f"the recorded version names {path!r}, which is no Python file", hint="kitaru fsck")
+    return checked
+
+
 def project_source(path: str | Path, root: Path) -> str | None:
     """Return the project-relative path of a source file of the project itself, or None for any other file.
 

@@ -1,0 +1,222 @@
+"""Flows and their versions, as things to look at: listings, one version in full, outcomes by version, its files.
+
+Owns: what is told of a flow version and its runs. How a version is named is `project.targets`, what two differ in
+`project.versions`, what one holds `runtime.versions`. Nothing of a version is imported or executed here.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from kitaru.model.history import Status
+from kitaru.model.spending import Spent
+from kitaru.project.reading import Reading
+from kitaru.project.targets import find_version, known_versions, parse_flow_target
+from kitaru.store import layout, names
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from kitaru.model.summary import RunSummary
+    from kitaru.runtime.sources import Entry
+    from kitaru.store.repository import VersionName
+
+
+@dataclass(frozen=True, slots=True)
+class FlowLine:
+    """A flow in a listing.
+
+    Attributes:
+        versions: how many are recorded.
+        latest: the one with the highest number.
+        runs: how many there are, of all versions.
+        last: the run that was started last, as it stands now.
+    """
+
+    flow: str
+    versions: int
+    latest: VersionName
+    runs: int
+    last: RunSummary | None
+
+
+@dataclass(slots=True)
+class Outcomes:
+    """What became of some runs.
+
+    Attributes:
+        by_status: how many stand so, by status.
+        took_us: from start to end of each run that completed, in microseconds, in order of size; time in which a run
+            waited counts.
+        calls: checkpoints that they executed.
+        spent: what they asked of models.
+    """
+
+    runs: int = 0
+    by_status: dict[str, int] = field(default_factory=dict)
+    took_us: list[int] = field(default_factory=list)
+    calls: int = 0
+    spent: Spent = field(default_factory=Spent)
+
+    def took(self, percent: int) -> int | None:
+        """Return within how many microseconds so many of a hundred completed runs ended (nearest rank), or None."""
+        if not self.took_us:
+            return None
+        return self.took_us[max(0, -(-len(self.took_us) * percent // 100) - 1)]
+
+
+@dataclass(frozen=True, slots=True)
+class VersionLine:
+    """A version of a flow in a listing, with what became of its runs; `name` is None of one that has no name here."""
+
+    n: int
+    id: str
+    name: VersionName | None
+    outcomes: Outcomes
+
+
+@dataclass(frozen=True, slots=True)
+class FlowVersion:
+    """A flow version in full.
+
+    Attributes:
+        name: number, id, and who recorded it when.
+        entry: where its code begins.
+        signature: as its source has it; empty where that does not tell.
+        inputs: JSON schema of what it takes.
+        files: project-relative path to bytes.
+        python, distributions, git: what it ran on when it was recorded.
+        runs: its runs, the latest first, as they stand now.
+    """
+
+    flow: str
+    name: VersionName
+    entry: Entry
+    signature: str
+    inputs: dict[str, Any]
+    files: dict[str, bytes]
+    python: str
+    distributions: dict[str, str]
+    git: dict[str, Any] | None
+    runs: list[RunSummary]
+
+
+class Flows(Reading):
+    """A project as its flows and their versions are looked at."""
+
+    def flows(self) -> list[FlowLine]:
+        """Return all flows that have a version, by name."""
+        count: dict[str, int] = defaultdict(int)
+        last: dict[str, RunSummary] = {}
+        for summary in self._summaries()[:]:  # the latest first
+            count[summary.flow] += 1
+            last.setdefault(summary.flow, summary)
+        return [self._line(flow, count[flow], last.get(flow)) for flow in self.repo.flows()]
+
+    def _line(self, flow: str, runs: int, last: RunSummary | None) -> FlowLine:
+        parts = self.repo.blobs.children(layout.flow_key(flow))
+        numbers = [n for part in parts if (n := layout.number_of(part)) is not None]
+        latest = names.version(self.repo.blobs, flow, max(numbers))
+        return FlowLine(flow, len(numbers), latest, runs, last and self._live(last))
+
+    def find_version(self, target: str) -> VersionName:
+        """Return the version that `FLOW`, `FLOW@v3`, `FLOW@latest` or `FLOW@ROUTE` leads to.
+
+        Raises:
+            FlowNotFound: nothing is recorded of the flow.
+            UsageError: it is no such name, or the flow has no such version.
+        """
+        return find_version(self.repo, target)
+
+    def flow_version(self, target: str) -> FlowVersion:
+        """Return a version in full, with its runs.
+
+        Raises:
+            FlowNotFound, UsageError: as of `find_version`.
+            Damaged, CodeUnloadable: what is stored is no flow version.
+        """
+        from kitaru.runtime.signature import recorded_signature
+        from kitaru.runtime.sources import Entry
+
+        flow, name = parse_flow_target(target).flow, self.find_version(target)
+        value = self.version({"n": name.n, "id": name.id})
+        entry = Entry.from_json(value["entry"])
+        distributions = value.get("distributions")
+        return FlowVersion(
+            flow,
+            name,
+            entry,
+            recorded_signature(entry, value["files"]),
+            _table(value.get("inputs")),
+            value["files"],
+            str(value.get("python", "")),
+            {str(k): str(v) for k, v in _table(distributions).items()},
+            _table(value.get("git")) or None,
+            [self._live(s) for s in self._runs_of(flow) if s.version_id == name.id],
+        )
+
+    def flow_stats(self, flow: str, *, since_us: int | None = None) -> list[VersionLine]:
+        """Return the versions of a flow, oldest first, each with what became of its runs.
+
+        A run counts for the version that it was recorded under last.
+
+        Args:
+            flow: its name.
+            since_us: only runs started at or after this, microseconds since 1970 UTC.
+
+        Raises:
+            FlowNotFound: nothing is recorded of the flow.
+        """
+        known = known_versions(self.repo, flow)
+        runs = defaultdict(list)
+        for summary in self._runs_of(flow, since_us):
+            runs[summary.version_id].append(self._live(summary))
+        found = [VersionLine(name.n, name.id, name, outcomes_of(runs.pop(name.id, []))) for name in known]
+        return found + [VersionLine(left[0].version, id, None, outcomes_of(left)) for id, left in runs.items()]
+
+    def export(self, target: str, directory: Path, *, force: bool = False) -> list[Path]:
+        """Write the source files of a version below a directory, which is made where needed; return their paths.
+
+        Args:
+            target: `FLOW`, `FLOW@v3`, `FLOW@latest` or `FLOW@ROUTE`.
+            directory: where to.
+            force: write over files that are there already.
+
+        Raises:
+            FlowNotFound, UsageError: as of `find_version`.
+            UsageError: a file is there already, with other content; nothing was written.
+            CodeUnloadable: a recorded path leads out of the directory, or is of no Python file; nothing was written.
+            StoreError: a file cannot be written.
+        """
+        from kitaru.project.exporting import write_files
+
+        name = self.find_version(target)
+        return write_files(self.version({"n": name.n, "id": name.id})["files"], directory, force=force)
+
+    def _runs_of(self, flow: str, since_us: int | None = None) -> list[RunSummary]:
+        found = self._summaries()
+        if since_us is not None:
+            found = found.since(since_us)
+        return found.narrowed(lambda fields: fields["flow"] == flow)[:]
+
+
+def outcomes_of(runs: Iterable[RunSummary]) -> Outcomes:
+    """Return what became of some runs."""
+    found = Outcomes()
+    for run in runs:
+        found.runs += 1
+        found.by_status[run.status] = found.by_status.get(run.status, 0) + 1
+        found.calls += run.calls
+        found.spent.take(run.spent)
+        if run.status == Status.COMPLETED:
+            found.took_us.append(run.ended - run.started)
+    found.took_us.sort()
+    return found
+
+
+def _table(value: object) -> dict[str, Any]:
+    """Return what a recorded version says in place of a table, which nobody vouches for."""
+    return value if isinstance(value, dict) else {}
