@@ -241,10 +241,14 @@ def _line_of(name: str, text: str) -> str:
     return f", line {text.count(chr(10), 0, found.start()) + 1}" if found else ""
 
 
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
 def _replace(path: Path, text: str) -> None:
     part = path.with_name(f"{path.name}.{os.getpid()}")
     try:
-        with part.open("w", encoding="utf-8") as file:
+        with open(part, "w", encoding="utf-8", opener=_private) as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Protocol
 from kitaru.errors import StoreError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from kitaru.blobs.contract import Piece
 
 DIRECTORY_MODE = 0o700
@@ -76,6 +78,14 @@ class OsFiles:
     mkdir = staticmethod(os.mkdir)
     rmdir = staticmethod(os.rmdir)
     utime = staticmethod(os.utime)
+
+
+def private_directory(path: Path) -> Path:
+    """Make a directory, and what is missing above it, that only its owner may enter; return it."""
+    if not path.is_dir():
+        private_directory(path.parent)
+        path.mkdir(DIRECTORY_MODE, exist_ok=True)
+    return path
 
 
 _REASONS = {

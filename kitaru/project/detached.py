@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from kitaru.blobs.files import private_directory
 from kitaru.errors import StoreError
 from kitaru.project.places import STORE
 
@@ -62,7 +63,7 @@ def resume_detached(root: Path, run: str) -> Detached:
 
     words = [sys.executable, "-m", "kitaru", "-C", str(root), "resume", "--no-input", "--", run]
     try:
-        (root / STORE / "tmp").mkdir(exist_ok=True)
+        private_directory(root / STORE / "tmp")
         with tempfile.NamedTemporaryFile(
             dir=root / STORE / "tmp", prefix=f"resume-{run}-", suffix=".log", delete=False
         ) as log:

@@ -17,6 +17,7 @@ from typing import IO
 
 MAX_LOG = 1 << 20
 """Bytes that the log of a run's hooks may have; what one hook writes beyond is cut off, and the next begins it anew."""
+_APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
 LOOK_S = 0.1
 """Time after which a log is looked at again."""
 
@@ -28,8 +29,8 @@ def main(hook: str, seconds: str, log: str) -> None:
         os._exit(0)
     path = Path(log)
     with contextlib.suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("ab") as file:
+        path.parent.mkdir(0o700, parents=True, exist_ok=True)
+        with os.fdopen(os.open(path, _APPEND, 0o600), "ab") as file:
             if os.fstat(file.fileno()).st_size >= MAX_LOG:
                 file.truncate(0)
             told = _run(hook, float(seconds), document, file)

@@ -10,6 +10,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kitaru.blobs.files import DIRECTORY_MODE, GROWING_MODE, private_directory
 from kitaru.blobs.local import LocalBlobs
 from kitaru.config import STORE, find_root
 from kitaru.errors import ProjectExists, StoreError
@@ -39,7 +40,9 @@ def lay_down(root: Path) -> None:
     if (store / "format").exists():
         raise ProjectExists(str(root))
     try:
-        store.mkdir(parents=True, exist_ok=True)
+        root.mkdir(parents=True, exist_ok=True)
+        store.mkdir(exist_ok=True)
+        store.chmod(DIRECTORY_MODE)
         _copy(_template(), store)
     except OSError as error:
         raise StoreError(f"{store} cannot be written: {error.strerror}", hint="choose another directory") from error
@@ -47,15 +50,15 @@ def lay_down(root: Path) -> None:
 
 
 def _copy(source: Path, target: Path) -> None:
-    """Copy files that are not there yet, as deep as they lie, and whether they can be executed."""
+    """Copy files that are not there yet, as deep as they lie, and whether they can be executed; for the user alone."""
     for item in sorted(source.iterdir()):
         here = target / item.name
         if item.is_dir():
-            here.mkdir(exist_ok=True)
+            private_directory(here)
             _copy(item, here)
         elif not here.exists():
             shutil.copyfile(item, here)
-            here.chmod(here.stat().st_mode | (item.stat().st_mode & 0o111))
+            here.chmod(GROWING_MODE | (item.stat().st_mode & 0o100))
 
 
 def _template() -> Path:

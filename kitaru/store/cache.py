@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import diskcache.core  # type: ignore[import-untyped]  # it has no types
 
+from kitaru.blobs.files import GROWING_MODE, private_directory
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -40,11 +42,20 @@ class BytesDisk(diskcache.Disk):  # type: ignore[misc]  # diskcache has no types
             raise ValueError("a key in the cache is not text")
         return key
 
+    def filename(self, key: object = diskcache.UNKNOWN, value: object = diskcache.UNKNOWN) -> tuple[str, str]:
+        """Return where a value's file is to be, below the cache and in full; its directory is for the user alone."""
+        below, path = super().filename(key, value)
+        private_directory(Path(path).parent)
+        return below, path
+
     def store(self, value: object, read: bool, key: object = None) -> Any:  # noqa: ANN401 - as diskcache has it
         """Return the database's form of a value."""
         if type(value) is not bytes:
             raise TypeError("values of the cache are bytes")
-        return super().store(value, read, key=key)
+        stored = super().store(value, read, key=key)
+        if stored[2] is not None:
+            Path(self._directory, stored[2]).chmod(GROWING_MODE)
+        return stored
 
     def fetch(self, mode: object, filename: str | None, value: object, read: bool) -> Any:  # noqa: ANN401 - as above
         """Return a value from the database's form."""
@@ -81,6 +92,8 @@ def open_cache(directory: Path, *, size_limit: int = 1 << 30, eviction: str = "n
         eviction: a policy of diskcache; `none` keeps everything.
     """
     _check_settings(directory)
+    private_directory(directory)
+    (directory / "cache.db").touch(GROWING_MODE)  # what the database makes beside it gets its rights
     settings = {**_SETTINGS, "size_limit": size_limit, "eviction_policy": eviction}
     return diskcache.Cache(str(directory), disk=BytesDisk, timeout=1, **settings)
 

@@ -17,6 +17,7 @@ import threading
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
+from kitaru.blobs.files import private_directory
 from kitaru.store import layout
 
 if TYPE_CHECKING:
@@ -127,7 +128,7 @@ class LiveWriter:
         """Make the file, anew where it has grown too large or a dead process left one."""
         assert self._path is not None  # noqa: S101 - nothing is added without one
         self._remove()
-        self._path.parent.mkdir(parents=True, exist_ok=True)
+        private_directory(self._path.parent)
         self._fd = os.open(self._path, _WRITE, 0o600)
         self._count += 1
         self._size = os.write(self._fd, b"%d.%d\n" % (os.getpid(), self._count))
