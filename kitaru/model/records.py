@@ -38,6 +38,9 @@ class Start(Record):
         code: `working-tree` or `recorded`.
         key: what a caller gave so that the run is started once, or empty.
         limits: `{"max_calls": n, "max_us": microseconds}`, those that were given for this run.
+        invoked: for a run of recorded code, started by naming it: `{"target": as typed, "version": {"id", "n"}, "why"}`
+            and, as they apply, `route`, `entry` (of its log), `weights`, `point`, `key`, `invocation`, `schedule`,
+            `tick`.
     """
 
     kind: ClassVar[str] = "start"
@@ -52,6 +55,7 @@ class Start(Record):
     code: str = ""
     key: str = ""
     limits: dict[str, Any] = field(default_factory=dict)
+    invoked: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(slots=True, eq=False)

@@ -42,24 +42,39 @@ def validate_answer_json(schema: dict[str, Any], value: object, *, text: bool = 
     Raises:
         InvalidAnswer: all problems on one line, each with the field's name.
     """
-    candidates = _readings(schema, str(value)) if text else [value]
-    found: list[str] = []
-    for candidate in candidates:
-        problems = misfits(schema, candidate)
-        if not problems:
-            return candidate
-        found = found or problems
+    fits, found = fitting(schema, value, text=text)
+    if not found:
+        return fits
     shown = [*found[:MAX_PROBLEMS], *([f"and {len(found) - MAX_PROBLEMS} more"] if len(found) > MAX_PROBLEMS else [])]
     raise InvalidAnswer(f"the answer does not fit: {'; '.join(shown)}", hint=f"it must be {describe(schema)}")
 
 
-def misfits(schema: dict[str, Any], value: object) -> list[str]:
+def fitting(schema: dict[str, Any], value: object, *, text: bool = False, place: str = "") -> tuple[object, list[str]]:
+    """Return what of a value, or of the readings of a typed one, fits a recorded schema; or the value, and why not.
+
+    Args:
+        schema, value, text: as of `validate_answer_json`.
+        place: as of `misfits`.
+    """
+    found: list[str] = []
+    for candidate in _readings(schema, str(value)) if text else [value]:
+        problems = misfits(schema, candidate, place)
+        if not problems:
+            return candidate, []
+        found = found or problems
+    return value, found
+
+
+def misfits(schema: dict[str, Any], value: object, place: str = "") -> list[str]:
     """Return why a JSON value does not fit a recorded schema; nothing where it does.
 
     Each begins with its place where it has one: `address.city: Field required`, `items[2]: Input should be text`.
+
+    Args:
+        place: what the value itself is called; nothing by default.
     """
     try:
-        return _Check(schema).problems(schema, value, "", 0)
+        return _Check(schema).problems(schema, value, place, 0)
     except (TypeError, AttributeError, ValueError, RecursionError):
         return ["the recorded schema is malformed, so that nothing can fit it"]
 

@@ -110,12 +110,15 @@ class Recorded:
         directory: where its files are.
         files: their project-relative paths.
         paths: the folders in `directory` that stand in for the project's entries of `sys.path`.
+        alone: nothing else of the project is found: what the snapshot lacks is missing, wherever the project may have
+            it by now.
     """
 
-    def __init__(self, directory: Path, files: Iterable[str], paths: Iterable[Path]) -> None:
+    def __init__(self, directory: Path, files: Iterable[str], paths: Iterable[Path], *, alone: bool = False) -> None:
         self.directory = directory
         self.files = frozenset(files)
         self._paths = [str(p) for p in paths]
+        self._alone = alone
         self._root = Path()
 
     def install(self, root: Path) -> None:
@@ -132,8 +135,20 @@ class Recorded:
         """Find a module among the recorded files."""
         spec = PathFinder.find_spec(fullname, self._paths if path is None else path, target)
         if spec is None or spec.origin is None or relative(spec.origin, self.directory) is None:
-            return None
+            return self._elsewhere(fullname, path, target) if self._alone else None
         return self.relabel(spec)
+
+    def _elsewhere(self, fullname: str, path: Sequence[str] | None, target: ModuleType | None) -> ModuleSpec | None:
+        """Find a module as the finders after this one do, unless it is a file of the project."""
+        for finder in sys.meta_path[sys.meta_path.index(self) + 1 :]:
+            spec = finder.find_spec(fullname, path, target)
+            if spec is None:
+                continue
+            found = project_source(spec.origin, self._root) if spec.origin else None
+            if found is not None:
+                raise ModuleNotFoundError(f"{found} is not in the recorded version", name=fullname)
+            return spec
+        return None
 
     def relabel(self, spec: ModuleSpec) -> ModuleSpec:
         """Give a found module its place in the project as `__file__`."""

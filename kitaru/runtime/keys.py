@@ -1,7 +1,8 @@
-"""Starting a run once for a key that the caller chose, however often and wherever it is asked for.
+"""Starting a run once for a key that the caller chose, or under an id that was chosen before, however often and
+wherever it is asked for.
 
 Owns: the order of the steps, each of which may be the last before a crash: the key is named for a run id, then the run
-is begun under that id. Whoever comes next with the key finds the run, or begins it.
+is begun under that id. Whoever comes next with the key, or the id, finds the run, or begins it.
 """
 
 from __future__ import annotations
@@ -35,8 +36,11 @@ class StartedBefore(Exception):
         self.other_inputs: tuple[str, ...] = ()
 
 
-def begin_once(repo: Repository, flow: str, key: str, services: Services) -> RunWriter:
+def begin_once(repo: Repository, flow: str, key: str, services: Services, run: str = "") -> RunWriter:
     """Begin the run of a key.
+
+    Args:
+        run: the id that it is to have, where nobody has named another for this key; a new one by default.
 
     Raises:
         StartedBefore: it was begun, by whomever.
@@ -45,17 +49,22 @@ def begin_once(repo: Repository, flow: str, key: str, services: Services) -> Run
     """
     standing = repo.start_key(flow, key)
     if standing is None:
-        run = new_run_id(services.random_bytes)
+        run = run or new_run_id(services.random_bytes)
         _, standing = repo.put_start_key(flow, key, run, by=services.user, at=services.clock_us())
+    return begin_named(repo, standing.run)
+
+
+def begin_named(repo: Repository, run: str) -> RunWriter:
+    """Begin a run whose id was chosen before; raises as `begin_once`."""
     for _ in range(MAX_TRIES):
-        repo.check_unpruned(standing.run)
-        if _has_begun(repo, standing.run):
-            raise StartedBefore(standing.run)
+        repo.check_unpruned(run)
+        if _has_begun(repo, run):
+            raise StartedBefore(run)
         try:
-            return repo.begin(standing.run)
+            return repo.begin(run)
         except (RunHeld, StoreError) as error:  # somebody is just beginning it, or has begun it since we looked
             refused = error
-        if isinstance(refused, StoreError) and not _has_begun(repo, standing.run):
+        if isinstance(refused, StoreError) and not _has_begun(repo, run):
             break
     raise refused
 

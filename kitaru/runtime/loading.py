@@ -111,7 +111,12 @@ def load_target(target: Target | str, root: Path, cwd: Path) -> LoadedFlow:
 
 
 def load_entry(
-    entry: Entry, root: Path, files: Mapping[str, bytes] | None = None, directory: Path | None = None
+    entry: Entry,
+    root: Path,
+    files: Mapping[str, bytes] | None = None,
+    directory: Path | None = None,
+    *,
+    alone: bool = False,
 ) -> LoadedFlow:
     """Import the code that a run recorded, needing no PYTHONPATH.
 
@@ -120,6 +125,7 @@ def load_entry(
         root: the project's directory.
         files: the recorded snapshot to use instead of the working tree; its modules shadow the project's own.
         directory: a new or empty directory for these files, which stays as long as the code is used.
+        alone: with `files`, nothing of the project is found but these.
 
     Raises:
         CodeUnloadable: the import failed, the flow is gone, or a recorded path leads elsewhere; nothing was changed.
@@ -128,7 +134,7 @@ def load_entry(
         if files is not None and directory is not None:
             tree = directory.absolute()
             materialize(files, tree)
-            recorded = Recorded(tree, files, _below(tree, entry))
+            recorded = Recorded(tree, files, _below(tree, entry), alone=alone)
         else:
             tree, recorded = root, None
         with session.importing(root, _below(tree, entry), recorded) as loading:

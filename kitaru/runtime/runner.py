@@ -188,9 +188,10 @@ class Runner:
         loaded = self._load(target)
         given = parse_inputs(loaded.flow.fn, inputs, text=text, documents=documents)
         version, new = self.versions.record(loaded.flow, loaded.entry, loaded.loaded_files)
-        engine, bound = self._start(_Code(loaded.flow, version, version.n, []), given, options)
+        code = _Code(loaded.flow, version, version.n, [])
+        engine, bound = self._start(code, given, options)
         engine.emit("version", flow=loaded.flow.name, n=version.n, new=new)
-        self._tell(engine, engine.state, _Code(loaded.flow, version, version.n, []), resumed=False)
+        self._tell_run(engine, engine.state, code, resumed=False)
         return Prepared(engine, loaded.flow, bound)
 
     def invoke(
@@ -216,7 +217,8 @@ class Runner:
         given = parse_inputs(loaded.flow.fn, {}, text=False, documents=inputs)
         code = _Code(loaded.flow, version, version.n, [], recorded=True)
         engine, bound = self._start(code, given, options, invoked)
-        self._tell(engine, engine.state, code, resumed=False)
+        self._tell_run(engine, engine.state, code, resumed=False)
+        engine.emit("invoked", **invoked)
         return Prepared(engine, loaded.flow, bound)
 
     def _start(
@@ -450,6 +452,11 @@ class Runner:
         return _Code(loaded.flow, version, recorded.n, changed_files(recorded.files, version.files))
 
     def _tell(self, engine: Engine, state: RunState, code: _Code, *, resumed: bool) -> None:
+        self._tell_run(engine, state, code, resumed=resumed)
+        if code.changes or code.recorded:
+            engine.emit("code", changes=[list(c) for c in code.changes], recorded=code.before, executes=code.kind)
+
+    def _tell_run(self, engine: Engine, state: RunState, code: _Code, *, resumed: bool) -> None:
         source = (state.start.source or {}).get("run")
         engine.emit(
             "run",
@@ -459,8 +466,6 @@ class Runner:
             source=source,
             resumed=resumed,
         )
-        if code.changes or code.recorded:
-            engine.emit("code", changes=[list(c) for c in code.changes], recorded=code.before, executes=code.kind)
 
     def _encode_all(
         self, values: Mapping[str, Any], writer: RunWriter

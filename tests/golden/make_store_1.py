@@ -100,14 +100,14 @@ def _lapsed(repo: Repository, version: str) -> None:
 
 
 def _everything(repo: Repository, version: str) -> None:
-    """A run that was started for a key, and a call of which every field says something."""
+    """A run that was invoked for a key by a route, and a call of which every field says something."""
     repo.put_start_key("demo", "order 17", "keyedrun23", by="cy", at=11)
     given, objects = value({"question": "why"})
     origin = {"host": "golden", "user": "cy"}
     limits = {"max_calls": 9, "max_us": 60_000_000}
     first = records.Start(
         11, "demo", {"id": version, "n": 1}, {"topic": given}, tags=["nightly"], on_drift="new", key="order 17",
-        origin=origin, code="c1", limits=limits,
+        origin=origin, code="c1", limits=limits, invoked=_invoked({"id": version, "n": 1}),
     )  # fmt: skip
     with repo.begin("keyedrun23") as run:
         run.commit(first, objects)
@@ -116,6 +116,14 @@ def _everything(repo: Repository, version: str) -> None:
         run.commit(records.Note(16, "metadata", {"value": given}))
         run.commit(records.End(17, "completed", output=given))
         run.seal()
+
+
+def _invoked(version: dict[str, object]) -> dict[str, object]:
+    weights = [[version["id"], 1, 90], ["0f" * 32, 2, 10]]
+    return {
+        "target": "demo@stable", "version": version, "why": "weight", "route": "stable", "entry": 3,
+        "weights": weights, "point": 42, "key": "order 17",
+    }  # fmt: skip
 
 
 def _full_call(given: str, version: str) -> records.Call:
