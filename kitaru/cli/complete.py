@@ -36,6 +36,16 @@ def revisions(incomplete: str) -> list[tuple[str, str]]:
     return list(_safely(lambda: ((f"{run}:{label}", how) for label, how in _labels(run or "@"))))
 
 
+def versions(incomplete: str) -> list[tuple[str, str]]:
+    """Return flows, and after `FLOW@` its versions, newest first."""
+    return list(_safely(lambda: _versions(incomplete)))
+
+
+def flows(incomplete: str) -> list[tuple[str, str]]:
+    """Return the flows that have a version."""
+    return list(_safely(lambda: ((name, "flow") for name in _flows() if name.startswith(incomplete))))
+
+
 def calls_of(run: str) -> list[tuple[str, str]]:
     """Return the names of a run's calls, in call order."""
     return list(_safely(lambda: _labels(run)))
@@ -102,6 +112,25 @@ def _runs(incomplete: str) -> Iterator[tuple[str, str]]:
     for summary in Project.open().log(limit=MAX_RUNS):
         if summary.run.startswith(incomplete):
             yield summary.run, f"{summary.flow}, {summary.status}"
+
+
+def _flows() -> list[str]:
+    from kitaru.project import Project
+
+    return Project.open().repo.flows()
+
+
+def _versions(incomplete: str) -> Iterator[tuple[str, str]]:
+    from kitaru.project import Project
+
+    flow, at, _ = incomplete.rpartition("@")
+    if not at:
+        yield from flows(incomplete)
+        return
+    for version in reversed(Project.open().repo.versions(flow)):
+        name = f"{flow}@v{version.n}"
+        if name.startswith(incomplete):
+            yield name, f"recorded by {version.by}" if version.by else "version"
 
 
 def _labels(run: str) -> Iterator[tuple[str, str]]:

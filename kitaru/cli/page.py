@@ -97,6 +97,17 @@ class Page:
             self._stream.write("\n".join(self._lines) + "\n")
         self._lines = []
 
+    def browse(self) -> None:
+        """Print what was gathered, through the user's pager where it is more than a screen of a terminal."""
+        import shutil
+
+        if self._width is None or len(self._lines) < shutil.get_terminal_size().lines:
+            return self.write()
+        from kitaru.cli.pager import browse
+
+        text, self._lines = "\n".join(self._lines) + "\n", []
+        return browse(text)
+
     def _paint(self, text: str, style: str) -> str:
         return f"\x1b[{_SGR[style]}m{text}\x1b[0m" if style and text and self._colour else text
 

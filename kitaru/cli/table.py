@@ -35,6 +35,7 @@ GROUPS: dict[str, dict[str, str]] = {
     },
     "underneath": {
         "cat-object": "Print a stored value, or its bytes",
+        "trust": "Look at code that came from elsewhere, and say that it may be executed here",
         "rev-parse": "Print the whole id that a revision names",
         "config": "Read and change the project's settings",
         "model": "Name the models that kitaru.llm() asks",

@@ -19,7 +19,7 @@ from kitaru.errors import Damaged
 from kitaru.store import layout, names
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from kitaru.blobs.contract import Blobs, Workspace
 
@@ -141,7 +141,14 @@ class Trust:
     # -- where versions came from ----------------------------------------------------------------------------------
 
     def came_from(self, versions: Iterable[str], remote: str, url: str, at: int) -> None:
-        """Note that versions came from a remote: before their names are made, and durable when this returns."""
+        """Note that versions came from a remote: before their names are made, and durable when this returns.
+
+        Args:
+            versions: ids of their values.
+            remote: what the remote is called.
+            url: its place, as `place` returns it.
+            at: microseconds since 1970 UTC.
+        """
         key = ""
         for version in versions:
             key = _origin_key(version, url)
@@ -155,6 +162,12 @@ class Trust:
         parts = self._blobs.children(f"{layout.TRUST}/{ORIGINS}")
         found = [read_origin(self._blobs, f"{layout.TRUST}/{ORIGINS}/{p}") for p in parts if p.startswith(version)]
         return sorted(found, key=lambda origin: (origin.at, origin.url))
+
+
+def place(remote: Mapping[str, object]) -> str:
+    """Return how the place of a remote is known here, from its settings: its URL, and the server where one is named."""
+    endpoint = remote.get("endpoint-url")
+    return f"{remote.get('url')} at {endpoint}" if endpoint else f"{remote.get('url')}"
 
 
 def read_origin(blobs: Blobs, key: str) -> Origin:
