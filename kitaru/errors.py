@@ -11,7 +11,7 @@ Raised where the fault is known, printed in one place (`kitaru.cli`), matched by
     |   |-- BadRevision, UnknownRun, PrunedRun, AmbiguousRevision, UnknownCall, UnknownWait, UnknownObject
     |   |-- FlowNotFound, BadInput, InvalidAnswer, RunOver, NothingToReplay, OverrideNotReached, BadConfig
     |   |-- CalledDirectly, WaitOutsideFlow, WaitInsideCheckpoint, NotCheckpointable
-    |   |-- MissingExtra, UnknownModel, UnknownSecret
+    |   |-- MissingExtra, UnknownModel, UnknownSecret, UnknownRemote, UnknownInvocation, UnknownSchedule
     |   `-- Unencodable
     |       `-- SecretLeak             a value holds a known secret, which is never stored
     |-- CodeUnloadable             1   the flow's file could not be imported; the run is as it was
@@ -152,6 +152,21 @@ class UnknownObject(UsageError):
         super().__init__(f"no object matches {text!r}", hint="ids are shown by `kitaru show RUN:CALL`")
 
 
+class UnknownInvocation(UsageError):
+    """Nothing of this id or prefix was ever queued."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(f"no invocation matches {text!r}", hint="kitaru queue --all")
+
+
+class UnknownSchedule(UsageError):
+    """There is no schedule of this name."""
+
+    def __init__(self, name: str, known: Sequence[str]) -> None:
+        hint = f"the schedules are {', '.join(known[:8])}" if known else "kitaru schedule add NAME FLOW --cron CRON"
+        super().__init__(f"there is no schedule {name!r}", hint=hint)
+
+
 class FlowNotFound(UsageError):
     """FILE:flow names no file, or no flow in it."""
 
@@ -233,6 +248,14 @@ class MissingExtra(UsageError):
 
 class UnknownModel(UsageError):
     """No model is configured under this name, or none at all where none was named."""
+
+
+class UnknownRemote(UsageError):
+    """The project has no remote of this name, or none at all (None)."""
+
+    def __init__(self, name: str | None, known: Sequence[str]) -> None:
+        told = f"there is no remote {name!r}; there are: {', '.join(known)}" if known else "this project has no remote"
+        super().__init__(told, hint=f"kitaru remote add {name or 'NAME'} URL")
 
 
 class UnknownSecret(UsageError):

@@ -31,6 +31,7 @@ from kitaru.project.flows import Flows
 from kitaru.project.invoking import Invoking
 from kitaru.project.keeping import Keeping
 from kitaru.project.models import Models
+from kitaru.project.sharing import Sharing
 from kitaru.project.trusting import Trusting
 from kitaru.project.versions import VersionComparing
 
@@ -74,7 +75,7 @@ def _why_not(state: RunState) -> KitaruError | None:
     return RunFailed(f"run {state.run} is {state.status}{f': {said}' if said else ''}", hint=f"kitaru log {state.run}")
 
 
-class Project(Keeping, Comparing, VersionComparing, Checking, Flows, Models, Invoking, Trusting):
+class Project(Keeping, Comparing, VersionComparing, Checking, Flows, Models, Invoking, Trusting, Sharing):
     """A directory with a `.kitaru/` in it. Open one with `Project.open()` or make one with `Project.init()`.
 
     What it can be asked is in `Reading`, how runs are compared in `Comparing`, what would happen to them in
