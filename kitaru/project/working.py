@@ -18,7 +18,7 @@ from kitaru.store import layout
 from kitaru.store.catalog import Catalog
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
     from kitaru.model.summary import RunSummary
@@ -66,6 +66,35 @@ class Carried:
     again_s: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Something else that a worker has to say.
+
+    Attributes:
+        kind: `pulled`, `pushed`, `claimed`, `untrusted`, `diverged` or `trouble`.
+        run: the run that it is about, if it is about one.
+        hint: what to type, if anything.
+    """
+
+    kind: str
+    text: str
+    run: str = ""
+    hint: str = ""
+
+
+class NotNowError(Exception):
+    """Who was to begin to carry a run on does not, for now.
+
+    Args:
+        again_s: after how many seconds it may be asked for once more.
+        told: why, where that is worth saying.
+    """
+
+    def __init__(self, again_s: float, told: Told | None = None) -> None:
+        super().__init__(told.text if told is not None else "")
+        self.again_s, self.told = again_s, told
+
+
 @dataclass(slots=True)
 class _Rest:
     token: tuple[Any, ...]
@@ -81,6 +110,8 @@ class Work:
         interrupted: take up runs, too, whose process is gone.
         jobs: how many at once.
         start: begins to carry a run on; returns what waits for its end, and gives exit status and what was written.
+            It may raise NotNowError.
+        before: called before each look for work; returns what it has to say.
         clock: seconds, for rests.
     """
 
@@ -91,10 +122,11 @@ class Work:
         interrupted: bool = False,
         jobs: int = 1,
         start: Callable[[str], Callable[[], tuple[int, str]]] | None = None,
+        before: Callable[[], Iterable[Told]] = tuple,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._project, self._interrupted, self._jobs, self._clock = project, interrupted, jobs, clock
-        self._start = start or Processes(project.root).start
+        self._start, self._before = start or Processes(project.root).start, before
         self._catalog = Catalog(project.repo)
         self._looked: dict[str, tuple[object, Due | None]] = {}
         self._at_work: dict[str, float] = {}
@@ -109,36 +141,46 @@ class Work:
 
     # -- the loop ------------------------------------------------------------------------------------------------
 
-    def carry(self, *, once: bool = False) -> Iterator[Due | Carried]:
-        """Carry on what can be, and yield each run that is taken up, and what came of it.
+    def carry(self, *, once: bool = False) -> Iterator[Due | Carried | Told]:
+        """Carry on what can be, and yield each run that is taken up, what came of it, and what else there is to say.
 
         Args:
             once: end when there is nothing left to do; each run is taken up once.
         """
         seen: set[str] = set()
         while True:
+            yield from self._before()
             began = self._clock()
             todo = [] if self._draining else [due for due in self.due() if not (once and due.run in seen)]
-            for due in todo[: self._jobs - len(self._at_work)]:
+            for due in todo:
+                if len(self._at_work) >= self._jobs:
+                    break
                 seen.add(due.run)
-                self._take_up(due)
-                yield due
-            if not self._at_work and (once or self._draining) and not todo:
+                told = self._take_up(due)
+                if told is not None:
+                    yield told
+            if not self._at_work and (once or self._draining):
                 return
             rest = max(POLL_S, REST * (self._clock() - began))
             ended = self._next_end(None if self._at_work and (self._draining or once) else rest)
             if ended is not None:
                 yield ended
 
-    def _take_up(self, due: Due) -> None:
+    def _take_up(self, due: Due) -> Due | Told | None:
+        """Begin to carry a run on; return what there is to say."""
+        try:
+            wait = self._start(due.run)
+        except NotNowError as not_now:
+            self._rests[due.run] = _Rest(due.token, 0, self._clock() + not_now.again_s)
+            return not_now.told
         self._at_work[due.run] = self._clock()
-        wait = self._start(due.run)
 
         def watch() -> None:
             code, told = wait()
             self._ended.put((due, code, told))
 
         threading.Thread(target=watch, name=f"kitaru-work-{due.run}", daemon=True).start()
+        return due
 
     def _next_end(self, timeout_s: float | None) -> Carried | None:
         try:
@@ -203,8 +245,10 @@ class Work:
         return (self._answered(summary) if summary.waits else None) or self._cut_short(summary)
 
     def _cut_short(self, summary: RunSummary) -> Due | None:
-        """Return a run whose process is gone: its journal is open. It may wait in one branch, with others at work."""
-        if not self._interrupted or not self._project.repo.blobs.children(layout.open_key(summary.run)):
+        """Return a run whose process is gone. It may wait in one branch, with others at work: its journal is open."""
+        if not self._interrupted:
+            return None
+        if summary.status != Status.RUNNING and not self._project.repo.blobs.children(layout.open_key(summary.run)):
             return None
         return Due(summary.run, summary.flow, "interrupted", (summary.calls, summary.asked))
 
@@ -240,16 +284,30 @@ class Processes:
         self._root = root
         self._running: set[Any] = set()
 
-    def start(self, run: str) -> Callable[[], tuple[int, str]]:
-        """Start one; it has a session of its own, and goes on when this process is gone."""
+    def start(
+        self, run: str, *options: str, env: Mapping[str, str] | None = None
+    ) -> Callable[[], tuple[int, str]]:
+        """Start one; it has a session of its own, and goes on when this process is gone.
+
+        Args:
+            options: of `kitaru resume`.
+            env: environment variables beside those of this process.
+        """
+        import os
         import subprocess
         import sys
         import tempfile
 
-        words = [sys.executable, "-m", "kitaru", "-C", str(self._root), "resume", "-q", "--no-input", "--", run]
+        words = [sys.executable, "-m", "kitaru", "-C", str(self._root), "resume", "-q", "--no-input", *options]
+        words += ["--", run]
         errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed by who waits
         process = subprocess.Popen(  # noqa: S603 - this very Python, and an id that named a run
-            words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=errors, start_new_session=True
+            words,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=errors,
+            env={**os.environ, **(env or {})},
+            start_new_session=True,
         )
         self._running.add(process)
 

@@ -29,7 +29,7 @@ from kitaru.cli.page import Page, status_span
 from kitaru.cli.text import duration, one_line
 
 if TYPE_CHECKING:
-    from kitaru.project.working import Carried, Due, Processes, Work
+    from kitaru.project.working import Carried, Due, Processes, Told, Work
 
 _WHY = {
     "answered": "was answered",
@@ -49,7 +49,7 @@ def work(
 ) -> None:
     """Carry on what can be carried on, as it comes: answered runs, those whose deadline or sleep is over."""
     from kitaru.project import Project
-    from kitaru.project.working import Due, Processes, Work
+    from kitaru.project.working import Carried, Due, Processes, Work
 
     project = Project.open()
     processes = Processes(project.root)
@@ -60,8 +60,10 @@ def work(
             write_json_line(_document(told))
         elif isinstance(told, Due):
             _say((told.run, "bold"), f"  {told.flow} {_WHY[told.why]}")
-        else:
+        elif isinstance(told, Carried):
             _say_ended(told)
+        else:
+            _say_told(told)
 
 
 def _drain_on_signals(worker: Work, processes: Processes) -> None:
@@ -93,9 +95,17 @@ def _say_ended(carried: Carried) -> None:
         _say(f"  came no further, once more in {duration(int(carried.again_s * 1_000_000))}: {why}")
 
 
-def _document(told: Due | Carried) -> dict[str, Any]:
-    from kitaru.project.working import Due
+def _say_told(told: Told) -> None:
+    _say(*([(told.run, "bold"), "  "] if told.run else []), told.text)
+    if told.hint:
+        _say(("  hint: ", "dim"), told.hint)
 
+
+def _document(told: Due | Carried | Told) -> dict[str, Any]:
+    from kitaru.project.working import Due, Told
+
+    if isinstance(told, Told):
+        return {"event": told.kind, "run": told.run or None, "text": told.text, "hint": told.hint or None}
     due = told if isinstance(told, Due) else told.due
     document: dict[str, Any] = {"run": due.run, "flow": due.flow, "why": due.why}
     if isinstance(told, Due):
