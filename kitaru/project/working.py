@@ -284,9 +284,7 @@ class Processes:
         self._root = root
         self._running: set[Any] = set()
 
-    def start(
-        self, run: str, *options: str, env: Mapping[str, str] | None = None
-    ) -> Callable[[], tuple[int, str]]:
+    def start(self, run: str, *options: str, env: Mapping[str, str] | None = None) -> Callable[[], tuple[int, str]]:
         """Start one; it has a session of its own, and goes on when this process is gone.
 
         Args:
