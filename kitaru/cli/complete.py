@@ -46,6 +46,11 @@ def flows(incomplete: str) -> list[tuple[str, str]]:
     return list(_safely(lambda: ((name, "flow") for name in _flows() if name.startswith(incomplete))))
 
 
+def remotes(incomplete: str) -> list[tuple[str, str]]:
+    """Return the remotes, each with its URL."""
+    return list(_safely(lambda: ((name, url) for name, url in _remotes() if name.startswith(incomplete))))
+
+
 def calls_of(run: str) -> list[tuple[str, str]]:
     """Return the names of a run's calls, in call order."""
     return list(_safely(lambda: _labels(run)))
@@ -118,6 +123,12 @@ def _flows() -> list[str]:
     from kitaru.project import Project
 
     return Project.open().repo.flows()
+
+
+def _remotes() -> list[tuple[str, str]]:
+    from kitaru.project import Project
+
+    return [(remote.name, remote.url) for remote in Project.open().remotes()]
 
 
 def _versions(incomplete: str) -> Iterator[tuple[str, str]]:

@@ -65,6 +65,13 @@ CheckOpt: TypeAlias = Annotated[
     ),
 ]
 TagOpt: TypeAlias = Annotated[list[str], typer.Option("--tag", metavar="TAG", help="Tag the run; may be repeated.")]
+EndpointOpt: TypeAlias = Annotated[
+    str, typer.Option("--endpoint-url", metavar="URL", help="Where the S3 server is, if it is not Amazon's.")
+]
+ProfileOpt: TypeAlias = Annotated[
+    str, typer.Option("--profile", metavar="NAME", help="The profile of ~/.aws whose credentials are used.")
+]
+RegionOpt: TypeAlias = Annotated[str, typer.Option("--region", metavar="NAME", help="Where the bucket is.")]
 QuietOpt: TypeAlias = Annotated[bool, typer.Option("-q", "--quiet", help="Show no progress.")]
 EventsOpt: TypeAlias = Annotated[
     bool, typer.Option("--events", help="Print what happens, and the result, as one JSON object a line on stdout.")

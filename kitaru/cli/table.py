@@ -25,6 +25,9 @@ GROUPS: dict[str, dict[str, str]] = {
         "logs": "Show what a run's calls wrote, and follow it",
         "diff": "Compare two runs, call by call, two calls, or two flow versions",
     },
+    "share with a team": {
+        "remote": "Say where the stores are that runs are pushed to and pulled from",
+    },
     "keep in order": {
         "cost": "Show what runs spent on models",
         "du": "Show what takes the room in the store",

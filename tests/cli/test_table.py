@@ -33,7 +33,7 @@ def test_one_line_helps_are_in_step(name):
     assert import_module(f"kitaru.cli.verbs.{name.replace('-', '_')}").__doc__.startswith(f"`kitaru {name}`.")
 
 
-WITH_WORDS = {"config", "model", "secret"}
+WITH_WORDS = {"config", "model", "remote", "secret"}
 """Verbs that have words after them, whose name typer gives to none of its functions."""
 
 
