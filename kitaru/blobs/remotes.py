@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import os
 import re
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kitaru.blobs.contract import check_key
 from kitaru.blobs.folder import FolderBlobs
-from kitaru.errors import BadConfig
+from kitaru.errors import BadConfig, MissingExtra
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,6 +25,7 @@ OPTIONS = ("endpoint-url", "profile", "region")
 """What may be said of a remote beside its URL: for `s3://` only."""
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
+_BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]")
 _HINT = "kitaru remote add NAME s3://BUCKET/PREFIX, or a folder"
 
 
@@ -43,7 +46,9 @@ def open_remote(url: str, options: Mapping[str, str] | None = None) -> RemoteBlo
     _check_options(scheme, chosen)
     if not scheme:
         return FolderBlobs(rest)
-    raise BadConfig(f"no remote can be opened at {scheme}:// yet", hint=_HINT)
+    if scheme == "s3":
+        return _bucket(rest, chosen)
+    return _anywhere(url)
 
 
 def written(url: str, options: Mapping[str, str] | None = None) -> str:
@@ -82,9 +87,36 @@ def _folder(rest: str) -> str:
     return rest
 
 
+def _bucket(rest: str, options: Mapping[str, str]) -> RemoteBlobs:
+    name, _, prefix = rest.partition("/")
+    if _BUCKET.fullmatch(name) is None:
+        raise BadConfig(f"{name!r} is no name of a bucket", hint=_HINT)
+    prefix = prefix.strip("/")
+    try:
+        check_key(prefix or "none")
+    except ValueError as error:
+        raise BadConfig(str(error), hint=_HINT) from None
+    if find_spec("s3fs") is None:
+        raise MissingExtra("a bucket as a remote", "s3")
+    from kitaru.blobs.bucket import BucketBlobs
+
+    return BucketBlobs(name, prefix, options)
+
+
+def _anywhere(url: str) -> RemoteBlobs:
+    if find_spec("fsspec") is None:
+        raise MissingExtra("such a remote", "fsspec")
+    from kitaru.blobs.anywhere import AnywhereBlobs
+
+    return AnywhereBlobs(url)
+
+
 def _check_options(scheme: str, options: Mapping[str, str]) -> None:
     for name in options:
         if name not in OPTIONS:
             raise BadConfig(f"a remote has no setting {name!r}", hint=f"its settings are {', '.join(OPTIONS)}")
         if scheme != "s3":
             raise BadConfig(f"{name} is a setting of s3:// only", hint=_HINT)
+    endpoint = options.get("endpoint-url", "http://")
+    if not endpoint.startswith(("http://", "https://")) or "@" in endpoint or "?" in endpoint:
+        raise BadConfig("endpoint-url is not http://HOST[:PORT] or https://…, without user and password", hint=_SECRETS)
