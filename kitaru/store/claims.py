@@ -104,14 +104,14 @@ class Claim:
         self.run, self.segment, self.who, self.number = run, segment, who, number
         self._blobs = blobs
 
-    def renew(self) -> None:
-        """Have it count for another lease from now.
+    def renew(self, lease_us: int = 0) -> None:
+        """Have it count for another lease from now, of its holder's usual length unless another is given.
 
         Raises:
             RunClaimed: it had run out, and somebody else has taken it.
             RemoteError: nobody knows; it counts for as long as it did.
         """
-        self._write(self.who.lease_us)
+        self._write(lease_us or self.who.lease_us)
 
     def release(self) -> None:
         """Give it back, so that others need not wait for its end; where that does not arrive they do."""
