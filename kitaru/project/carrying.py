@@ -6,6 +6,7 @@ Owns: when a run that stopped goes on in the same process. Making it ready is th
 from __future__ import annotations
 
 import threading
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from kitaru.errors import RunCancelled, RunHeld, RunOver
@@ -15,6 +16,8 @@ from kitaru.runtime.ending import Outcome
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from kitaru.errors import KitaruError
+    from kitaru.project.claiming import Hold
     from kitaru.runtime.events import Services
     from kitaru.runtime.runner import Prepared
 
@@ -28,6 +31,7 @@ class Carrying:
         came: tells whether a run that waits need not wait any more.
         services: chance and delays.
         over: told of a run that has come to its end, or to a stop.
+        hold: the run's claim on a remote, to be renewed while it executes.
     """
 
     def __init__(
@@ -38,9 +42,10 @@ class Carrying:
         services: Services,
         *,
         over: Callable[[str], None],
+        hold: Hold | None = None,
     ) -> None:
         self._prepared, self._resume, self._came, self._services = prepared, resume, came, services
-        self._over = over
+        self._over, self._hold = over, hold
         self._stopped = threading.Event()
         self._failures = 0
 
@@ -49,9 +54,15 @@ class Carrying:
         self._stopped.set()
         self._prepared.engine.interrupt()
 
+    def lose(self, reason: KitaruError) -> None:
+        """Have the run stop because it is no longer ours; safe from any thread."""
+        self._stopped.set()
+        self._prepared.engine.request_stop(reason)
+
     def execute(self) -> Outcome:
         """Execute the run until it is over, or stops for good."""
-        outcome = self._execute()
+        with self._hold.renewed(self.lose) if self._hold is not None else nullcontext():
+            outcome = self._execute()
         self._over(outcome.run)
         return outcome
 

@@ -16,6 +16,7 @@ from kitaru.errors import (
     KitaruError,
     NotAProject,
     RunCancelled,
+    RunClaimed,
     RunFailed,
     RunHeld,
     RunInterrupted,
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from kitaru.project.cancelling import Cancellation
+    from kitaru.project.claiming import Hold
     from kitaru.project.hooks import Hooks
     from kitaru.runtime.decorators import Flow
     from kitaru.runtime.ending import Outcome
@@ -221,10 +223,13 @@ class Project(Keeping, Comparing, VersionComparing, Checking, Flows, Models, Inv
         max_calls: int | None = None,
         max_seconds: float | None = None,
         stay_s: float | None = None,
+        offline: bool = False,
         observer: Observer | None = None,
         foreground: bool = False,
     ) -> FlowHandle[Any]:
         """Carry a run on: what is recorded is not executed again.
+
+        A run that lives on a remote is claimed there first, for as long as it is carried on.
 
         Args:
             run: any revision that names it.
@@ -233,15 +238,17 @@ class Project(Keeping, Comparing, VersionComparing, Checking, Flows, Models, Inv
                 the recorded code where the run's last call was made by it on purpose.
             cache: as of `run`.
             max_calls, max_seconds, stay_s: as of `run`; limits that are not given stay as they are.
+            offline: ask no remote whether another machine carries the run on, or has.
 
         Raises:
-            RunHeld: another process executes it.
+            RunHeld: another process executes it, or another machine has claimed it.
+            Diverged: another machine has carried it on, and that is not here yet.
             CodeUnloadable: its code cannot be imported; the run is as it was.
             RunOver: it has completed.
         """
         options = self._options(on_drift, observer, as_recorded=as_recorded, cache=cache)
         self._bound(options, max_calls, max_seconds, stay_s)
-        return self._handle(self._resumed(self.find_run(run), options), options, foreground=foreground)
+        return self._taken_up(self.find_run(run), options, offline=offline, foreground=foreground)
 
     def replay(
         self,
@@ -294,6 +301,7 @@ class Project(Keeping, Comparing, VersionComparing, Checking, Flows, Models, Inv
         by: str = "",
         note: str = "",
         resume: bool = True,
+        offline: bool = False,
         observer: Observer | None = None,
         foreground: bool = False,
     ) -> FlowHandle[Any]:
@@ -309,6 +317,7 @@ class Project(Keeping, Comparing, VersionComparing, Checking, Flows, Models, Inv
             by: who answers; the project's user by default.
             note: why, for the record.
             resume: carry the run on afterwards.
+            offline: as of `resume`.
 
         Raises:
             UnknownWait: no open wait of that name.
@@ -320,7 +329,7 @@ class Project(Keeping, Comparing, VersionComparing, Checking, Flows, Models, Inv
         self._answering.record(state.run, view, value, text=text, by=by or self.services.user, note=note)
         if not resume:
             return self._finished(state.run)
-        return self._carry_on(state.run, view, self._options("", observer), foreground=foreground)
+        return self._carry_on(state.run, view, self._options("", observer), offline=offline, foreground=foreground)
 
     def check_open(self, state: RunState, wait: str | None) -> WaitView:
         """Return the open wait that is meant, as `answer` takes it; None means the only one.
@@ -379,12 +388,15 @@ class Project(Keeping, Comparing, VersionComparing, Checking, Flows, Models, Inv
         by = by or self.services.user
         return cancel(self.repo, state, self.services, by=by, reason=reason, wait_s=wait_s, over=self.hooks.ended)
 
-    def _carry_on(self, run: str, view: WaitView, options: Options, *, foreground: bool) -> FlowHandle[Any]:
-        """Resume a run, or stay until whoever holds it has taken the answer."""
+    def _carry_on(
+        self, run: str, view: WaitView, options: Options, *, offline: bool, foreground: bool
+    ) -> FlowHandle[Any]:
+        """Resume a run, or stay until whoever holds it here has taken the answer."""
         while True:
             try:
-                prepared = self._resumed(run, options)
-                return self._handle(prepared, options, foreground=foreground)
+                return self._taken_up(run, options, offline=offline, foreground=foreground)
+            except RunClaimed:
+                raise
             except RunHeld:
                 if self._is_settled(run, view):
                     return self._finished(run)
@@ -394,13 +406,21 @@ class Project(Keeping, Comparing, VersionComparing, Checking, Flows, Models, Inv
                     raise
                 return self._finished(run)  # another process was faster, and has brought the run to its end
 
-    def _resumed(self, run: str, options: Options) -> Prepared:
-        """Make a run ready to be carried on; one that was to be ended is, and whoever is to be told of it is."""
+    def _taken_up(self, run: str, options: Options, *, offline: bool, foreground: bool) -> FlowHandle[Any]:
+        """Carry a run on, claimed where it lives on a remote; one that was to be ended is, and hooks are told of it."""
+        from kitaru.project.claiming import hold_of
+
+        hold = None if offline else hold_of(self)
+        options.claim = hold and hold.take
         try:
-            return self.runner.resume(run, options)
-        except RunCancelled:
-            self.hooks.ended(run)
+            prepared = self.runner.resume(run, options)
+        except BaseException as error:
+            if hold is not None:
+                hold.end()
+            if isinstance(error, RunCancelled):
+                self.hooks.ended(run)
             raise
+        return self._handle(prepared, options, foreground=foreground, hold=hold)
 
     def _is_settled(self, run: str, view: WaitView) -> bool:
         """Tell whether a wait needs no answer any more: it has one, the code no longer asks it, or the run is over."""
@@ -429,7 +449,9 @@ class Project(Keeping, Comparing, VersionComparing, Checking, Flows, Models, Inv
         if stay_s is not None:
             options.stay_us = int(stay_s * 1_000_000)
 
-    def _handle(self, prepared: Prepared, options: Options, *, foreground: bool) -> FlowHandle[Any]:
+    def _handle(
+        self, prepared: Prepared, options: Options, *, foreground: bool, hold: Hold | None = None
+    ) -> FlowHandle[Any]:
         from kitaru.project.carrying import Carrying
         from kitaru.runtime.handle import FlowHandle
 
@@ -440,6 +462,7 @@ class Project(Keeping, Comparing, VersionComparing, Checking, Flows, Models, Inv
             lambda: self._answer_came(run),
             self.services,
             over=self.hooks.ended,
+            hold=hold,
         )
         handle: FlowHandle[Any] = FlowHandle(run, carrying.execute, lambda: self.state(run).status, carrying.stop)
         return handle.finish() if foreground else handle.start()

@@ -46,7 +46,7 @@ from kitaru.store.runs import collector_paused
 from kitaru.store.states import run_state
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from kitaru.runtime.events import Observer, Services
     from kitaru.runtime.values import Values
@@ -72,6 +72,8 @@ class Options:
         limits: for this run, or from a resume on, as `runtime.limits.given` returns them.
         stay_us: how long a sleep may be for which the process stays.
         prompts: who executes the run asks its questions himself, so that nothing stays for an answer.
+        claim: called with a run that is to be carried on once it is locked, and before anything is recorded of it;
+            what it raises leaves the run as it was.
         run: the id that a new run is to have, where it was chosen before; empty for one of its own.
     """
 
@@ -84,6 +86,7 @@ class Options:
     limits: Mapping[str, int] = field(default_factory=dict)
     stay_us: int = STAY_US
     prompts: bool = False
+    claim: Callable[[str], None] | None = None
     run: str = ""
 
 
@@ -307,6 +310,8 @@ class Runner:
         state, runs = run_state(self._repo, writer.run, writer.records)
         if state.status in (Status.COMPLETED, Status.CANCELLED):
             raise RunOver(writer.run, state.status)
+        if options.claim is not None:
+            options.claim(writer.run)
         request = self._repo.cancellation(writer.run, settle=True)
         if request is not None:
             end_held(writer, state, request, self._services)
