@@ -25,6 +25,10 @@ GROUPS: dict[str, dict[str, str]] = {
         "logs": "Show what a run's calls wrote, and follow it",
         "diff": "Compare two runs, call by call, two calls, or two flow versions",
     },
+    "flow versions": {
+        "flow": "Show flows and their versions, and how their runs ended",
+        "export": "Write the source files of a flow version to a directory",
+    },
     "share with a team": {
         "remote": "Say where the stores are that runs are pushed to and pulled from",
     },
@@ -34,11 +38,11 @@ GROUPS: dict[str, dict[str, str]] = {
         "prune": "Remove old runs, on purpose",
         "gc": "Give back the room of what nothing needs",
         "cache": "Show what the result cache holds, or clear it",
+        "trust": "Look at code that came from elsewhere, and say that it may be executed here",
         "fsck": "Check every byte of the store",
     },
     "underneath": {
         "cat-object": "Print a stored value, or its bytes",
-        "trust": "Look at code that came from elsewhere, and say that it may be executed here",
         "rev-parse": "Print the whole id that a revision names",
         "config": "Read and change the project's settings",
         "model": "Name the models that kitaru.llm() asks",

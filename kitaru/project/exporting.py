@@ -6,6 +6,7 @@ and nobody vouches for their names.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -63,5 +64,6 @@ def _write(place: Path, data: bytes, directory: Path) -> None:
         part.write_bytes(data)
         part.replace(place)
     except OSError as error:
-        part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            part.unlink()
         raise StoreError(f"{place} cannot be written: {error.strerror or error}") from error

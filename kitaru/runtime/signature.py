@@ -50,6 +50,25 @@ def _functions(source: bytes) -> Iterator[_Function]:
 def _text(function: _Function) -> str:
     try:
         returns = f" -> {ast.unparse(function.returns)}" if function.returns else ""
-        return f"{function.name}({ast.unparse(function.args)}){returns}"
+        return f"{function.name}({', '.join(_parameters(function.args))}){returns}"
     except RecursionError:
         return ""
+
+
+def _parameters(args: ast.arguments) -> Iterator[str]:
+    """Yield the parameters that a flow can have: none is by position only, nor collects what is."""
+    named = [*args.posonlyargs, *args.args]
+    defaults: list[ast.expr | None] = [None] * (len(named) - len(args.defaults))
+    defaults += args.defaults
+    yield from map(_parameter, named, defaults)
+    if args.kwonlyargs:
+        yield "*"
+    yield from map(_parameter, args.kwonlyargs, args.kw_defaults)
+    if args.kwarg:
+        yield f"**{_parameter(args.kwarg, None)}"
+
+
+def _parameter(arg: ast.arg, default: ast.expr | None) -> str:
+    annotation = f": {ast.unparse(arg.annotation)}" if arg.annotation else ""
+    equals = " = " if annotation else "="
+    return f"{arg.arg}{annotation}{f'{equals}{ast.unparse(default)}' if default else ''}"
