@@ -151,6 +151,7 @@ class _Check:
         self.answers()
         self.requests()
         self.keys()
+        self.trust()
         self.values()
         self.leftovers()
         return self.report
@@ -343,6 +344,10 @@ class _Check:
                 self.report.add(DAMAGE, where, "no key has such a name")
             except Damaged as error:
                 self.report.damage(error, where, flow)
+
+    def trust(self) -> None:
+        for _, error in self.repo.trust.damaged():
+            self.report.damage(error, error.where)
 
     def values(self) -> None:
         """Follow every value that something names, down to its last object, each object once."""

@@ -64,6 +64,7 @@ class _Repair:
 
     def all(self) -> list[Repaired]:
         self._small_names()
+        self._trust()
         self._packs()
         self._segments()  # before runs' names: one that is whole again may be what a damaged name named
         for run in list(self._runs(layout.RUNS)):
@@ -131,6 +132,13 @@ class _Repair:
         for key in list(self._blobs.keys(layout.KEYS)):
             if self._is_damaged(key, names.KEY_SHAPE):
                 self._start_key(key)
+
+    def _trust(self) -> None:
+        """Put damaged decisions aside; the last one may have been to take trust back, so that is what stands then."""
+        for key, _ in self._repo.trust.damaged():
+            if self._tell(key, "put aside: what it was about is not trusted, until somebody says so"):
+                self._repo.trust.doubt(key, at=self._now, by="kitaru fsck --repair")
+                self._put_aside(key)
 
     def _start_key(self, key: str) -> None:
         """Make the name of a key again from the run that was started for it; without one it is left as it is."""

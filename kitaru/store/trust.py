@@ -125,6 +125,31 @@ class Trust:
         urls = {origin.url for origin in self.origins(version)}
         return any(found.trusted for url in sorted(urls) if (found := self.standing(REMOTES, url)) is not None)
 
+    def doubt(self, key: str, *, at: int, by: str) -> None:
+        """Take back whatever was decided in the log that a damaged name is in: it may have been just that."""
+        directory, _, number = key.rpartition("/")
+        n = layout.number_of(number)
+        if n is None or not _is_log(directory):
+            return
+        fields = {"trusted": False, "what": "", "why": "the log was damaged", "by": by, "at": at}
+        last = max((m for part in self._blobs.children(directory) if (m := layout.number_of(part))), default=n)
+        self._blobs.create(f"{directory}{layout.numbered(last + 1)}", names.pack(fields))
+
+    def damaged(self) -> list[tuple[str, Damaged]]:
+        """Return key and error of each name below `trust/` that cannot be read."""
+        found = []
+        for key in self._blobs.keys(layout.TRUST):
+            try:
+                if key.split("/")[1] == ORIGINS:
+                    read_origin(self._blobs, key)
+                else:
+                    _check_decision(self._blobs, key)
+            except KeyError:  # put aside meanwhile
+                continue
+            except Damaged as error:
+                found.append((key, error))
+        return found
+
     def _numbers(self, kind: str, name: str) -> list[int]:
         parts = self._blobs.children(layout.trust_key(kind, name))
         return [n for part in parts if (n := layout.number_of(part)) is not None]
@@ -162,6 +187,22 @@ class Trust:
         parts = self._blobs.children(f"{layout.TRUST}/{ORIGINS}")
         found = [read_origin(self._blobs, f"{layout.TRUST}/{ORIGINS}/{p}") for p in parts if p.startswith(version)]
         return sorted(found, key=lambda origin: (origin.at, origin.url))
+
+
+def _check_decision(blobs: Blobs, key: str) -> None:
+    directory, _, number = key.rpartition("/")
+    if layout.number_of(number) is None or not _is_log(directory):
+        raise Damaged(blobs.where(key), "no decision has such a name")
+    names.unpack(blobs.get(key, limit=names.MAX_NAME), DECISION_SHAPE, blobs.where(key))
+
+
+def _is_log(directory: str) -> bool:
+    """Tell whether a directory is that of the decisions about something."""
+    _, kind, name = (*directory.split("/", 2), "", "")[:3]
+    try:
+        return kind in KINDS and bool(layout.unescape(name))
+    except ValueError:
+        return False
 
 
 def place(remote: Mapping[str, object]) -> str:

@@ -10,6 +10,8 @@ import pytest
 from kitaru.blobs import LocalBlobs, MemoryBlobs
 from kitaru.errors import Damaged
 from kitaru.store import Repository, layout
+from kitaru.store.check import check
+from kitaru.store.repair import repair
 from kitaru.store.trust import FLOWS, REMOTES, VERSIONS, read_origin
 
 V1, V2 = "1" * 64, "2" * 64
@@ -143,3 +145,34 @@ def test_an_origin_that_is_not_where_it_belongs_is_damage(repo):
     assert read_origin(repo.blobs, key).version == V1
     with pytest.raises(Damaged, match="not the name of what it says"):
         repo.trust.may_execute("find/it", V2)
+
+
+def damage(repo, key):
+    repo.blobs.delete(key)
+    repo.blobs.create(key, b'{"trusted":true}\n')
+
+
+def test_repair_of_a_damaged_decision_trusts_nothing(repo):
+    for trusted in (True, False):
+        decide(repo, VERSIONS, V1, trusted)
+    assert check(repo).is_clean is False, "the versions' values are not there"
+    before = {f.where for f in check(repo).findings}
+    damage(repo, layout.trust_key(VERSIONS, V1, 2))
+    repo.blobs.create(f"{layout.TRUST}/nonsense", b"x")
+    told = {f.where for f in check(repo).findings} - before
+    assert told == {repo.blobs.where(layout.trust_key(VERSIONS, V1, 2)), repo.blobs.where(f"{layout.TRUST}/nonsense")}
+    repair(repo, nonce=lambda: "n", now=9)
+    assert {f.where for f in check(repo).findings if f.severity == "damage"} == before
+    standing = repo.trust.standing(VERSIONS, V1)
+    assert (standing.n, standing.trusted, standing.why) == (3, False, "the log was damaged")
+    assert decide(repo, VERSIONS, V1).n == 4
+
+
+def test_repair_of_a_damaged_origin_forgets_it(repo):
+    repo.trust.came_from([V1], "team", URL, 5)
+    decide(repo, REMOTES, URL)
+    (key,) = repo.blobs.keys(f"{layout.TRUST}/origins")
+    damage(repo, key)
+    repair(repo, nonce=lambda: "n", now=9)
+    assert repo.trust.damaged() == []
+    assert repo.trust.may_execute("find/it", V1) is False
