@@ -76,6 +76,9 @@ QuietOpt: TypeAlias = Annotated[bool, typer.Option("-q", "--quiet", help="Show n
 EventsOpt: TypeAlias = Annotated[
     bool, typer.Option("--events", help="Print what happens, and the result, as one JSON object a line on stdout.")
 ]
+OfflineOpt: TypeAlias = Annotated[
+    bool, typer.Option("--offline", help="Ask no remote whether another machine carries the run on, or has.")
+]
 NoInputOpt: TypeAlias = Annotated[
     bool, typer.Option("--no-input", help="Never ask; a run that waits ends this command with status 3.")
 ]

@@ -46,12 +46,13 @@ class Detached:
         return (after if error else before or after).strip() or f"its process ended with status {self.process.poll()}"
 
 
-def resume_detached(root: Path, run: str) -> Detached:
+def resume_detached(root: Path, run: str, *, offline: bool = False) -> Detached:
     """Start `kitaru resume RUN` in a session of its own.
 
     Args:
         root: the project's directory.
         run: its whole id.
+        offline: as of `Project.resume`.
 
     Raises:
         StoreError: it could not be started.
@@ -61,7 +62,8 @@ def resume_detached(root: Path, run: str) -> Detached:
     import tempfile
     import threading
 
-    words = [sys.executable, "-m", "kitaru", "-C", str(root), "resume", "--no-input", "--", run]
+    words = [sys.executable, "-m", "kitaru", "-C", str(root), "resume", "--no-input"]
+    words += [*(["--offline"] if offline else []), "--", run]
     try:
         private_directory(root / STORE / "tmp")
         with tempfile.NamedTemporaryFile(

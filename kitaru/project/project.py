@@ -411,7 +411,7 @@ class Project(Keeping, Comparing, VersionComparing, Checking, Flows, Models, Inv
         from kitaru.project.claiming import hold_of
 
         hold = None if offline else hold_of(self)
-        options.claim = hold and hold.take
+        options.claim = hold.take if hold is not None else None
         try:
             prepared = self.runner.resume(run, options)
         except BaseException as error:

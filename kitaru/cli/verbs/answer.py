@@ -6,6 +6,9 @@ An answer that does not fit the question's schema is refused, with status 2 and 
 recorded. On a terminal, without a value, the question is asked: of an object field by field, with the type of each,
 its limits and its default. Progress, JSON and events are those of [run](run.md).
 
+A run that lives on a remote is claimed there before it is carried on, as [resume](resume.md) does; the answer itself
+is recorded here in any case, and goes to the others with `kitaru push`.
+
 `--reject` ends the run at the question instead: it is cancelled, with who, when and the note as its reason. Whoever
 executes it ends with status 9.
 
@@ -26,7 +29,7 @@ from kitaru.cli import complete
 from kitaru.cli.answered import left_off, recorded_first
 from kitaru.cli.ask import AnsweredElsewhere, ask, can_ask
 from kitaru.cli.carry import Manner, carry
-from kitaru.cli.options import EventsOpt, NoInputOpt, Output, OutputOpt, QuietOpt, RunArg
+from kitaru.cli.options import EventsOpt, NoInputOpt, OfflineOpt, Output, OutputOpt, QuietOpt, RunArg
 from kitaru.cli.page import Page, write_json
 from kitaru.errors import AlreadyAnswered, UnknownWait, UsageError
 from kitaru.model.ids import parse_call
@@ -64,6 +67,7 @@ def answer(
     reject: Annotated[bool, typer.Option("--reject", "--abort", help="End the run here, instead.")] = False,
     resume: Annotated[bool, typer.Option("--resume/--no-resume", help="Carry the run on afterwards.")] = True,
     detach: Annotated[bool, typer.Option("--detach", help="Carry it on in the background.")] = False,
+    offline: OfflineOpt = False,
     output: OutputOpt = Output.TEXT,
     quiet: QuietOpt = False,
     events: EventsOpt = False,
@@ -92,14 +96,22 @@ def answer(
     if detach or not resume:
         project.answer(state.run, name, text, text=True, by=by, note=note, resume=False)
         if detach:
-            _detach(project, state.run, view)
+            _detach(project, state.run, view, offline=offline)
         _recorded(state.run, view.label if view is not None else name, output, detach)
         return
     with recorded_first(project, state.run, view):
         carry(
             project,
             lambda observer: project.answer(
-                state.run, name, text, text=True, by=by, note=note, observer=observer, foreground=True
+                state.run,
+                name,
+                text,
+                text=True,
+                by=by,
+                note=note,
+                offline=offline,
+                observer=observer,
+                foreground=True,
             ),
             Manner(output, quiet, events, no_input),
         )
@@ -140,11 +152,11 @@ def _reject(project: Project, state: RunState, wait: str | None, *, by: str, not
     page.write()
 
 
-def _detach(project: Project, run: str, view: WaitView | None) -> None:
+def _detach(project: Project, run: str, view: WaitView | None, *, offline: bool) -> None:
     from kitaru.project.detached import resume_detached
 
     with recorded_first(project, run, view):
-        resume_detached(project.root, run)
+        resume_detached(project.root, run, offline=offline)
 
 
 def _which(state: RunState, wait: str | None, value: str | None) -> tuple[str | None, str | None]:

@@ -7,6 +7,10 @@ run as it was. `--on-drift` holds for this command only; that of `run` and `repl
 A run that sleeps is carried on once its time has come; before, this says when that is. Limits given here hold from now
 on. Progress, JSON and events are those of [run](run.md).
 
+A run that lives on a remote is claimed there first: where another machine carries it on, this ends with status 7, and
+where one has, with status 10 until `kitaru pull`. `--offline` asks nobody. [Teams](../team.md#carrying-on-elsewhere)
+tells more.
+
 ## Looking ahead
 
 `kitaru resume RUN --check` runs the flow's body with the recorded results, up to the calls that would execute (with
@@ -29,6 +33,7 @@ from kitaru.cli.options import (
     MaxCallsOpt,
     MaxSecondsOpt,
     NoInputOpt,
+    OfflineOpt,
     OnDriftOpt,
     Output,
     OutputOpt,
@@ -50,6 +55,7 @@ def resume(
     max_seconds: MaxSecondsOpt = None,
     stay: StayOpt = None,
     check: CheckOpt = False,
+    offline: OfflineOpt = False,
     output: OutputOpt = Output.TEXT,
     quiet: QuietOpt = False,
     events: EventsOpt = False,
@@ -76,6 +82,7 @@ def resume(
             max_calls=max_calls,
             max_seconds=max_seconds,
             stay_s=stay_s(stay),
+            offline=offline,
             observer=observer,
             foreground=True,
         ),
