@@ -11,12 +11,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kitaru.errors import FlowNotFound, UsageError
-from kitaru.store import layout
+from kitaru.model.moments import utc_text
+from kitaru.store import layout, routes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from kitaru.store.repository import Repository, VersionName
+    from kitaru.store.routes import Destination, RouteEntry
 
 LATEST = "latest"
 _NUMBER = re.compile(r"v([1-9]\d{0,8})")
@@ -94,7 +96,7 @@ def find_version(repo: Repository, target: FlowTarget | str) -> VersionName:
     target = parse_flow_target(target) if isinstance(target, str) else target
     known = known_versions(repo, target.flow)
     if target.route:
-        raise UsageError(f"flow {target.flow} has no route {target.route!r}", hint=f"kitaru flow show {target.flow}")
+        return _only_version(repo, standing_entry(repo, target.flow, target.route))
     if not target.n:
         return known[-1]
     for name in known:
@@ -105,6 +107,54 @@ def find_version(repo: Repository, target: FlowTarget | str) -> VersionName:
     raise UsageError(
         f"flow {target.flow} has no version v{target.n}", hint=f"it has {has}, as in {target.flow}@v{last}"
     )
+
+
+def _only_version(repo: Repository, entry: RouteEntry) -> VersionName:
+    if len(entry.to) > 1:
+        several = " and ".join(f"v{destination.n}" for destination in entry.to)
+        told = f"{entry.flow}@{entry.route} goes to {several}: which is meant?"
+        raise UsageError(told, hint=f"{entry.flow}@v{entry.to[0].n}")
+    return version_at(repo, entry, entry.to[0])
+
+
+def standing_entry(repo: Repository, flow: str, route: str) -> RouteEntry:
+    """Return the entry of a route's log that holds.
+
+    Raises:
+        FlowNotFound: nothing is recorded of the flow.
+        UsageError: the flow has no such route, or it was removed.
+    """
+    known_versions(repo, flow)
+    entry = routes.last_entry(repo.blobs, flow, route) if _can_be_stored(route) else None
+    if entry is not None and entry.to:
+        return entry
+    if entry is not None:
+        told = f"route {route} of {flow} was removed by {entry.by or 'somebody'} at {utc_text(entry.at)}"
+        raise UsageError(told, hint=f"kitaru route log {flow} {route}")
+    there = [name for name in routes.route_names(repo.blobs, flow) if is_routed(repo, flow, name)]
+    hint = f"its routes are {', '.join(there)}" if there else f"kitaru route set {flow} {route} v1"
+    raise UsageError(f"flow {flow} has no route {route!r}", hint=hint)
+
+
+def is_routed(repo: Repository, flow: str, route: str) -> bool:
+    """Tell whether a flow has a route that goes somewhere."""
+    entry = routes.last_entry(repo.blobs, flow, route)
+    return entry is not None and bool(entry.to)
+
+
+def version_at(repo: Repository, entry: RouteEntry, destination: Destination) -> VersionName:
+    """Return the version that a route goes to, by its id; its number here may be another than when the entry was made.
+
+    Raises:
+        UsageError: it is not in this store.
+    """
+    for name in repo.versions(entry.flow):
+        if name.id == destination.version:
+            return name
+    told = (
+        f"{entry.flow}@{entry.route} goes to v{destination.n} ({destination.version[:12]}), which is not in this store"
+    )
+    raise UsageError(told, hint="kitaru pull")
 
 
 def known_versions(repo: Repository, flow: str) -> list[VersionName]:
