@@ -82,7 +82,7 @@ def home_of(project: Project, run: str, among: Iterable[Remote]) -> Home | None:
     from kitaru.store.sync.tracking import Tracking
 
     for remote in among:
-        tracking = Tracking.open(project.repo.blobs, remote.name, remote.url)
+        tracking = Tracking.open(project.repo.blobs, remote.name, remote.place)
         if tracking.has_run(run):
             same = 0
             while layout.run_key(run, same + 1) in tracking.same:

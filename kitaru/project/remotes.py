@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from kitaru.blobs.remotes import OPTIONS, open_remote, written
 from kitaru.config import is_name
 from kitaru.errors import BadConfig, UnknownRemote, UsageError
+from kitaru.store import trust
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -45,6 +46,11 @@ class Remote:
             MissingExtra: the library for such a URL is not installed.
         """
         return open_remote(self.url, self.options)
+
+    @property
+    def place(self) -> str:
+        """How it is known wherever what is known of it is kept: another server's is another place."""
+        return trust.place(self.entry())
 
     def entry(self) -> dict[str, str]:
         """Return what `config.toml` says of it."""
