@@ -1,0 +1,292 @@
+"""Claiming a run while it is carried on: when a remote is asked, what others see, and what a lost claim does."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+import kitaru
+from kitaru import checkpoint, flow
+from kitaru.blobs.folder import FolderBlobs
+from kitaru.errors import CodeUnloadable, Diverged, RemoteUnreachable, RunClaimed, RunHeld, RunInterrupted
+from kitaru.model.history import Status
+from kitaru.project import Project
+from kitaru.project.claiming import HANDED_OVER, Handed, Hold, Home, handed_over
+from kitaru.store import claims, layout
+from kitaru.store.sync.tracking import Tracking
+from kitaru.testing import fixed_services
+
+
+@flow
+def asks():
+    return kitaru.wait("approve")
+
+
+class Team:
+    """A project and the folder that it shares; what is on the remote was put there as a push does."""
+
+    def __init__(self, root):
+        Project.init(root / "here")
+        self.project = Project.open(root / "here", services=fixed_services())
+        self.remote = self.project.add_remote("team", str(root / "shared"))
+        self.folder = FolderBlobs(root / "shared")
+
+    def waiting(self):
+        return self.project.run(asks, {}, foreground=True).exec_id
+
+    def publish(self, run):
+        """Put a run's names on the remote, and note that they are there."""
+        tracking = Tracking.open(self.project.repo.blobs, "team", self.remote.url)
+        tracking.at = tracking.at or 1
+        for key in self.project.repo.blobs.keys(layout.run_key(run)):
+            self.folder.create(key, self.project.repo.blobs.get(key))
+            tracking.match(key)
+        tracking.save()
+        return run
+
+    def claims(self, run, segment=2):
+        """Who claimed a segment, in order, and whether each name holds it."""
+        found = []
+        for listed in self.folder.listing(layout.claim_key(run, segment)):
+            name = claims._read(self.folder, listed.key)
+            found.append((name.by, name.lease // 1_000_000))
+        return found
+
+    def claimed_by(self, by, run, segment=2, number=1):
+        fields = {"nonce": f"{by}-nonce", "by": by, "host": "h", "at": 1, "lease": claims.LEASE_US}
+        claims._write(self.folder, run, segment, number, fields)
+
+    def age(self, run, segment, number, seconds):
+        path = Path(self.folder.where(layout.claim_key(run, segment, number)))
+        then = path.stat().st_mtime - seconds
+        os.utime(path, (then, then))
+
+    def answer(self, run, **options):
+        return self.project.answer(run, None, True, foreground=True, **options)
+
+
+@pytest.fixture
+def team(tmp_path):
+    return Team(tmp_path)
+
+
+def test_a_run_that_lives_on_no_remote_asks_none(team, monkeypatch):
+    monkeypatch.setattr("kitaru.project.remotes.open_remote", None)
+    assert team.answer(team.waiting()).wait() is True
+
+
+def test_an_answered_run_is_claimed_and_kept_until_it_can_be_pushed(team):
+    run = team.publish(team.waiting())
+    assert team.answer(run).wait() is True
+    assert team.claims(run) == [("tester", 60), ("tester", 600)]
+
+
+def test_resume_claims_too(team):
+    run = team.publish(team.waiting())
+    team.project.answer(run, None, True, resume=False)
+    assert team.claims(run) == []
+    assert team.project.resume(run, foreground=True).wait() is True
+    assert len(team.claims(run)) == 2
+
+
+def test_offline_asks_nobody(team):
+    run = team.publish(team.waiting())
+    team.claimed_by("bob", run)
+    assert team.answer(run, offline=True).wait() is True
+    assert team.claims(run) == [("bob", 60)]
+
+
+def test_what_another_carries_on_is_not_and_the_answer_stands(team):
+    run = team.publish(team.waiting())
+    team.claimed_by("bob", run)
+    with pytest.raises(RunClaimed, match=f"run {run} is being carried on by bob on h"):
+        team.answer(run)
+    state = team.project.state(run)
+    assert state.status is Status.WAITING
+    assert team.project.given(state, state.open_waits[0]) is not None
+    assert not team.project.repo.is_held(run)
+    team.age(run, 2, 1, 61)
+    assert team.project.resume(run, foreground=True).wait() is True
+    assert [by for by, _ in team.claims(run)] == ["bob", "tester", "tester"]
+
+
+def test_what_another_has_carried_on_is_not(team):
+    run = team.publish(team.waiting())
+    team.claimed_by("bob", run)
+    team.folder.create(layout.run_key(run, 2), b"whatever it says")
+    team.age(run, 2, 1, 61)
+    with pytest.raises(Diverged, match=f"run {run} was continued by bob at ") as told:
+        team.answer(run)
+    assert told.value.hint == "kitaru pull"
+    assert team.claims(run)[-1] == ("tester", 0)
+
+
+def test_a_remote_that_is_gone_is_one_line_with_the_way_out(team, tmp_path):
+    run = team.publish(team.waiting())
+    (tmp_path / "shared").rename(tmp_path / "away")
+    (tmp_path / "shared").write_text("")
+    with pytest.raises(RemoteUnreachable, match=f"run {run} was not claimed: ") as told:
+        team.answer(run)
+    assert f"kitaru resume {run} --offline" in told.value.hint
+    assert team.project.resume(run, offline=True, foreground=True).wait() is True
+
+
+def test_a_run_that_executes_here_already_is_not_claimed_again(team):
+    run = team.publish(team.waiting())
+    with team.project.repo.reopen(run):
+        with pytest.raises(RunHeld) as told:
+            team.project.resume(run)
+    assert not isinstance(told.value, RunClaimed)
+    assert team.claims(run) == []
+
+
+def test_a_claim_is_given_back_where_nothing_was_done(team):
+    run = team.publish(team.waiting())
+    handle = team.project.resume(run, foreground=True)
+    assert handle.outcome.status is Status.WAITING
+    assert [lease for _, lease in team.claims(run)] == [60, 0]
+
+
+def test_a_claim_is_given_back_where_the_code_is_not_here(team):
+    file = team.project.root / "flows.py"
+    file.write_text("import kitaru\n@kitaru.flow\ndef asks_here():\n    return kitaru.wait('approve')\n")
+    run = team.publish(team.project.run(f"{file}:asks_here", {}, foreground=True).exec_id)
+    del sys.modules["flows"]
+    file.unlink()
+    with pytest.raises(CodeUnloadable):
+        team.project.resume(run, foreground=True)
+    assert [lease for _, lease in team.claims(run)] == [60, 0]
+
+
+# -- while it executes -----------------------------------------------------------------------------------------------
+
+
+def hold(team, lease_us=3_000, handed=None):
+    who = claims.Holder("mine", "tester", "here", team.project.services.clock_us, lease_us)
+    home = Home("team", lambda: team.folder, 1)
+    return Hold(team.project.repo, lambda run: home, who, handed)
+
+
+def test_it_is_renewed_while_the_run_executes(team):
+    run = team.publish(team.waiting())
+    held, renewed = hold(team), threading.Event()
+    create = team.folder.create
+
+    def watched(key, data):
+        if key == layout.claim_key(run, 2, 4):
+            renewed.set()
+        return create(key, data)
+
+    team.folder.create = watched
+    held.take(run)
+    with held.renewed(lambda reason: None):
+        assert renewed.wait(10)
+    assert {by for by, _ in team.claims(run)} == {"tester"}
+    assert team.claims(run)[-1] == ("tester", 0)
+
+
+def test_a_run_whose_claim_was_lost_is_stopped_and_can_be_resumed(team, monkeypatch):
+    inside, stopped = threading.Event(), threading.Event()
+
+    @checkpoint
+    def slow():
+        inside.set()
+        assert stopped.wait(10)
+
+    @checkpoint
+    def never():
+        raise AssertionError
+
+    @flow
+    def body():
+        if kitaru.wait("approve"):
+            slow()
+            never()
+
+    run = team.publish(team.project.run(body, {}, foreground=True).exec_id)
+    monkeypatch.setattr("kitaru.project.claiming.hold_of", lambda project: hold(team))
+
+    def take_over():
+        assert inside.wait(10)
+        number = 100
+        team.claimed_by("bob", run, number=number)
+        held = [int(part) for part in team.folder.children(layout.claim_key(run, 2))]
+        for number in range(max(n for n in held if n < 100) + 1, 100):
+            team.claimed_by("bob", run, number=number)
+
+    thread = threading.Thread(target=take_over)
+    thread.start()
+    handle = team.project.answer(run, None, True)
+    engine = handle._stop.__self__._prepared.engine
+    engine.on_stop.append(stopped.set)
+    thread.join()
+    with pytest.raises(RunInterrupted, match=f"run {run} was stopped here, .* carried on by bob on h") as told:
+        handle.wait(10)
+    assert "--offline" in told.value.hint
+    state = team.project.state(run)
+    assert state.status is Status.INTERRUPTED
+    assert [call.label for call in state.ordered_calls if call.record] == ["slow"]
+
+
+def test_while_the_remote_is_away_the_run_goes_on(team):
+    run = team.publish(team.waiting())
+    held, tried = hold(team), threading.Event()
+    held.take(run)
+
+    def away(key, data):
+        tried.set()
+        raise RemoteUnreachable("no network")
+
+    team.folder.create = away
+    lost = []
+    with held.renewed(lost.append):
+        assert tried.wait(10)
+    assert lost == []
+
+
+# -- handed over -------------------------------------------------------------------------------------------------------
+
+
+def test_a_claim_that_was_handed_over_is_no_connection_while_the_run_is_short(team, monkeypatch):
+    run = team.publish(team.waiting())
+    team.project.answer(run, None, True, resume=False)
+    monkeypatch.setenv(HANDED_OVER, Handed(run, "team", 2, 1, "the-workers").to_text())
+    monkeypatch.setattr("kitaru.project.remotes.open_remote", None)
+    assert team.project.resume(run, foreground=True).wait() is True
+    assert HANDED_OVER not in os.environ
+
+
+def test_a_claim_that_was_handed_over_is_renewed_by_its_own_nonce_and_left_as_it_is(team):
+    run = team.publish(team.waiting())
+    team.claimed_by("tester", run)
+    held, renewed, create = hold(team, handed=Handed(run, "team", 2, 1, "mine")), threading.Event(), team.folder.create
+    held._who = claims.Holder("tester-nonce", "tester", "here", lambda: 1, 3_000)
+
+    def watched(key, data):
+        renewed.set()
+        return create(key, data)
+
+    team.folder.create = watched
+    held.take(run)
+    with held.renewed(lambda reason: None):
+        assert renewed.wait(10)
+    assert 0 not in [lease for _, lease in team.claims(run)[:1]]
+    assert claims.standing(team.folder, run, 2).name.lease == 3_000
+
+
+def test_it_is_for_one_run_only(team, monkeypatch):
+    run = team.publish(team.waiting())
+    monkeypatch.setenv(HANDED_OVER, Handed("another", "team", 2, 1, "the-workers").to_text())
+    assert team.answer(run).wait() is True
+    assert team.claims(run) == [("tester", 60), ("tester", 600)]
+
+
+@pytest.mark.parametrize("text", ["{", "[]", json.dumps({"run": "r"}), ""])
+def test_what_is_no_claim_is_none(text, monkeypatch):
+    monkeypatch.setenv(HANDED_OVER, text)
+    assert handed_over() is None
