@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import random
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from kitaru.errors import Damaged, StoreError
 
+SECOND_US = 1_000_000
+"""What times may be off that are told in whole seconds."""
+
 BAD_KEYS = ["", "/", "/a", "a/", "a//b", ".", "..", "a/..", "../a", "a/../b", "a/./b", "a\0b", "a\\b", "a/" + "x" * 256]
 
 
 class BlobsContract:
+    writers = 8
+
     def test_what_is_created_is_read_back(self, blobs):
         assert blobs.create("a/b/c", b"content")
         assert blobs.get("a/b/c") == b"content"
@@ -22,6 +31,30 @@ class BlobsContract:
     def test_a_stream_is_written_whole(self, blobs):
         assert blobs.create("k", (bytes([i]) * 1000 for i in range(5)))
         assert blobs.get("k") == b"".join(bytes([i]) * 1000 for i in range(5))
+
+    @pytest.mark.parametrize("kind", [bytearray, memoryview])
+    def test_content_may_be_any_bytes(self, blobs, kind):
+        assert blobs.create("k", kind(b"content"))
+        assert blobs.get("k") == b"content"
+        assert blobs.create("l", (kind(piece) for piece in (b"con", b"", b"tent")))
+        assert blobs.get("l") == b"content"
+
+    def test_what_fails_while_it_is_written_leaves_nothing(self, blobs):
+        def broken():
+            yield b"half"
+            raise RuntimeError("broke off")
+
+        with pytest.raises(RuntimeError, match="broke off"):
+            blobs.create("k", broken())
+        assert not blobs.exists("k")
+        assert blobs.create("k", b"whole")
+
+    def test_keys_as_names_are_escaped(self, blobs):
+        keys = ["f/%c3%a9", "f/a%/b", "f/a%2f", "f/a-b_c.d", "f/%2e"]
+        for key in keys:
+            assert blobs.create(key, key.encode())
+        assert sorted(blobs.keys("f")) == sorted(keys)
+        assert [blobs.get(key) for key in keys] == [key.encode() for key in keys]
 
     def test_empty_content(self, blobs):
         assert blobs.create("k", b"")
@@ -36,14 +69,14 @@ class BlobsContract:
 
     def test_of_many_at_once_one_wins(self, blobs):
         won = []
-        barrier = threading.Barrier(8)
+        barrier = threading.Barrier(self.writers)
 
         def race(i):
             barrier.wait()
             if blobs.create("race/k", b"%d" % i):
                 won.append(i)
 
-        threads = [threading.Thread(target=race, args=(i,)) for i in range(8)]
+        threads = [threading.Thread(target=race, args=(i,)) for i in range(self.writers)]
         [t.start() for t in threads]
         [t.join() for t in threads]
         assert len(won) == 1
@@ -84,6 +117,110 @@ class BlobsContract:
         for use in (blobs.get, blobs.view, blobs.exists, blobs.size, blobs.delete, lambda k: blobs.create(k, b"")):
             with pytest.raises(ValueError, match="not a key"):
                 use(key)
+
+
+class RemoteContract(BlobsContract):
+    """A place that other machines write to as well. `other` is the same place, opened again."""
+
+    writers = 5
+
+    def test_it_tells_where_it_is(self, blobs):
+        assert blobs.where("a/k").startswith(blobs.url)
+        assert blobs.where("a/k").endswith("/a/k")
+
+    def test_listing_tells_keys_sizes_and_times(self, blobs):
+        before = blobs.now_us()
+        for key in ("runs/a/2", "runs/a-b", "runs/a.b/1", "runsx", "x"):
+            blobs.create(key, key.encode())
+        after = blobs.now_us()
+        found = list(blobs.listing("runs"))
+        assert [listed.key for listed in found] == ["runs/a-b", "runs/a.b/1", "runs/a/2"]
+        assert [listed.size for listed in found] == [8, 10, 8]
+        assert all(before - SECOND_US <= listed.changed_us <= after for listed in found)
+        assert [listed.key for listed in blobs.listing("")] == [*(listed.key for listed in found), "runsx", "x"]
+        assert list(blobs.listing("none")) == []
+        assert list(blobs.listing("runs/a/2")) == []
+
+    def test_what_another_wrote_or_removed_is_seen_at_once(self, blobs, other):
+        assert blobs.children("a") == []
+        assert list(blobs.listing("")) == []
+        assert not blobs.exists("a/k")
+        other.create("a/k", b"x")
+        assert blobs.exists("a/k")
+        assert blobs.children("a") == ["k"]
+        assert [listed.key for listed in blobs.listing("a")] == ["a/k"]
+        assert not blobs.create("a/k", b"y")
+        other.delete("a/k")
+        assert blobs.children("a") == []
+        assert list(blobs.listing("a")) == []
+        assert blobs.create("a/k", b"y")
+
+    @pytest.mark.parametrize("size", [0, 1, 8 << 20, (8 << 20) + 1, 40_000_001])
+    def test_large_content_comes_in_pieces(self, blobs, size):
+        content = random.Random(size).randbytes(size)
+        assert blobs.create("objects/k", memoryview(content))
+        assert not blobs.create("objects/k", memoryview(content))
+        pieces = list(blobs.chunks("objects/k"))
+        assert b"".join(pieces) == content
+        assert max(map(len, pieces), default=0) <= 8 << 20
+        assert b"".join(blobs.chunks("objects/k", limit=size)) == content
+        assert blobs.get("objects/k", limit=size) == content
+        assert blobs.size("objects/k") == size
+
+    def test_pieces_of_what_is_missing_or_too_large(self, blobs):
+        with pytest.raises(KeyError):
+            list(blobs.chunks("none"))
+        blobs.create("k", b"0123456789")
+        with pytest.raises(Damaged, match="10 bytes, where at most 9 belong"):
+            list(blobs.chunks("k", limit=9))
+
+    def test_a_large_stream_that_breaks_off_leaves_nothing(self, blobs):
+        def broken():
+            for _ in range(40):
+                yield b"x" * 1_000_000
+            raise RuntimeError("broke off")
+
+        with pytest.raises(RuntimeError, match="broke off"):
+            blobs.create("objects/k", broken())
+        assert not blobs.exists("objects/k")
+        assert list(blobs.listing("")) == []
+        assert blobs.create("objects/k", (b"x" * 1_000_000 for _ in range(40)))
+        assert blobs.size("objects/k") == 40_000_000
+
+    def test_whoever_stops_reading_stops(self, blobs):
+        blobs.create("k", bytes(40_000_000))
+        pieces = blobs.chunks("k")
+        assert next(pieces)
+        pieces.close()
+        assert blobs.size("k") == 40_000_000
+
+    def test_threads_share_it(self, blobs):
+        with ThreadPoolExecutor(16) as pool:
+            assert all(pool.map(lambda i: blobs.create(f"m/{i}", b"%d" % i), range(100)))
+            assert list(pool.map(lambda i: blobs.get(f"m/{i}"), range(100))) == [b"%d" % i for i in range(100)]
+        assert len(list(blobs.listing("m"))) == 100
+
+    def test_a_forked_child_has_it_too(self, blobs):
+        blobs.create("k", b"parent's")
+        child = os.fork()
+        if child == 0:
+            done = False
+            with contextlib.suppress(BaseException):
+                done = blobs.get("k") == b"parent's" and blobs.create("l", b"child's")
+            os._exit(0 if done else 1)
+        assert os.waitpid(child, 0)[1] == 0
+        assert blobs.get("l") == b"child's"
+
+    def test_it_is_exclusive_and_keeps_nothing_of_the_trial(self, blobs):
+        assert blobs.is_exclusive()
+        assert list(blobs.listing("")) == []
+
+    def test_time_goes_on(self, blobs):
+        now_us = blobs.now_us()
+        assert now_us <= blobs.now_us()
+        assert list(blobs.listing("")) == []
+        blobs.create("k", b"")
+        assert now_us - SECOND_US <= next(iter(blobs.listing(""))).changed_us
 
 
 class WorkspaceContract(BlobsContract):
