@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from kitaru.blobs.contract import Workspace
+    from kitaru.store.partial import Elsewhere
     from kitaru.store.segments import Segments
     from kitaru.store.strand import Strand
 
@@ -34,9 +35,11 @@ class ObjectFinder:
         self._named: dict[str, list[str]] = {}
         self._sealed: OrderedDict[str, Sealed] = OrderedDict()
         self._journals: OrderedDict[str, Strand] = OrderedDict()
+        self.elsewhere: Elsewhere | None = None
+        """Who brings what is not here; None where everything is."""
 
-    def find(self, object_id: str, in_runs: Sequence[str]) -> bytes:
-        """Return an object: from these runs, if they have it, or from wherever it is.
+    def find(self, object_id: str, in_runs: Sequence[str], *, elsewhere: bool = True) -> bytes:
+        """Return an object: from these runs, if they have it, or from wherever it is; with `elsewhere`, if not here.
 
         Raises:
             UnknownObject: it is nowhere.
@@ -46,7 +49,10 @@ class ObjectFinder:
         if kept is not None:
             return kept
         damage: Damaged | None = None
-        for look in (self._in_known, self._in_runs, self._in_loose, self._anywhere):
+        looks = [self._in_known, self._in_runs, self._in_loose, self._anywhere]
+        if elsewhere and self.elsewhere is not None:
+            looks.append(self._elsewhere)
+        for look in looks:
             try:
                 data = look(object_id, in_runs)
             except Damaged as error:
@@ -55,6 +61,10 @@ class ObjectFinder:
                 if data is not None:
                     return data
         raise damage or UnknownObject(object_id)
+
+    def _elsewhere(self, object_id: str, in_runs: Sequence[str]) -> bytes | None:
+        assert self.elsewhere is not None  # noqa: S101 - asked by who looks here
+        return self._in_loose(object_id, ()) if self.elsewhere.fetch(object_id, in_runs) else None
 
     def view(self, object_id: str, in_runs: Sequence[str]) -> bytes | memoryview:
         """Return a large object as `find` does, but as it lies in its file where that can be had."""
@@ -72,6 +82,8 @@ class ObjectFinder:
             for key in runs.open_keys(self._blobs, run):
                 strand = self._journal(key)
                 found.update(i for i in (strand.objects if strand else ()) if i.startswith(prefix))
+        if not found and self.elsewhere is not None:
+            found.update(self.elsewhere.ids(prefix))
         return sorted(found)
 
     # -- where to look -------------------------------------------------------------------------------------------

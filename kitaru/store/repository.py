@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import socket
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from kitaru.errors import Damaged, PrunedRun, RunHeld, StoreError, UnknownFormat, UnknownRun
@@ -19,7 +20,6 @@ from kitaru.store.names import AnswerName, CancelName, KeyName, PrunedName, Vers
 from kitaru.store.objects import ObjectFinder
 from kitaru.store.segments import Segments
 from kitaru.store.strand import FrameCache
-from kitaru.store.trust import Trust
 from kitaru.store.writer import RunWriter
 
 if TYPE_CHECKING:
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
     from kitaru.blobs.contract import Lock, Workspace
     from kitaru.model.records import Stored
+    from kitaru.store.partial import Elsewhere, Partial
+    from kitaru.store.trust import Trust
 
 __all__ = ["AnswerName", "CancelName", "KeyName", "PrunedName", "Repository", "RunWriter", "VersionName"]
 
@@ -48,7 +50,6 @@ class Repository:
         self._cache = FrameCache()
         self.segments = Segments(blobs)
         self._objects = ObjectFinder(self.segments, self._cache)
-        self.trust = Trust(blobs)
 
     @classmethod
     def create(cls, blobs: Workspace, random_bytes: Callable[[int], bytes] = os.urandom) -> Repository:
@@ -74,6 +75,20 @@ class Repository:
         if found != layout.FORMAT:
             raise UnknownFormat(where, str(found.get("version") if isinstance(found, dict) else found)[:40])
         return cls(blobs, random_bytes)
+
+    @cached_property
+    def trust(self) -> Trust:
+        """Whose code may be executed from here."""
+        from kitaru.store.trust import Trust
+
+        return Trust(self.blobs)
+
+    @cached_property
+    def partial(self) -> Partial:
+        """Which runs' large objects are elsewhere."""
+        from kitaru.store.partial import Partial
+
+        return Partial(self.blobs)
 
     def _nonce(self) -> str:
         return self._random_bytes(12).hex()
@@ -245,6 +260,14 @@ class Repository:
     def large_object(self, object_id: str, runs: Sequence[str] = ()) -> bytes | memoryview:
         """As `object`, for one that is likely large: it comes as it lies in its file, where that can be had."""
         return self._objects.view(object_id, runs)
+
+    def object_here(self, object_id: str, runs: Sequence[str] = ()) -> bytes:
+        """As `object`, but never from elsewhere, where the run is partial."""
+        return self._objects.find(object_id, runs, elsewhere=False)
+
+    def look_elsewhere(self, elsewhere: Elsewhere) -> None:
+        """Have objects that are not here brought, from now on, as they are read: those of partial runs."""
+        self._objects.elsewhere = elsewhere
 
     def find_objects(self, prefix: str) -> list[str]:
         """Return the ids of all objects that begin with `prefix`, sorted."""
