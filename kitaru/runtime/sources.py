@@ -6,7 +6,6 @@ Knows nothing of stores and runs; it reads source files, and never imports or ex
 
 from __future__ import annotations
 
-import ast
 import functools
 import hashlib
 import inspect
@@ -14,12 +13,12 @@ import json
 import os
 import sys
 import sysconfig
-import warnings
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from kitaru.errors import CodeUnloadable
+from kitaru.runtime.imports import EVERYTHING, Import, imports_of
 from kitaru.runtime.names import MAIN, import_base, in_package, main_file, module_name, relative
 
 if TYPE_CHECKING:
@@ -160,7 +159,9 @@ def _file_of(fn: Callable[..., Any], root: Path) -> str | None:
 def snapshot(entry: Entry, root: Path, also: Iterable[str] = ()) -> dict[str, bytes]:
     """Return every source file of the project that a flow needs: its own and, transitively, all that it imports.
 
-    Imports are found by parsing, also those inside functions. What is imported by a computed name is not seen.
+    Imports are found by parsing, also those inside functions, and `import_module` with a name that stands there; where
+    only a package stands there, as in `import_module(f"tools.{name}")`, all its modules are taken. What is imported by
+    a name that is computed as a whole is not seen.
 
     Args:
         entry: where the flow begins.
@@ -221,37 +222,6 @@ def _read(root: Path, file: str) -> bytes:
         raise CodeUnloadable(f"{file} cannot be read: {error.strerror or error}") from error
 
 
-@dataclass(frozen=True, slots=True)
-class _Import:
-    """One imported module: `level` dots, its dotted name, and what is taken from it."""
-
-    level: int
-    parts: tuple[str, ...]
-    names: tuple[str, ...] = ()
-
-
-@functools.lru_cache(maxsize=1024)
-def _imports(source: bytes) -> tuple[_Import, ...]:
-    """Parse a file's imports; none where it cannot be parsed, for then it cannot be imported either.
-
-    Cached by content, not by time and size, which an edit within a clock tick can leave as they were.
-    """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            tree = ast.parse(source)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return ()
-    found: dict[_Import, None] = {}
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            found.update(dict.fromkeys(_Import(0, tuple(alias.name.split("."))) for alias in node.names))
-        elif isinstance(node, ast.ImportFrom):
-            parts = tuple(node.module.split(".")) if node.module else ()
-            found.setdefault(_Import(node.level, parts, tuple(alias.name for alias in node.names)))
-    return tuple(found)
-
-
 class _Finder:
     """Finds the project's files behind an import, as Python's path finder would."""
 
@@ -262,17 +232,25 @@ class _Finder:
 
     def imported(self, file: str, source: bytes) -> Iterator[str]:
         """Yield the project files that importing `file` imports in turn."""
-        for item in _imports(source):
+        for item in imports_of(source):
             yield from self._resolve(file, item)
 
-    def _resolve(self, file: str, item: _Import) -> Iterator[str]:
+    def _resolve(self, file: str, item: Import) -> Iterator[str]:
         folders = self._path
         if item.level:
             above = PurePosixPath("/", file).parents
             folders = (str(above[min(item.level, len(above)) - 1])[1:],)
         folders = yield from self._descend(folders, item.parts)
         for name in item.names:
-            yield from self._one(folders, name)[0]
+            yield from self._all(folders) if name == EVERYTHING else self._one(folders, name)[0]
+
+    def _all(self, folders: tuple[str, ...]) -> Iterator[str]:
+        """Yield the files of all modules that are directly in these folders."""
+        for folder in folders:
+            for place in sorted((self._root / folder).iterdir()):
+                found = place / "__init__.py" if place.is_dir() else place
+                if found.suffix == ".py" and found.is_file():
+                    yield found.relative_to(self._root).as_posix()
 
     def _descend(self, folders: tuple[str, ...], parts: Sequence[str]) -> Generator[str, None, tuple[str, ...]]:
         for part in parts:
@@ -302,7 +280,7 @@ class _Finder:
 def external_imports(files: Mapping[str, bytes], path: Sequence[str]) -> set[str]:
     """Return the top-level names that these files import and that are neither the project's nor Python's own."""
     own = {name for p in path for file in files for name in _top_below(file, p)}
-    found = {item.parts[0] for source in files.values() for item in _imports(source) if not item.level}
+    found = {item.parts[0] for source in files.values() for item in imports_of(source) if not item.level}
     return found - own - sys.stdlib_module_names
 
 
