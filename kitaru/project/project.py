@@ -29,9 +29,9 @@ from kitaru.project.answering import Answering
 from kitaru.project.checking import Checking
 from kitaru.project.comparing import Comparing
 from kitaru.project.flows import Flows
-from kitaru.project.invoking import Invoking
 from kitaru.project.keeping import Keeping
 from kitaru.project.models import Models
+from kitaru.project.scheduling import Scheduling
 from kitaru.project.sharing import Sharing
 from kitaru.project.trusting import Trusting
 from kitaru.project.versions import VersionComparing
@@ -77,7 +77,7 @@ def _why_not(state: RunState) -> KitaruError | None:
     return RunFailed(f"run {state.run} is {state.status}{f': {said}' if said else ''}", hint=f"kitaru log {state.run}")
 
 
-class Project(Keeping, Comparing, VersionComparing, Checking, Flows, Models, Invoking, Trusting, Sharing):
+class Project(Keeping, Comparing, VersionComparing, Checking, Flows, Models, Scheduling, Trusting, Sharing):
     """A directory with a `.kitaru/` in it. Open one with `Project.open()` or make one with `Project.init()`.
 
     What it can be asked is in `Reading`, how runs are compared in `Comparing`, what would happen to them in

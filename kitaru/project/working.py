@@ -1,7 +1,8 @@
 """Carrying on whatever can be carried on: the loop behind `kitaru work`.
 
-Owns: which runs have something to go on with, that each is taken up by a process of its own, so many at once, and how
-long one rests that came no further. Who wins a run is settled by the run's lock, as ever. Shows nothing.
+Owns: that what is due is taken up by a process of its own, so many at once, and how long one rests that came no
+further. What is due is told by `due` and `due_invocations`. Who wins a run is settled by the run's lock, as ever. Shows
+nothing.
 """
 
 from __future__ import annotations
@@ -9,19 +10,18 @@ from __future__ import annotations
 import queue
 import threading
 import time
+from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from kitaru.errors import KitaruError, RunHeld
-from kitaru.model.history import Status
-from kitaru.store import layout
-from kitaru.store.catalog import Catalog
+from kitaru.project.due import Due, DueRuns
+from kitaru.project.due_invocations import DueInvocations
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
     from pathlib import Path
 
-    from kitaru.model.summary import RunSummary
     from kitaru.project.project import Project
 
 POLL_S = 1.0
@@ -30,21 +30,6 @@ REST = 20
 MAX_BACKOFF_S = 300.0
 MAX_TOLD = 2000
 """Characters of what a process wrote that are told of it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Due:
-    """A run that has something to go on with.
-
-    Attributes:
-        why: `answered`, `deadline`, `slept`, `cancelled` or `interrupted`.
-        token: what it has; where that is the same after a process took the run up, it came no further.
-    """
-
-    run: str
-    flow: str
-    why: str
-    token: tuple[Any, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +94,8 @@ class Work:
         project: whose runs.
         interrupted: take up runs, too, whose process is gone.
         jobs: how many at once.
-        start: begins to carry a run on; returns what waits for its end, and gives exit status and what was written.
-            It may raise NotNowError.
+        start: begins to carry a run on, or begins it; returns what waits for its end, and gives exit status and what
+            was written. It may raise NotNowError.
         before: called before each look for work; returns what it has to say.
         clock: seconds, for rests.
     """
@@ -121,14 +106,15 @@ class Work:
         *,
         interrupted: bool = False,
         jobs: int = 1,
-        start: Callable[[str], Callable[[], tuple[int, str]]] | None = None,
+        start: Callable[[Due], Callable[[], tuple[int, str]]],
         before: Callable[[], Iterable[Told]] = tuple,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._project, self._interrupted, self._jobs, self._clock = project, interrupted, jobs, clock
-        self._start, self._before = start or Processes(project.root).start, before
-        self._catalog = Catalog(project.repo)
-        self._looked: dict[str, tuple[object, Due | None]] = {}
+        self._project, self._jobs, self._clock = project, jobs, clock
+        self._start, self._before = start, before
+        self._runs, self._queue = DueRuns(project, interrupted=interrupted), DueInvocations(project)
+        self._found: deque[Due] = deque()
+        self._look_at = self._rest_s = 0.0
         self._at_work: dict[str, float] = {}
         self._rests: dict[str, _Rest] = {}
         self._ended: queue.SimpleQueue[tuple[Due, int, str] | None] = queue.SimpleQueue()
@@ -149,27 +135,36 @@ class Work:
         """
         seen: set[str] = set()
         while True:
-            yield from self._before()
-            began = self._clock()
-            todo = [] if self._draining else [due for due in self.due() if not (once and due.run in seen)]
-            for due in todo:
-                if len(self._at_work) >= self._jobs:
-                    break
+            if not self._draining and (not self._found or self._clock() >= self._look_at):
+                yield from self._before()
+                self._look(seen if once else ())
+            while self._found and len(self._at_work) < self._jobs and not self._draining:
+                due = self._found.popleft()
+                told = self._take_up(due) if self._is_still_due(due) else None
                 seen.add(due.run)
-                told = self._take_up(due)
                 if told is not None:
                     yield told
-            if not self._at_work and (once or self._draining):
+            if not self._at_work and (self._draining or (once and not self._found)):
                 return
-            rest = max(POLL_S, REST * (self._clock() - began))
-            ended = self._next_end(None if self._at_work and (self._draining or once) else rest)
+            ended = self._next_end(None if self._at_work and (self._draining or once) else self._rest_s)
             if ended is not None:
                 yield ended
+
+    def _look(self, seen: Collection[str]) -> None:
+        """Look for work; not so often that it costs more than it is worth."""
+        began = self._clock()
+        self._found = deque(due for due in self.due() if due.run not in seen)
+        self._rest_s = max(POLL_S, REST * (self._clock() - began))
+        self._look_at = self._clock() + self._rest_s
+
+    def _is_still_due(self, due: Due) -> bool:
+        """Tell whether nobody has taken up an invocation since the look that found it, which may be long ago."""
+        return not due.is_new or self._queue.is_due(due)
 
     def _take_up(self, due: Due) -> Due | Told | None:
         """Begin to carry a run on; return what there is to say."""
         try:
-            wait = self._start(due.run)
+            wait = self._start(due)
         except NotNowError as not_now:
             self._rests[due.run] = _Rest(due.token, 0, self._clock() + not_now.again_s)
             return not_now.told
@@ -191,13 +186,15 @@ class Work:
             return None
         due, code, told = ended
         took_s = self._clock() - self._at_work.pop(due.run)
-        self._looked.pop(due.run, None)
+        if not due.is_new:
+            self._runs.forget(due.run)
+            self._found.clear()  # it may be the next to be taken up, too
         again_s = self._rest(due, code)
         return Carried(due, self._status(due.run), code, told if again_s else "", took_s, again_s)
 
     def _rest(self, due: Due, code: int) -> float:
         """Let a run rest that has the same to go on with as before; return for how long."""
-        if due.token not in {found.token for found in self._all_due() if found.run == due.run}:
+        if not self._has_the_same(due, code):
             self._rests.pop(due.run, None)
             return 0.0
         if code == RunHeld.exit_code:  # somebody else carries it on
@@ -209,6 +206,12 @@ class Work:
         self._rests[due.run] = _Rest(due.token, tries, self._clock() + rest_s)
         return rest_s
 
+    def _has_the_same(self, due: Due, code: int) -> bool:
+        """Tell whether what was taken up came no further."""
+        if due.is_new:
+            return self._queue.is_as_before(due, lost=code == RunHeld.exit_code)
+        return due.token in {found.token for found in self._runs.all() if found.run == due.run}
+
     def _status(self, run: str) -> str:
         try:
             return str(self._project.state(run).status)
@@ -218,59 +221,13 @@ class Work:
     # -- what there is to do ---------------------------------------------------------------------------------------
 
     def due(self) -> list[Due]:
-        """Return the runs that can be taken up now, those first that have waited longest."""
-        return [due for due in self._all_due() if due.run not in self._at_work and not self._rests_still(due)]
+        """Return what can be taken up now: runs, those first that have waited longest, then what is queued."""
+        found = [*self._runs.all(), *self._queue.all()]
+        return [due for due in found if due.run not in self._at_work and not self._rests_still(due)]
 
     def _rests_still(self, due: Due) -> bool:
         rest = self._rests.get(due.run)
         return rest is not None and rest.token == due.token and self._clock() < rest.until
-
-    def _all_due(self) -> list[Due]:
-        now = self._project.services.clock_us()
-        summaries = [s for s in self._catalog.unfinished() if s.status in (Status.RUNNING, Status.WAITING)]
-        self._looked = {s.run: self._looked[s.run] for s in summaries if s.run in self._looked}
-        found = [due for summary in reversed(summaries) if (due := self._due(summary, now)) is not None]
-        return [due for due in found if not self._project.repo.is_held(due.run)]
-
-    def _due(self, summary: RunSummary, now_us: int) -> Due | None:
-        run, repo = summary.run, self._project.repo
-        if repo.is_cancellation_there(run):
-            return Due(run, summary.flow, "cancelled", ())
-        if summary.status == Status.RUNNING:
-            return self._cut_short(summary)
-        if 0 < summary.wakes <= now_us:
-            return Due(run, summary.flow, "slept", (summary.wakes,))
-        if 0 < summary.due <= now_us:
-            return Due(run, summary.flow, "deadline", (summary.due,))
-        return (self._answered(summary) if summary.waits else None) or self._cut_short(summary)
-
-    def _cut_short(self, summary: RunSummary) -> Due | None:
-        """Return a run whose process is gone. It may wait in one branch, with others at work: its journal is open."""
-        if not self._interrupted:
-            return None
-        if summary.status != Status.RUNNING and not self._project.repo.blobs.children(layout.open_key(summary.run)):
-            return None
-        return Due(summary.run, summary.flow, "interrupted", (summary.calls, summary.asked))
-
-    def _answered(self, summary: RunSummary) -> Due | None:
-        """Return a run with an answer that it has not taken; it is read only where its answers or records changed."""
-        names = tuple(sorted(self._project.repo.blobs.children(layout.answer_key(summary.run))))
-        if not names:
-            return None
-        looked = names, summary
-        known = self._looked.get(summary.run)
-        if known is None or known[0] != looked:
-            known = self._looked[summary.run] = looked, self._read(summary)
-        return known[1]
-
-    def _read(self, summary: RunSummary) -> Due | None:
-        try:
-            state = self._project.state(summary.run)
-            given = [self._project.given(state, view) for view in state.open_questions]
-        except KitaruError:
-            return None
-        nonces = tuple(answer.nonce for answer in given if answer is not None)
-        return Due(summary.run, summary.flow, "answered", nonces) if nonces else None
 
 
 class Processes:

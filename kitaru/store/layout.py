@@ -9,6 +9,7 @@ path. What is longer than a file's name may be goes on in a directory: `aaaa…%
 
 from __future__ import annotations
 
+import hashlib
 import re
 from functools import lru_cache
 
@@ -20,6 +21,7 @@ PACKS = "packs"
 PRUNED, CANCELS, KEYS = "pruned", "cancels", "keys"
 ROUTES, QUEUE, SCHEDULES = "routes", "queue", "schedules"
 CLAIMS = "claims"
+PARTED = "parted"
 TRUST, PARTIAL = "trust", "partial"
 LOST, TMP, CACHE, VISITS = "lost", "tmp", "cache", "gc"
 
@@ -172,6 +174,11 @@ def claim_key(run: str, segment: int | None = None, number: int | None = None) -
     return f"{CLAIMS}/{run_part(run)}" + numbered(segment) + numbered(number)
 
 
+def parted_key(run: str, new_run: str = "") -> str:
+    """Return the directory of what continues a run under another id, or the key of one such name."""
+    return f"{PARTED}/{run_part(run)}" + (f"/{run_part(new_run)}" if new_run else "")
+
+
 def trust_key(kind: str, name: str, number: int | None = None) -> str:
     """Return the directory of the decisions about a version, flow or remote (`kind` has an s), or the key of one."""
     return f"{TRUST}/{kind}/{escape(name)}" + numbered(number)
@@ -190,6 +197,11 @@ def visit_key(number: int) -> str:
 def lock_name(run: str) -> str:
     """Return the lock of a run."""
     return run_part(run)
+
+
+def start_lock(flow: str) -> str:
+    """Return the lock of whoever is just starting a run of a flow whose runs are limited; no run's is called so."""
+    return f"%start-{hashlib.sha256(flow.encode('utf-8', 'surrogatepass')).hexdigest()[:32]}"
 
 
 def numbered(number: int | None) -> str:

@@ -27,7 +27,8 @@ class Carrying:
     def __init__(self, bench):
         self.bench, self.runs, self.codes = bench, [], {}
 
-    def __call__(self, run):
+    def __call__(self, due):
+        run = due.run
         self.runs.append(run)
 
         def wait():
@@ -93,8 +94,8 @@ def test_deadlines_and_sleeps_and_rejections(bench, carrying):
     bench.project.repo.put_cancellation(called_off, by="ann", at=1, reason="")
 
     class Ends(Carrying):
-        def __call__(self, run):
-            wait = super().__call__(run)
+        def __call__(self, due):
+            wait = super().__call__(due)
 
             def rejected():
                 try:
@@ -210,13 +211,13 @@ def test_several_at_once_but_no_more(bench):
     for run in runs:
         bench.project.answer(run, None, True, resume=False)
 
-    def start(run):
+    def start(due):
         def wait():
             with lock:
                 most[0] += 1
                 most[1] = max(most)
             together.wait(10)
-            outcome = bench.project.resume(run, foreground=True).outcome
+            outcome = bench.project.resume(due.run, foreground=True).outcome
             with lock:
                 most[0] -= 1
             return 0 if outcome.status == "completed" else 1, ""
@@ -234,10 +235,10 @@ def test_draining_takes_up_nothing_more_and_waits_for_what_is_at_work(bench):
     for run in runs:
         bench.project.answer(run, None, True, resume=False)
 
-    def start(run):
+    def start(due):
         def wait():
             assert go_on.wait(10)
-            bench.project.resume(run, foreground=True)
+            bench.project.resume(due.run, foreground=True)
             return 0, ""
 
         return wait

@@ -53,7 +53,7 @@ def work(
 
     project = Project.open()
     processes = Processes(project.root)
-    worker = Work(project, interrupted=interrupted, jobs=jobs, start=processes.start)
+    worker = Work(project, interrupted=interrupted, jobs=jobs, start=lambda due: processes.start(due.run))
     _drain_on_signals(worker, processes)
     for told in worker.carry(once=once):
         if output is Output.JSON:
