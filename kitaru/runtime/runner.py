@@ -34,6 +34,7 @@ from kitaru.runtime.limits import limits_of
 from kitaru.runtime.loading import LoadedFlow, during_import, load_entry, load_target
 from kitaru.runtime.names import alias_main
 from kitaru.runtime.plan import Overrides, Plan
+from kitaru.runtime.preloading import keep, kept
 from kitaru.runtime.replaying import Changes, recorded_plan
 from kitaru.runtime.replies import Replies
 from kitaru.runtime.schema import parse_inputs
@@ -216,13 +217,21 @@ class Runner:
         """
         _check_may_start()
         check_trusted(self._repo, flow, version.id, version.n)
-        loaded = load_entry(version.entry, self._root, version.files, _scratch(), alone=True)
+        loaded = kept(version.id, self._root) or self._load_recorded(version)
         given = parse_inputs(loaded.flow.fn, {}, text=False, documents=inputs)
         code = _Code(loaded.flow, version, version.n, [], recorded=True)
         engine, bound = self._start(code, given, options, invoked)
         self._tell_run(engine, engine.state, code, resumed=False)
         engine.emit("invoked", **invoked)
         return Prepared(engine, loaded.flow, bound)
+
+    def preload(self, flow: str, version: Version) -> None:
+        """Import a version's code as recorded, for the next run of it in this process, or a child; raises as `invoke`."""
+        check_trusted(self._repo, flow, version.id, version.n)
+        keep(version.id, self._root, self._load_recorded(version))
+
+    def _load_recorded(self, version: Version) -> LoadedFlow:
+        return load_entry(version.entry, self._root, version.files, _scratch(), alone=True)
 
     def _start(
         self, code: _Code, given: Mapping[str, Any], options: Options, invoked: Mapping[str, Any] | None = None
