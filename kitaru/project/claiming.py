@@ -108,6 +108,15 @@ def hold_of(project: Project) -> Hold | None:
     return Hold(project.repo, find, who, handed)
 
 
+def hold_handed_over(project: Project, run: str) -> Hold | None:
+    """Return what renews the claim that this process was given for a run that it has begun; None where it was not."""
+    text = os.environ.get(HANDED_OVER, "")
+    hold = hold_of(project) if text and json.dumps(run) in text else None
+    if hold is not None:
+        hold.take(run)
+    return hold
+
+
 class Hold:
     """The claim of one execution of a run, from before it is taken up until it is over.
 

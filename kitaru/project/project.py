@@ -453,6 +453,7 @@ class Project(Keeping, Comparing, VersionComparing, Checking, Flows, Models, Sch
         self, prepared: Prepared, options: Options, *, foreground: bool, hold: Hold | None = None
     ) -> FlowHandle[Any]:
         from kitaru.project.carrying import Carrying
+        from kitaru.project.claiming import hold_handed_over
         from kitaru.runtime.handle import FlowHandle
 
         run = prepared.engine.run
@@ -462,7 +463,7 @@ class Project(Keeping, Comparing, VersionComparing, Checking, Flows, Models, Sch
             lambda: self._answer_came(run),
             self.services,
             over=self.hooks.ended,
-            hold=hold,
+            hold=hold or hold_handed_over(self, run),
         )
         handle: FlowHandle[Any] = FlowHandle(run, carrying.execute, lambda: self.state(run).status, carrying.stop)
         return handle.finish() if foreground else handle.start()

@@ -96,7 +96,7 @@ class Work:
         jobs: how many at once.
         start: begins to carry a run on, or begins it; returns what waits for its end, and gives exit status and what
             was written. It may raise NotNowError.
-        before: called before each look for work; returns what it has to say.
+        before: called often, and at last when all is done; returns what it has to say.
         clock: seconds, for rests.
     """
 
@@ -135,8 +135,8 @@ class Work:
         """
         seen: set[str] = set()
         while True:
+            yield from self._before()
             if not self._draining and (not self._found or self._clock() >= self._look_at):
-                yield from self._before()
                 self._look(seen if once else ())
             while self._found and len(self._at_work) < self._jobs and not self._draining:
                 due = self._found.popleft()
