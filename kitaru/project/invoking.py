@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from kitaru.errors import CodeUnloadable
+from kitaru.errors import CodeUnloadable, UsageError
 from kitaru.model.ids import new_run_id
 from kitaru.project.routing import Routing
 
@@ -100,6 +100,18 @@ class Invoking(Routing):
         except StartedBefore as before:
             return self._finished(before.run, before)
         return self._handle(prepared, options, foreground=foreground)
+
+    def preload(self, target: str, version_id: str) -> None:
+        """Import the code that a name leads to, ahead of the runs of it that children of this process execute.
+
+        Raises:
+            UsageError: the name does not lead to the version of this id, or to none.
+            Untrusted, CodeUnloadable: as of `invoke`.
+        """
+        choice = self.choose(target, "")
+        if choice.version.id != version_id:
+            raise UsageError(f"{target} is another version by now", hint=f"kitaru flow show {choice.flow}")
+        self.runner.preload(choice.flow, _version(choice, self.version(choice.version_json)))
 
     def check_inputs(
         self,

@@ -231,7 +231,7 @@ class Work:
 
 
 class Processes:
-    """Carries runs on by `kitaru resume`, each in a process of its own: with the code as it is then.
+    """Carries runs on by `kitaru resume`, each in a fresh process of its own: with the code as it is then.
 
     Args:
         root: the project's directory.
@@ -248,20 +248,26 @@ class Processes:
             options: of `kitaru resume`.
             env: environment variables beside those of this process.
         """
+        words = ["kitaru", "-C", str(self._root), "resume", "-q", "--no-input", *options, "--", run]
+        return self._spawn(words, env or {})
+
+    def begin(self, run: str) -> Callable[[], tuple[int, str]]:
+        """Start one that begins the run of a queued invocation; as of `start`."""
+        return self._spawn(["kitaru.project.starting", str(self._root), run], {})
+
+    def _spawn(self, words: list[str], env: Mapping[str, str]) -> Callable[[], tuple[int, str]]:
         import os
         import subprocess
         import sys
         import tempfile
 
-        words = [sys.executable, "-m", "kitaru", "-C", str(self._root), "resume", "-q", "--no-input", *options]
-        words += ["--", run]
         errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed by who waits
         process = subprocess.Popen(  # noqa: S603 - this very Python, and an id that named a run
-            words,
+            [sys.executable, "-m", *words],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=errors,
-            env={**os.environ, **(env or {})},
+            env={**os.environ, **env},
             start_new_session=True,
         )
         self._running.add(process)

@@ -189,7 +189,7 @@ class Runner:
             StartedBefore: the key's run was begun before.
         """
         _check_may_start()
-        loaded = self._load(target)
+        loaded = self.load(target)
         given = parse_inputs(loaded.flow.fn, inputs, text=text, documents=documents)
         version, new = self.versions.record(loaded.flow, loaded.entry, loaded.loaded_files)
         code = _Code(loaded.flow, version, version.n, [])
@@ -226,7 +226,11 @@ class Runner:
         return Prepared(engine, loaded.flow, bound)
 
     def preload(self, flow: str, version: Version) -> None:
-        """Import a version's code as recorded, for the next run of it in this process, or a child; raises as `invoke`."""
+        """Import a version's code as recorded, for the next run of it in this process, or in a child of it.
+
+        Raises:
+            Untrusted, CodeUnloadable: as of `invoke`.
+        """
         check_trusted(self._repo, flow, version.id, version.n)
         keep(version.id, self._root, self._load_recorded(version))
 
@@ -288,7 +292,8 @@ class Runner:
                 found[name] = default
         return found
 
-    def _load(self, target: str | Flow[Any, Any]) -> LoadedFlow:
+    def load(self, target: str | Flow[Any, Any]) -> LoadedFlow:
+        """Return a flow with its code loaded from the working tree; raises FlowNotFound, CodeUnloadable."""
         if isinstance(target, Flow):
             alias_main(self._root)
             return LoadedFlow(target, entry_of(target.fn, self._root), ())
@@ -521,6 +526,11 @@ def _scratch() -> Path:
     directory = tempfile.mkdtemp(prefix="kitaru-code-")
     atexit.register(_remove, directory)
     return Path(directory)
+
+
+def keep_scratch() -> None:
+    """Leave such directories to the process that this one was forked from."""
+    atexit.unregister(_remove)
 
 
 def _remove(directory: str) -> None:

@@ -9,7 +9,8 @@ import pytest
 
 import kitaru
 from kitaru import checkpoint, flow
-from kitaru.project.working import Carried, Due, Work
+from kitaru.project.due import Due
+from kitaru.project.working import Carried, Work
 from kitaru.runtime.replies import REJECTED
 
 

@@ -29,7 +29,9 @@ from kitaru.cli.page import Page, status_span
 from kitaru.cli.text import duration, one_line
 
 if TYPE_CHECKING:
-    from kitaru.project.working import Carried, Due, Processes, Told, Work
+    from kitaru.project.due import Due
+    from kitaru.project.runners import Runners
+    from kitaru.project.working import Carried, Told, Work
 
 _WHY = {
     "answered": "was answered",
@@ -37,6 +39,8 @@ _WHY = {
     "slept": "has slept enough",
     "cancelled": "is to be ended",
     "interrupted": "was interrupted",
+    "queued": "was queued",
+    "scheduled": "was scheduled",
 }
 
 
@@ -49,12 +53,14 @@ def work(
 ) -> None:
     """Carry on what can be carried on, as it comes: answered runs, those whose deadline or sleep is over."""
     from kitaru.project import Project
-    from kitaru.project.working import Carried, Due, Processes, Work
+    from kitaru.project.due import Due
+    from kitaru.project.runners import Runners
+    from kitaru.project.working import Carried, Processes, Work
 
     project = Project.open()
-    processes = Processes(project.root)
-    worker = Work(project, interrupted=interrupted, jobs=jobs, start=lambda due: processes.start(due.run))
-    _drain_on_signals(worker, processes)
+    runners = Runners(project, Processes(project.root))
+    worker = Work(project, interrupted=interrupted, jobs=jobs, start=runners.start)
+    _drain_on_signals(worker, runners)
     for told in worker.carry(once=once):
         if output is Output.JSON:
             write_json_line(_document(told))
@@ -66,13 +72,13 @@ def work(
             _say_told(told)
 
 
-def _drain_on_signals(worker: Work, processes: Processes) -> None:
+def _drain_on_signals(worker: Work, runners: Runners) -> None:
     asked = False
 
     def handle(*_: object) -> None:
         nonlocal asked
         if asked:
-            processes.interrupt()
+            runners.interrupt()
         asked = True
         worker.drain()
 
@@ -102,7 +108,8 @@ def _say_told(told: Told) -> None:
 
 
 def _document(told: Due | Carried | Told) -> dict[str, Any]:
-    from kitaru.project.working import Due, Told
+    from kitaru.project.due import Due
+    from kitaru.project.working import Told
 
     if isinstance(told, Told):
         return {"event": told.kind, "run": told.run or None, "text": told.text, "hint": told.hint or None}
