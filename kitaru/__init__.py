@@ -100,7 +100,7 @@ def __getattr__(name: str) -> Any:  # noqa: ANN401 - any public name
 
     home: Any = import_module(_HOMES[name])
     if name in ("flow", "Flow"):
-        home.start_flow = _start
+        home.start_flow, home.deploy_flow = _start, _deploy
     value = globals()[name] = getattr(home, name)
     return value
 
@@ -109,6 +109,12 @@ def _start(flow: Any, inputs: Any) -> Any:  # noqa: ANN401 - typed where it is c
     from kitaru.project import Project
 
     return Project.start(flow, inputs)
+
+
+def _deploy(flow: Any, **how: Any) -> Any:  # noqa: ANN401 - as above, in Flow.deploy
+    from kitaru.project import Project
+
+    return Project.of_flow(flow).deploy(flow, **how)
 
 
 def __dir__() -> list[str]:

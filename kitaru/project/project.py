@@ -28,6 +28,7 @@ from kitaru.project import places
 from kitaru.project.answering import Answering
 from kitaru.project.checking import Checking
 from kitaru.project.comparing import Comparing
+from kitaru.project.deploying import Deploying
 from kitaru.project.flows import Flows
 from kitaru.project.keeping import Keeping
 from kitaru.project.models import Models
@@ -77,7 +78,7 @@ def _why_not(state: RunState) -> KitaruError | None:
     return RunFailed(f"run {state.run} is {state.status}{f': {said}' if said else ''}", hint=f"kitaru log {state.run}")
 
 
-class Project(Keeping, Comparing, VersionComparing, Checking, Flows, Models, Scheduling, Trusting, Sharing):
+class Project(Keeping, Comparing, VersionComparing, Checking, Flows, Models, Deploying, Scheduling, Trusting, Sharing):
     """A directory with a `.kitaru/` in it. Open one with `Project.open()` or make one with `Project.init()`.
 
     What it can be asked is in `Reading`, how runs are compared in `Comparing`, what would happen to them in

@@ -20,6 +20,7 @@ from kitaru.runtime.many import Bound, Many
 from kitaru.runtime.options import CheckpointArguments, CheckpointOptions, FlowArguments, FlowOptions
 
 if TYPE_CHECKING:
+    from kitaru.runtime.deploying import Deployed
     from kitaru.runtime.handle import FlowHandle
 
 P = ParamSpec("P")
@@ -31,6 +32,9 @@ _checkpoints: WeakValueDictionary[str, Checkpoint[Any, Any]] = WeakValueDictiona
 
 start_flow: Callable[[Flow[Any, Any], dict[str, Any]], FlowHandle[Any]] | None = None
 """Set by the package's `__init__`: how `.run()` reaches the floor above without importing it."""
+
+deploy_flow: Callable[..., Deployed] | None = None
+"""The same for `.deploy()`."""
 
 
 def find_live_flow(module: str, qualname: str) -> Flow[Any, Any] | None:
@@ -179,6 +183,23 @@ class Flow(Generic[P, R]):
         """
         assert start_flow is not None  # noqa: S101 - set before anybody has this class
         return start_flow(self, self._inputs(args, kwargs))
+
+    def deploy(self, *, route: str = "", note: str = "", weight: int = 100) -> Deployed:
+        """Record a version of the flow without running it, and send a route to it, so that it can be invoked by name.
+
+        The flow must work from its own files alone: that is tried in a fresh process before anything is recorded.
+
+        Args:
+            route: the route to move; without one, none is moved.
+            note: why, for the log of the route.
+            weight: how many of a hundred invocations of the route go to this version.
+
+        Raises:
+            UsageError: a flow that no version can hold, such as one typed in a notebook, or no name for a route.
+            CodeUnloadable: something of the project that it imports is not in its snapshot; the text names it.
+        """
+        assert deploy_flow is not None  # noqa: S101 - set before anybody has this class
+        return deploy_flow(self, route=route, note=note, weight=weight)
 
     def _inputs(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
         names = [p.name for p in self.binder.signature.parameters.values() if p.kind is p.POSITIONAL_OR_KEYWORD]

@@ -61,6 +61,8 @@ def _failure(error: BaseException, root: Path) -> str:
 def _advice(error: BaseException) -> str:
     if isinstance(error, KitaruError):
         return error.hint
+    if isinstance(error, ModuleNotFoundError) and error.path:
+        return "kitaru deploy records no version that lacks something"
     if isinstance(error, ModuleNotFoundError) and error.name:
         return f"install {error.name} for {sys.executable}, or mend the import"
     return ""
@@ -146,7 +148,7 @@ class Recorded:
                 continue
             found = project_source(spec.origin, self._root) if spec.origin else None
             if found is not None:
-                raise ModuleNotFoundError(f"{found} is not in the recorded version", name=fullname)
+                raise ModuleNotFoundError(f"{found} is not in the recorded version", name=fullname, path=found)
             return spec
         return None
 

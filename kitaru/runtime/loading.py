@@ -30,6 +30,7 @@ __all__ = [
     "LoadedFlow",
     "Target",
     "during_import",
+    "flow_at",
     "flows_of",
     "is_flow",
     "load_entry",
@@ -139,7 +140,7 @@ def load_entry(
             tree, recorded = root, None
         with session.importing(root, _below(tree, entry), recorded) as loading:
             module = _import_entry(entry, root, tree)
-            flow = _flow_at(module, entry)
+            flow = flow_at(module, entry)
         return LoadedFlow(flow, entry, session.files_of(entry.module, loading.files))
 
 
@@ -308,7 +309,12 @@ def _find_flow(module: ModuleType, target: Target) -> Any:  # noqa: ANN401 - a F
     raise FlowNotFound(f"{place} has no flow named {target.flow!r}", hint=f"its flows are {', '.join(flows)}")
 
 
-def _flow_at(module: ModuleType, entry: Entry) -> Any:  # noqa: ANN401 - as above
+def flow_at(module: ModuleType, entry: Entry) -> Any:  # noqa: ANN401 - as above
+    """Return the flow of an entry from its module, which is loaded.
+
+    Raises:
+        CodeUnloadable: it is not there, or nobody can find it by its name.
+    """
     if "<locals>" in entry.qualname:
         raise CodeUnloadable(
             f"{entry.module}:{entry.qualname} is defined inside a function, where a resume cannot find it",
