@@ -46,9 +46,24 @@ def flows(incomplete: str) -> list[tuple[str, str]]:
     return list(_safely(lambda: ((name, "flow") for name in _flows() if name.startswith(incomplete))))
 
 
+def routes(incomplete: str) -> list[tuple[str, str]]:
+    """Return the routes of all flows, each with the flows that have it."""
+    return list(_safely(lambda: _routes(incomplete)))
+
+
+def invocable(incomplete: str) -> list[tuple[str, str]]:
+    """Return flows, and after `FLOW@` its routes and versions."""
+    return [*_safely(lambda: _routed(incomplete)), *versions(incomplete)]
+
+
 def remotes(incomplete: str) -> list[tuple[str, str]]:
     """Return the remotes, each with its URL."""
     return list(_safely(lambda: ((name, url) for name, url in _remotes() if name.startswith(incomplete))))
+
+
+def remotes_and_runs(incomplete: str) -> list[tuple[str, str]]:
+    """Return the remotes, and runs."""
+    return [*remotes(incomplete), *runs(incomplete)]
 
 
 def calls_of(run: str) -> list[tuple[str, str]]:
@@ -123,6 +138,28 @@ def _flows() -> list[str]:
     from kitaru.project import Project
 
     return Project.open().repo.flows()
+
+
+def _routes(incomplete: str) -> Iterator[tuple[str, str]]:
+    from kitaru.project import Project
+
+    flows_by: dict[str, list[str]] = {}
+    for entry in Project.open().routes():
+        flows_by.setdefault(entry.route, []).append(entry.flow)
+    yield from ((name, ", ".join(of)) for name, of in sorted(flows_by.items()) if name.startswith(incomplete))
+
+
+def _routed(incomplete: str) -> Iterator[tuple[str, str]]:
+    from kitaru.project import Project
+
+    flow, at, _ = incomplete.rpartition("@")
+    if not at:
+        return
+    project = Project.open()
+    for entry in project.routes(flow):
+        name = f"{flow}@{entry.route}"
+        if name.startswith(incomplete):
+            yield name, ", ".join(project.destination_name(flow, to) for to in entry.to)
 
 
 def _remotes() -> list[tuple[str, str]]:

@@ -158,6 +158,7 @@ def run_json(state: RunState) -> dict[str, Any]:
         "output": end.output if end else None,
         "key": start.key or None,
         "limits": dict(start.limits),
+        "invoked": dict(start.invoked) or None,
         "cancelled": _cancelled(end.cancelled) if end and end.cancelled else None,
         "error": _error(end.error) if end and end.error else None,
     }

@@ -71,6 +71,11 @@ def _code(data: dict[str, Any], _run: str) -> list[Span]:
     return [("note: ", "yellow"), f"the code is not what was recorded: {named}{more}"]
 
 
+def _invoked(data: dict[str, Any], _run: str) -> list[Span]:
+    route = data.get("route")
+    return [("note: ", "dim"), (f"by route {route}, entry {data.get('entry')}", "dim")] if route else []
+
+
 def _version(data: dict[str, Any], _run: str) -> list[Span]:
     return [("note: ", "dim"), (f"new flow version v{data['n']}", "dim")] if data.get("new") else []
 
@@ -165,6 +170,7 @@ _WORDS: dict[str, Callable[[dict[str, Any], str], list[Span]]] = {
     "run": _run,
     "code": _code,
     "version": _version,
+    "invoked": _invoked,
     "torn": _note,
     "cache": _note,
     "call": lambda data, _run: call_spans(data),

@@ -10,6 +10,7 @@ GROUPS: dict[str, dict[str, str]] = {
     "start and carry on": {
         "init": "Make a project of this directory",
         "run": "Run a flow",
+        "invoke": "Start a recorded version of a flow by its name, without its source",
         "answer": "Answer a wait, and carry the run on",
         "inbox": "Answer open questions on a screen that shows them all",
         "resume": "Carry on a run that was interrupted, failed or was answered",
@@ -27,6 +28,7 @@ GROUPS: dict[str, dict[str, str]] = {
     },
     "flow versions": {
         "flow": "Show flows and their versions, and how their runs ended",
+        "route": "Send invocations to versions of a flow, by names",
         "export": "Write the source files of a flow version to a directory",
     },
     "share with a team": {

@@ -112,8 +112,8 @@ class Recorded:
         directory: where its files are.
         files: their project-relative paths.
         paths: the folders in `directory` that stand in for the project's entries of `sys.path`.
-        alone: nothing else of the project is found: what the snapshot lacks is missing, wherever the project may have
-            it by now.
+        alone: the flow finds nothing else of the project: what the snapshot lacks is missing, whatever the working tree
+            has. What the process has loaded before, it has.
     """
 
     def __init__(self, directory: Path, files: Iterable[str], paths: Iterable[Path], *, alone: bool = False) -> None:
@@ -147,10 +147,17 @@ class Recorded:
             if spec is None:
                 continue
             found = project_source(spec.origin, self._root) if spec.origin else None
-            if found is not None:
+            if found is not None and self._in_flow():
                 raise ModuleNotFoundError(f"{found} is not in the recorded version", name=fullname, path=found)
             return spec
         return None
+
+    @staticmethod
+    def _in_flow() -> bool:
+        """Tell whether a flow's code imports, and not that of whoever executes it in his own process."""
+        from kitaru.runtime.context import current_engine
+
+        return during_import() or current_engine.get() is not None
 
     def relabel(self, spec: ModuleSpec) -> ModuleSpec:
         """Give a found module its place in the project as `__file__`."""

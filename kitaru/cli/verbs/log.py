@@ -25,6 +25,7 @@ from kitaru.cli.damage import tell_damaged
 from kitaru.cli.documents import call_json, how_of, no_longer_made, run_json, summary_json, wait_json
 from kitaru.cli.events import origin
 from kitaru.cli.graph import Graph
+from kitaru.cli.invoked import invoked_line
 from kitaru.cli.options import Output, OutputOpt
 from kitaru.cli.page import Page, Span, status_span, write_json
 from kitaru.cli.text import age, duration, error_name, local_time, one_line, short, since, sleeps
@@ -152,6 +153,8 @@ def _calls(project: Project, state: RunState, output: Output) -> None:
         status_span(str(state.status)),
         f"  {state.start.flow} v{state.version.get('n', '?')}",
     )
+    if told := invoked_line(state.start.invoked):
+        page.line((f"invoked {told}", "dim"))
     gone = no_longer_made(state)
     entries: dict[int, list[Span]] = {
         order: _call_row(c, state.run, gone=c.label in gone) for order, c in state.calls.items()

@@ -23,6 +23,7 @@ from kitaru.cli import complete
 from kitaru.cli.answered import left_off, standing
 from kitaru.cli.call_page import call_document, call_page, error, field, values, wait_document, wait_page
 from kitaru.cli.documents import run_json, value_json, values_json
+from kitaru.cli.invoked import invoked_line
 from kitaru.cli.options import Output, OutputOpt
 from kitaru.cli.page import Page, status_span, write_json
 from kitaru.cli.text import duration, local_time
@@ -161,6 +162,7 @@ def _optional(state: RunState) -> list[tuple[str, str]]:
         ("source", f"branched from {source.get('run')} at call order {state.cut}" if source else ""),
         ("changed", ", ".join(changed)),
         ("tags", ", ".join(start.tags)),
+        ("invoked", invoked_line(start.invoked)),
         ("key", start.key),
         ("cancelled", _cancelled_by(state)),
         ("on drift", start.on_drift),

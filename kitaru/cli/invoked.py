@@ -1,0 +1,23 @@
+"""How a run of recorded code was invoked, in a line.
+
+Owns: these words. What is recorded of it came with the run, maybe from elsewhere, and may be of any shape.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def invoked_line(told: Mapping[str, Any]) -> str:
+    """Return as what a run was invoked, and what decided its version; empty of a run that was not invoked."""
+    if not told:
+        return ""
+    parts = [f"as {told.get('target')}"]
+    if told.get("route"):
+        how = ", by its weights" if told.get("why") == "weight" else ""
+        parts.append(f"by entry {told.get('entry')} of route {told['route']}{how}")
+    parts += [f"{name} {told[name]}" for name in ("schedule", "invocation") if told.get(name)]
+    return ", ".join(parts)
