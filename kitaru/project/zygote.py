@@ -27,6 +27,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+import kitaru.project.carrying
+import kitaru.project.hooks  # noqa: F401 - imported late by those who begin one run; here, for all of them
 from kitaru.errors import KitaruError
 from kitaru.project.starting import begin_and_tell, told_of
 

@@ -29,6 +29,17 @@ class _Kept:
 _kept: list[_Kept] = []
 
 
+def import_ahead() -> None:
+    """Import what most runs need, and what Kitaru imports late because most commands do not."""
+    from importlib import import_module
+
+    from pydantic import TypeAdapter
+
+    TypeAdapter(int).validate_python(1)  # which imports more of it
+    for name in ("compiled", "handle", "invoking"):
+        import_module(f"kitaru.runtime.{name}")
+
+
 def keep(version_id: str, root: Path, loaded: LoadedFlow) -> None:
     """Have a version's code that was just loaded be used by the next run of it in this process, or a child of it."""
     _kept[:] = [_Kept(version_id, root, loaded, session.recorded)]

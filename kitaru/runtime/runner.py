@@ -34,7 +34,7 @@ from kitaru.runtime.limits import limits_of
 from kitaru.runtime.loading import LoadedFlow, during_import, load_entry, load_target
 from kitaru.runtime.names import alias_main
 from kitaru.runtime.plan import Overrides, Plan
-from kitaru.runtime.preloading import keep, kept
+from kitaru.runtime.preloading import import_ahead, keep, kept
 from kitaru.runtime.replaying import Changes, recorded_plan
 from kitaru.runtime.replies import Replies
 from kitaru.runtime.schema import parse_inputs
@@ -232,6 +232,7 @@ class Runner:
             Untrusted, CodeUnloadable: as of `invoke`.
         """
         check_trusted(self._repo, flow, version.id, version.n)
+        import_ahead()
         keep(version.id, self._root, self._load_recorded(version))
 
     def _load_recorded(self, version: Version) -> LoadedFlow:
