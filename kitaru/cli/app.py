@@ -17,6 +17,8 @@ from typer.main import get_command
 
 from kitaru.cli.table import VERBS, help_page
 from kitaru.errors import UsageError
+from kitaru.notices import listen
+from kitaru.text import clean
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,7 +37,15 @@ def invoke(words: Sequence[str]) -> int:
         from kitaru.cli.complete import answer_shell
 
         return answer_shell(lambda: _run(words))
-    return _run(words)
+    silence = listen(_notice)
+    try:
+        return _run(words)
+    finally:
+        silence()
+
+
+def _notice(text: str) -> None:
+    sys.stderr.write(f"{clean(text)}\n")
 
 
 def _run(words: Sequence[str]) -> int:

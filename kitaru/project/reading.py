@@ -19,6 +19,7 @@ from kitaru.model.history import RunState, Status, WaitView, live_status
 from kitaru.model.ids import parse_call, parse_revision
 from kitaru.model.summary import RunSummary, summarize
 from kitaru.project import finding
+from kitaru.project.partial import FromRemotes
 from kitaru.store.states import run_state
 
 if TYPE_CHECKING:
@@ -89,6 +90,22 @@ class Reading:
         self.root, self.repo, self.config = root, repo, config
         self._services = services
         self.damaged: dict[str, Damaged] = {}
+        self.elsewhere = FromRemotes(repo, lambda: self.config)
+        repo.look_elsewhere(self.elsewhere)
+
+    def complete(self, runs: Iterable[str] = ()) -> list[str]:
+        """Bring the large objects of runs that were pulled without them, and return which these were.
+
+        Args:
+            runs: any revisions that name runs; all that lack something by default.
+
+        Raises:
+            RemoteError: a remote said no, or nothing, or does not have it; what came until then is kept.
+        """
+        found = [self.find_run(run) for run in runs] or [mark.run for mark in self.repo.partial.marks()]
+        found = [run for run in found if self.repo.partial.is_marked(run)]
+        self.elsewhere.complete(found)
+        return found
 
     @property
     def services(self) -> Services:

@@ -10,12 +10,12 @@ from collections import OrderedDict
 from threading import RLock
 from typing import TYPE_CHECKING
 
-from kitaru.errors import Damaged, UnknownObject
+from kitaru.errors import Damaged, RemoteError, UnknownObject
 from kitaru.store import envelope, layout, loose, names, runs
 from kitaru.store.strand import FrameCache, Sealed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from kitaru.blobs.contract import Workspace
     from kitaru.store.partial import Elsewhere
@@ -38,29 +38,43 @@ class ObjectFinder:
         self.elsewhere: Elsewhere | None = None
         """Who brings what is not here; None where everything is."""
 
-    def find(self, object_id: str, in_runs: Sequence[str], *, elsewhere: bool = True) -> bytes:
-        """Return an object: from these runs, if they have it, or from wherever it is; with `elsewhere`, if not here.
+    def find(self, object_id: str, in_runs: Sequence[str], *, here: bool = False) -> bytes:
+        """Return an object: from these runs, if they have it, or from wherever it is.
+
+        Args:
+            object_id: its id.
+            in_runs: where to look first.
+            here: look in these runs and large files only, or without runs in this store only.
 
         Raises:
             UnknownObject: it is nowhere.
             Damaged: the one place where it is holds something else.
+            RemoteError: it is elsewhere, and cannot be had.
         """
         kept = self._cache.object(object_id)
         if kept is not None:
             return kept
-        damage: Damaged | None = None
-        looks = [self._in_known, self._in_runs, self._in_loose, self._anywhere]
-        if elsewhere and self.elsewhere is not None:
-            looks.append(self._elsewhere)
-        for look in looks:
+        error: Damaged | RemoteError | None = None
+        for look in self._looks(bool(in_runs), here=here):
             try:
                 data = look(object_id, in_runs)
-            except Damaged as error:
-                damage = damage or error
+            except (Damaged, RemoteError) as found:
+                error = error or found
             else:
                 if data is not None:
                     return data
-        raise damage or UnknownObject(object_id)
+        raise error or UnknownObject(object_id)
+
+    def _looks(self, of_runs: bool, *, here: bool) -> Iterator[Callable[[str, Sequence[str]], bytes | None]]:
+        """Yield where to look, in order; what partial runs lack is asked for before all runs are looked through."""
+        yield from (self._in_known, self._in_runs, self._in_loose)
+        elsewhere = self.elsewhere is not None and not here
+        if of_runs and elsewhere:
+            yield self._elsewhere
+        if not (of_runs and here):
+            yield self._anywhere
+        if elsewhere and not of_runs:
+            yield self._elsewhere
 
     def _elsewhere(self, object_id: str, in_runs: Sequence[str]) -> bytes | None:
         assert self.elsewhere is not None  # noqa: S101 - asked by who looks here

@@ -254,6 +254,7 @@ class Repository:
         Raises:
             UnknownObject: it is nowhere.
             Damaged: the one place where it is holds something else.
+            RemoteError: it is on a remote, where a partial run left it, and cannot be had.
         """
         return self._objects.find(object_id, runs)
 
@@ -262,8 +263,8 @@ class Repository:
         return self._objects.view(object_id, runs)
 
     def object_here(self, object_id: str, runs: Sequence[str] = ()) -> bytes:
-        """As `object`, but never from elsewhere, where the run is partial."""
-        return self._objects.find(object_id, runs, elsewhere=False)
+        """As `object`, but never brought from a remote; with `runs`, only what these have, or what has a file."""
+        return self._objects.find(object_id, runs, here=True)
 
     def look_elsewhere(self, elsewhere: Elsewhere) -> None:
         """Have objects that are not here brought, from now on, as they are read: those of partial runs."""
