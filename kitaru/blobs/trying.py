@@ -5,10 +5,13 @@ Owns: the trial, which leaves nothing behind. Knows nothing of how a place creat
 
 from __future__ import annotations
 
+import contextlib
 import os
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 from typing import TYPE_CHECKING
+
+from kitaru.errors import StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,8 +36,9 @@ def is_exclusive(blobs: Blobs, random_bytes: Callable[[int], bytes] = os.urandom
     try:
         return _later(blobs, keys[0], b"first") and _later(blobs, keys[1], b"") and _at_once(blobs, keys[2])
     finally:
-        for key in keys:
-            blobs.delete(key)
+        with contextlib.suppress(StoreError):  # whoever may write may perhaps not delete; a failure before says more
+            for key in keys:
+                blobs.delete(key)
 
 
 def _later(blobs: Blobs, key: str, content: bytes) -> bool:

@@ -10,7 +10,7 @@
 
 The signature of a request covers its Host header, so requests are passed on exactly as they came: point the client at
 `proxy.endpoint`. Rules are looked at in the order they were given; the first that applies to a request counts it, and
-misbehaves when it is the n-th. A rule is over after its `times`. What a rule may do (`behaviour`):
+is done when it is the n-th. A rule is over after its `times`. What a rule may do (`behaviour`):
 
     refuse          close the connection before anything was read of the request's body: nothing reaches the server
     cut-request     pass on half of the body, then close both connections
@@ -22,6 +22,7 @@ misbehaves when it is the n-th. A rule is over after its `times`. What a rule ma
     error:NAME      answer with the S3 error NAME (ExpiredToken, RequestTimeTooSkewed, AccessDenied, SlowDown, …)
     page            answer 200 with a page of HTML, as a captive portal does
     noise           answer with bytes that are no HTTP
+    deaf            answer a write with success and pass nothing on, as a server that knows no conditions would
 
 `proxy.down()` refuses every new connection at once and cuts those there are, `proxy.up()` ends that. `proxy.fail()`
 returns the rule, whose `met` is an event: it has been applied.
@@ -189,8 +190,8 @@ class Proxy:
             client.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
             head = _without_expect(head)
         body = _exactly(asked, size)
-        if _made_up(behaviour) is not None:
-            client.sendall(_made_up(behaviour))
+        if made_up := _made_up(behaviour):
+            client.sendall(made_up.partition(b"\r\n\r\n")[0] + b"\r\n\r\n" if method == "HEAD" else made_up)
             return False
         if behaviour == "cut-request":
             server.sendall(head + body[: len(body) // 2])
@@ -277,16 +278,18 @@ def _spoiled(content: bytes, behaviour: str) -> bytes:
     return content
 
 
-def _made_up(behaviour: str) -> bytes | None:
-    """Return an answer that no server gave; None where one is asked."""
+def _made_up(behaviour: str) -> bytes:
+    """Return an answer that no server gave; nothing where one is asked."""
     word, _, rest = behaviour.partition(":")
     if word == "noise":
         return b"\x16\x03\x01 this is no HTTP\r\n\r\n"
     if word == "page":
         return _http(200, "text/html", b"<html><body>Please log in to this network</body></html>")
+    if word == "deaf":
+        return _http(200, "text/plain", b"", 'ETag: "0123456789abcdef"')
     if word == "status":
         return _error(int(rest), _STATUS.get(int(rest), "Unknown"))
-    return _error(_ERRORS.get(rest, 400), rest) if word == "error" else None
+    return _error(_ERRORS.get(rest, 400), rest) if word == "error" else b""
 
 
 def _error(status: int, code: str) -> bytes:
@@ -294,8 +297,14 @@ def _error(status: int, code: str) -> bytes:
     return _http(status, "application/xml", text.encode())
 
 
-def _http(status: int, kind: str, body: bytes) -> bytes:
-    lines = [f"HTTP/1.1 {status} X", f"Content-Type: {kind}", f"Content-Length: {len(body)}", "Connection: close"]
+def _http(status: int, kind: str, body: bytes, *more: str) -> bytes:
+    lines = [
+        f"HTTP/1.1 {status} X",
+        f"Content-Type: {kind}",
+        f"Content-Length: {len(body)}",
+        "Connection: close",
+        *more,
+    ]
     return "\r\n".join([*lines, "", ""]).encode() + body
 
 

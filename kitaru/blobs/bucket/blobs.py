@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from kitaru.blobs import trying
 from kitaru.blobs.bucket import transfers
 from kitaru.blobs.bucket.connection import PATIENCE_S, Connection
-from kitaru.blobs.bucket.refusals import CONDITION, MISSING, code_of, explain
+from kitaru.blobs.bucket.refusals import CONDITION, MISSING, code_of
 from kitaru.blobs.contract import Listed, check_key
 from kitaru.errors import NotExclusive, RemoteUnreachable
 
@@ -175,7 +175,9 @@ class BucketBlobs:
         try:
             return int(parsedate_to_datetime(date).timestamp()) * 1_000_000
         except ValueError as error:
-            raise explain(error, "list", self._connection.where) from error
+            raise RemoteUnreachable(
+                f"{self.url}: the server does not tell the time", hint="kitaru remote show"
+            ) from error
 
     def is_exclusive(self) -> bool:
         """Try out whether `create` lets exactly one of several writers win, with scratch keys below `tmp/`.

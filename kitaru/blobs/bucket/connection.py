@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import s3fs  # type: ignore[import-untyped]  # it has no types
 
-from kitaru.blobs.bucket.refusals import FAILURES, explain, tries
+from kitaru.blobs.bucket.refusals import FAILURES, check_answer, explain, tries
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Mapping
@@ -72,6 +72,7 @@ class Connection:
 
         async def once(client: Any) -> dict[str, Any]:  # noqa: ANN401 - aiobotocore makes its clients at run time
             answer: dict[str, Any] = await getattr(client, name)(**arguments)
+            check_answer(name, answer)
             return answer
 
         return await self.attempt(once)

@@ -21,15 +21,12 @@ class Truncated(Exception):
     """Fewer bytes came than were announced."""
 
 
-FAILURES = (
-    boto.BotoCoreError,
-    boto.ClientError,
-    ResponseParserError,
-    aiohttp.ClientError,
-    Truncated,
-    OSError,
-    ValueError,
-)
+class NotBucket(Exception):
+    """Something answered that all is well, but not as a server of S3 does: the login page of a network, perhaps."""
+
+
+_CUT = (boto.HTTPClientError, boto.IncompleteReadError, aiohttp.ClientError, Truncated)
+FAILURES = (boto.BotoCoreError, boto.ClientError, ResponseParserError, NotBucket, OSError, ValueError, *_CUT)
 """What a request may raise."""
 
 CONDITION = {"PreconditionFailed", "412"}
@@ -41,7 +38,7 @@ _PASSING = {
     "SlowDown", "Throttling", "ThrottlingException", "RequestLimitExceeded", "RequestTimeout", "TooManyRequests",
     "ConditionalRequestConflict", "OperationAborted", "InternalError", "ServiceUnavailable", "BadDigest",
 }  # fmt: skip
-_NOT_BUILT = 501
+_NO_CONTENT, _NOT_BUILT = 204, 501
 
 _KEYS = "see AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or the profile of the remote in ~/.aws/credentials"
 _RENEW = "get new ones, for instance with `aws sso login`, and try again"
@@ -75,6 +72,26 @@ _DENIED = {"AccessDenied", "AllAccessDisabled", "Forbidden", "UnauthorizedAccess
 _NO_S3 = ("what answers there does not speak the protocol of S3", _NETWORK)
 
 
+_PROOFS = {
+    "put_object": "ETag",
+    "get_object": "ETag",
+    "head_object": "ETag",
+    "create_multipart_upload": "UploadId",
+    "upload_part": "ETag",
+    "complete_multipart_upload": "ETag",
+    "list_objects_v2": "IsTruncated",
+}
+"""What is in every answer of a real server: whoever takes any `200 OK` for one believes that his work is safe."""
+
+
+def check_answer(name: str, answer: dict[str, Any]) -> None:
+    """Raise NotBucket if an answer is not one to the request `name`."""
+    if name in _PROOFS and answer.get(_PROOFS[name]) is None:
+        raise NotBucket
+    if name == "delete_object" and answer["ResponseMetadata"]["HTTPStatusCode"] != _NO_CONTENT:
+        raise NotBucket
+
+
 def code_of(error: Exception) -> str:
     """Return the code of a server's refusal, such as `NoSuchKey`; empty if it is none."""
     return str(error.response.get("Error", {}).get("Code", "")) if isinstance(error, boto.ClientError) else ""
@@ -94,9 +111,7 @@ def tries(error: Exception) -> int:
         return 1
     if isinstance(error, boto.ConnectionError):
         return 2
-    return (
-        5 if isinstance(error, (boto.HTTPClientError, boto.IncompleteReadError, aiohttp.ClientError, Truncated)) else 1
-    )
+    return 5 if isinstance(error, _CUT) else 1
 
 
 def explain(error: Exception, doing: str, where: str) -> StoreError | BadConfig:
@@ -109,7 +124,7 @@ def explain(error: Exception, doing: str, where: str) -> StoreError | BadConfig:
     """
     if isinstance(error, boto.ClientError):
         return _answered(error, doing, where)
-    if isinstance(error, (ResponseParserError, UnicodeError)):
+    if isinstance(error, (ResponseParserError, NotBucket)):
         return RemoteUnreachable(f"{where}: {_NO_S3[0]}", hint=_NO_S3[1])
     return _without_credentials(error, where) or _without_network(error, where)
 

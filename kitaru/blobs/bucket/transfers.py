@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from kitaru.blobs.bucket.refusals import CONDITION, GONE_UPLOAD, MISSING, RANGE, Truncated, code_of
+from kitaru.blobs.bucket.refusals import CONDITION, GONE_UPLOAD, MISSING, RANGE, Truncated, check_answer, code_of
 from kitaru.blobs.contract import pieces
 from kitaru.errors import Damaged
 
@@ -146,16 +146,19 @@ def _checker(where: str, limit: int | None) -> Callable[[int], None]:
     return check
 
 
-async def _read(connection: Connection, place: Place, asked: str, check: Callable[[int], None]) -> tuple[bytes, int]:
+async def _read(
+    connection: Connection, place: Place, asked: str, check_size: Callable[[int], None]
+) -> tuple[bytes, int]:
     """Return a blob, or a range of it, and how many bytes the whole has, which is checked before the body is read."""
     ranged = {"Range": asked} if asked else {}
 
     async def once(client: Any) -> tuple[bytes, int]:  # noqa: ANN401 - aiobotocore makes its clients at run time
         answer = await client.get_object(**place, **ranged)
         async with answer["Body"] as body:
+            check_answer("get_object", answer)
             expected = int(answer["ContentLength"])
             total = int(answer["ContentRange"].rpartition("/")[2]) if "ContentRange" in answer else expected
-            check(total)
+            check_size(total)
             data = await body.read()
         if len(data) != expected:
             raise Truncated
@@ -168,6 +171,6 @@ async def _read(connection: Connection, place: Place, asked: str, check: Callabl
             raise KeyError(place["Key"]) from None
         if code_of(error) in RANGE:
             found = await connection.request("head_object", **place)
-            check(int(found["ContentLength"]))
+            check_size(int(found["ContentLength"]))
             return b"", int(found["ContentLength"])
         raise
