@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from kitaru import checkpoint, flow
 from tests.benchmarks.measuring import small
@@ -51,6 +52,17 @@ def dies_at_the_end(calls: int) -> int:
 
 
 forgiven: list[bool] = []
+
+
+@checkpoint
+def content(path: str) -> bytes:
+    return Path(path).read_bytes()
+
+
+@flow
+def reads(path: str) -> int:
+    """Record a file's bytes as one value."""
+    return len(content(path))
 
 
 @flow
