@@ -41,7 +41,7 @@ class Team:
 
     def publish(self, run):
         """Put a run's names on the remote, and note that they are there."""
-        tracking = Tracking.open(self.project.repo.blobs, "team", self.remote.url)
+        tracking = Tracking.open(self.project.repo.blobs, "team", self.remote.place)
         tracking.at = tracking.at or 1
         for key in self.project.repo.blobs.keys(layout.run_key(run)):
             self.folder.create(key, self.project.repo.blobs.get(key))
