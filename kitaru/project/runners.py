@@ -14,6 +14,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from kitaru.errors import KitaruError
+from kitaru.project.claiming import HANDED_OVER
 from kitaru.project.starting import told_of
 from kitaru.store.invocations import read_invocation
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from kitaru.project.claiming import Handed
     from kitaru.project.due import Due
     from kitaru.project.project import Project
     from kitaru.project.routing import Choice
@@ -46,18 +48,23 @@ class Runners:
         self._zygotes: dict[str, _Zygote] = {}
         self._unshared: set[str] = set()
 
-    def start(self, due: Due) -> Callable[[], tuple[int, str]]:
-        """Begin a run, or begin to carry it on; return what waits for its end and gives exit status and last words."""
+    def start(self, due: Due, claim: Handed | None = None) -> Callable[[], tuple[int, str]]:
+        """Begin a run, or begin to carry it on; return what waits for its end and gives exit status and last words.
+
+        Args:
+            claim: the run's on a remote, which its process is to renew; a run that goes on does so as recorded then.
+        """
+        env = {HANDED_OVER: claim.to_text()} if claim is not None else {}
         if not due.is_new:
-            return self._processes.start(due.run)
+            return self._processes.start(due.run, *(["--as-recorded"] if claim else []), env=env)
         try:
             choice = self._choice(due.run)
         except KitaruError as error:
             code, told = error.exit_code, told_of(error)
             return lambda: (code, told)
         if choice is None or choice.version.id in self._unshared:
-            return self._processes.begin(due.run)
-        return self._shared(choice, due.run)
+            return self._processes.begin(due.run, env=env)
+        return self._shared(choice, due.run, env)
 
     def _choice(self, run: str) -> Choice | None:
         """Return the version that an invocation gets; None where its code cannot be shared."""
@@ -65,21 +72,21 @@ class Runners:
         choice = self._project.choose(invocation.target, invocation.key or invocation.run)
         return None if invocation.env else choice
 
-    def _shared(self, choice: Choice, run: str) -> Callable[[], tuple[int, str]]:
+    def _shared(self, choice: Choice, run: str, env: dict[str, str]) -> Callable[[], tuple[int, str]]:
         self._retire()
         version = choice.version.id
         zygote = self._zygotes.get(version)
         if zygote is None or not zygote.is_alive:
             zygote = self._zygotes[version] = _Zygote(self._project.root, choice.name, version)
         zygote.used = self._clock()
-        wait = zygote.start(run)
+        wait = zygote.start(run, env)
 
         def ended() -> tuple[int, str]:
             found = wait()
             if found is not None:
                 return found
             self._unshared.add(version)
-            return self._processes.begin(run)()
+            return self._processes.begin(run, env=env)()
 
         return ended
 
@@ -141,13 +148,13 @@ class _Zygote:
         """Whether no run of it is at work."""
         return not self._waiting
 
-    def start(self, run: str) -> Callable[[], tuple[int, str] | None]:
+    def start(self, run: str, env: dict[str, str]) -> Callable[[], tuple[int, str] | None]:
         """Have a run begun; what is returned waits for its end, and gives None where code cannot be shared so."""
         ended: queue.SimpleQueue[tuple[int, str] | None] = queue.SimpleQueue()
         with self._lock:
             if self.is_alive:
                 self._waiting[run] = ended
-                self._say({"run": run})
+                self._say({"run": run, "env": env})
             else:
                 ended.put(self._end)
         return ended.get

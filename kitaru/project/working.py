@@ -251,9 +251,9 @@ class Processes:
         words = ["kitaru", "-C", str(self._root), "resume", "-q", "--no-input", *options, "--", run]
         return self._spawn(words, env or {})
 
-    def begin(self, run: str) -> Callable[[], tuple[int, str]]:
+    def begin(self, run: str, *, env: Mapping[str, str] | None = None) -> Callable[[], tuple[int, str]]:
         """Start one that begins the run of a queued invocation; as of `start`."""
-        return self._spawn(["kitaru.project.starting", str(self._root), run], {})
+        return self._spawn(["kitaru.project.starting", str(self._root), run], env or {})
 
     def _spawn(self, words: list[str], env: Mapping[str, str]) -> Callable[[], tuple[int, str]]:
         import os

@@ -4,7 +4,8 @@ Owns: when that is safe, the children, and what is told of them. To start Python
 milliseconds and more; to fork what has done so costs a few. Each child begins with modules as the import left them, is
 a session of its own, and ends as a process of its own would.
 
-It talks JSON, an object a line, over one socket. It is told `{"run": id}`, or `{"interrupt": true}`. It tells
+It talks JSON, an object a line, over one socket. It is told `{"run": id, "env": {name: value}}`, with environment
+variables for the child, or `{"interrupt": true}`. It tells
 `{"ready": true}`, or why it is of no use: `{"ready": false, "fork": false}`, or with the `code` of an error and what is
 `told` of it; then of each child `{"run": id, "code": exit status, "told": end of what it wrote}`. Once the socket is
 closed it ends with its last child.
@@ -86,12 +87,12 @@ class Zygote:
 
     def _obey(self, order: dict[str, Any]) -> None:
         if "run" in order:
-            self._fork(order["run"])
+            self._fork(order["run"], order["env"])
         else:
             for child in self._children.values():
                 os.kill(child.pid, signal.SIGINT)
 
-    def _fork(self, run: str) -> None:
+    def _fork(self, run: str, env: dict[str, str]) -> None:
         errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed when the child was reaped
         try:
             pid = os.fork()
@@ -100,6 +101,7 @@ class Zygote:
             self._tell({"run": run, "code": 1, "told": f"no process could be started: {error.strerror}"})
             return
         if pid == 0:
+            os.environ.update(env)
             self._become(run, errors)
         watched = os.pidfd_open(pid)
         self._children[watched] = _Child(run, pid, errors)

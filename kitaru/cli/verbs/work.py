@@ -8,11 +8,17 @@ further (its code cannot be imported, say) is tried again later and later, up to
 The first SIGTERM or Ctrl-C has it take up nothing more and end when what is at work has ended; a second one stops that
 as well, to be resumed. `--once` ends with status 0 when there is nothing left to do, and is for cron.
 
+With `--remote NAME` it works for all who share a remote, side by side with others that do, on other machines: it pulls
+what is new, claims what can be carried on, carries it on with the code that was recorded, and pushes it at once. Code
+that came from elsewhere must be trusted here ([trust](trust.md)); a remote that does not answer is asked again later
+and later. [Teams](../team.md#workers) tells more.
+
 ## JSON
 
 `-o json` prints one JSON object a line: `event` (`start` or `end`), `run`, `flow`, `why` (`answered`, `deadline`,
 `slept`, `cancelled`, `interrupted`); of `end` also `status` (how the run stands now), `code` (exit status of the
 process that carried it), `took_us`, and where it came no further `again_us` and `told` (what it wrote last).
+With `--remote` also `pulled`, `pushed`, `diverged`, `untrusted` and `trouble`, with `run` (or null), `text` and `hint`.
 """
 
 from __future__ import annotations
@@ -23,15 +29,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from kitaru.cli import complete
 from kitaru.cli.events import write_json_line
 from kitaru.cli.options import Output, OutputOpt
 from kitaru.cli.page import Page, status_span
 from kitaru.cli.text import duration, one_line
 
 if TYPE_CHECKING:
+    from kitaru.project import Project
     from kitaru.project.due import Due
     from kitaru.project.runners import Runners
     from kitaru.project.working import Carried, Told, Work
+    from kitaru.project.working_remote import RemoteWork
 
 _WHY = {
     "answered": "was answered",
@@ -49,6 +58,13 @@ def work(
     once: Annotated[bool, typer.Option("--once", help="End when there is nothing left to do.")] = False,
     jobs: Annotated[int, typer.Option("-j", "--jobs", metavar="N", min=1, help="How many runs at once.")] = 1,
     interrupted: Annotated[bool, typer.Option("--interrupted", help="Resume also runs whose process is gone.")] = False,
+    remote: Annotated[
+        str,
+        typer.Option("--remote", metavar="NAME", help="Also those of a remote.", autocompletion=complete.remotes),
+    ] = "",
+    poll: Annotated[
+        float, typer.Option("--poll", metavar="S", min=0.1, help="Seconds between two looks at the remote.")
+    ] = 5.0,
     output: OutputOpt = Output.TEXT,
 ) -> None:
     """Carry on what can be carried on, as it comes: answered runs, those whose deadline or sleep is over."""
@@ -59,7 +75,9 @@ def work(
 
     project = Project.open()
     runners = Runners(project, Processes(project.root))
-    worker = Work(project, interrupted=interrupted, jobs=jobs, start=runners.start)
+    team = _team(project, remote, runners, poll) if remote else None
+    start, before = (team.start, team.before) if team is not None else (runners.start, tuple)
+    worker = Work(project, interrupted=interrupted, jobs=jobs, start=start, before=before)
     _drain_on_signals(worker, runners)
     for told in worker.carry(once=once):
         if output is Output.JSON:
@@ -70,6 +88,14 @@ def work(
             _say_ended(told)
         else:
             _say_told(told)
+    if team is not None and team.trouble is not None:
+        raise team.trouble
+
+
+def _team(project: Project, remote: str, runners: Runners, poll_s: float) -> RemoteWork:
+    from kitaru.project.working_remote import RemoteWork
+
+    return RemoteWork(project, remote, runners.start, poll_s=poll_s)
 
 
 def _drain_on_signals(worker: Work, runners: Runners) -> None:
