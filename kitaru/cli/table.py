@@ -11,6 +11,8 @@ GROUPS: dict[str, dict[str, str]] = {
         "init": "Make a project of this directory",
         "run": "Run a flow",
         "invoke": "Start a recorded version of a flow by its name, without its source",
+        "queue": "Show what waits for a worker, and call it off",
+        "schedule": "Have flows invoked again and again",
         "answer": "Answer a wait, and carry the run on",
         "inbox": "Answer open questions on a screen that shows them all",
         "resume": "Carry on a run that was interrupted, failed or was answered",
@@ -28,6 +30,7 @@ GROUPS: dict[str, dict[str, str]] = {
     },
     "flow versions": {
         "flow": "Show flows and their versions, and how their runs ended",
+        "deploy": "Record a flow version without running it, and send a route to it",
         "route": "Send invocations to versions of a flow, by names",
         "export": "Write the source files of a flow version to a directory",
     },

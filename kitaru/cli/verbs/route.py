@@ -18,14 +18,15 @@ print the new entry, `list` prints `routes`, the entry of each that holds, `log`
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from kitaru.cli import complete
 from kitaru.cli.options import Output, OutputOpt
 from kitaru.cli.page import Page, write_json
-from kitaru.cli.text import iso, local_time, one_line
+from kitaru.cli.route_page import entry_json, where
+from kitaru.cli.text import local_time, one_line
 from kitaru.errors import UsageError
 
 if TYPE_CHECKING:
@@ -138,47 +139,11 @@ def _tell(project: Project, entry: RouteEntry, output: Output) -> None:
     if output is Output.JSON:
         return write_json(entry_json(project, entry))
     page = Page()
-    page.line((f"{entry.flow}@{entry.route}", "bold"), f"  {_where(project, entry)}  ", (f"entry {entry.n}", "dim"))
+    page.line((f"{entry.flow}@{entry.route}", "bold"), f"  {where(project, entry)}  ", (f"entry {entry.n}", "dim"))
     return page.write()
 
 
 def _row(project: Project, entry: RouteEntry) -> list[Span]:
     back = f"back to entry {entry.back}" if entry.back else ""
     told = "  ".join(filter(None, [back, one_line(entry.note, 200)]))
-    return [_where(project, entry), local_time(entry.at), entry.by, (told, "dim")]
-
-
-def _where(project: Project, entry: RouteEntry) -> str:
-    names = [project.destination_name(entry.flow, destination) for destination in entry.to]
-    if len(names) < 2:
-        return names[0] if names else "removed"
-    return ", ".join(f"{name} {share:.4g} %" for name, share in zip(names, _shares(entry), strict=True))
-
-
-def _shares(entry: RouteEntry) -> list[float]:
-    total = sum(destination.weight for destination in entry.to)
-    return [100 * destination.weight / total for destination in entry.to]
-
-
-def entry_json(project: Project, entry: RouteEntry) -> dict[str, Any]:
-    """Return an entry of a route's log."""
-    to = [
-        {
-            "version": project.destination_name(entry.flow, destination),
-            "id": destination.version,
-            "n": destination.n,
-            "weight": destination.weight,
-            "share": round(share / 100, 6),
-        }
-        for destination, share in zip(entry.to, _shares(entry), strict=True)
-    ]
-    return {
-        "flow": entry.flow,
-        "route": entry.route,
-        "n": entry.n,
-        "to": to,
-        "back": entry.back or None,
-        "at": iso(entry.at),
-        "by": entry.by,
-        "note": entry.note,
-    }
+    return [where(project, entry), local_time(entry.at), entry.by, (told, "dim")]
