@@ -208,6 +208,7 @@ def outcome_json(project: Project, outcome: Outcome) -> dict[str, Any]:
             for w in state.open_questions
         ],
         "wakes": iso(state.wakes),
+        "invoked": dict(state.start.invoked) or None,
         "existing": outcome.existing,
         "other_inputs": list(outcome.other_inputs),
         "error": {"type": type(error).__name__, "message": error.message, "hint": error.hint} if error else None,

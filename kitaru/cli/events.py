@@ -10,6 +10,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Any, TextIO
 
+from kitaru.cli.invoked import differs_line
 from kitaru.cli.text import clean, duration, error_name, one_line
 from kitaru.model.spending import ModelCall, dollars, spent
 
@@ -72,8 +73,9 @@ def _code(data: dict[str, Any], _run: str) -> list[Span]:
 
 
 def _invoked(data: dict[str, Any], _run: str) -> list[Span]:
-    route = data.get("route")
-    return [("note: ", "dim"), (f"by route {route}, entry {data.get('entry')}", "dim")] if route else []
+    route = f"by route {data['route']}, entry {data.get('entry')}" if data.get("route") else ""
+    told = "; ".join(filter(None, [route, differs_line(data)]))
+    return [("note: ", "dim"), (told, "dim")] if told else []
 
 
 def _version(data: dict[str, Any], _run: str) -> list[Span]:

@@ -21,3 +21,14 @@ def invoked_line(told: Mapping[str, Any]) -> str:
         parts.append(f"by entry {told.get('entry')} of route {told['route']}{how}")
     parts += [f"{name} {told[name]}" for name in ("schedule", "invocation") if told.get(name)]
     return ", ".join(parts)
+
+
+def differs_line(told: Mapping[str, Any]) -> str:
+    """Return what a run executes on that is not as the version recorded it; empty where nothing is."""
+    found = told.get("differs")
+    parts = []
+    for item in found if isinstance(found, list) else []:
+        match item:
+            case [str(name), str(then), str(now)]:
+                parts.append(f"{name} {then} recorded, {f'{now} here' if now else 'missing here'}")
+    return "; ".join(parts)

@@ -81,6 +81,7 @@ class Invoking(Routing):
             CodeUnloadable: its code cannot be imported.
             PrunedRun: the run of this key, or of this id, was removed on purpose.
         """
+        from kitaru.runtime.environment import differing
         from kitaru.runtime.invoking import checked_inputs
         from kitaru.runtime.keys import StartedBefore
         from kitaru.runtime.trusting import check_trusted
@@ -95,6 +96,8 @@ class Invoking(Routing):
         self._bound(options, max_calls, max_seconds, stay_s)
         options.key, options.run = key, run
         invoked = {**choice.to_json(), **({"key": key} if key else {}), **(invocation or {})}
+        if differs := differing(value):
+            invoked["differs"] = differs
         try:
             prepared = self.runner.invoke(choice.flow, version, checked, options, invoked)
         except StartedBefore as before:

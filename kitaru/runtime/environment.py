@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 GIT_TIMEOUT_S = 2.0
 _MAX_GIT_PATHS = 500
@@ -35,6 +35,19 @@ def distributions(modules: Iterable[str]) -> dict[str, str]:
     installed = _installed()
     found = dict(sorted(pair for module in set(modules) for pair in installed.providers(module)))
     return found
+
+
+def differing(recorded: Mapping[str, Any]) -> list[list[str]]:
+    """Return what is not here as a flow version recorded it: name, version then, and now (empty where it is missing).
+
+    Args:
+        recorded: a flow version's value, or what `environment` returned; nobody vouches for it.
+    """
+    python, named = recorded.get("python"), recorded.get("distributions")
+    told = [["python", str(python), sys.version.split(maxsplit=1)[0]]] if isinstance(python, str) else []
+    if isinstance(named, dict):
+        told += [[str(name), str(then), _installed().version(str(name))] for name, then in sorted(named.items())]
+    return [[name, then, now] for name, then, now in told if then != now]
 
 
 @dataclass(frozen=True)
@@ -70,6 +83,11 @@ class _Installed:
         if module not in self._known:
             self._known[module] = self._same_name(module) or self._table.get(module) or self._editable(module)
         return self._known[module]
+
+    def version(self, distribution: str) -> str:
+        """Return the version of a distribution, or nothing where it is not installed."""
+        name = _normal(distribution)
+        return next((folder.found[name][0] for folder in self._folders if name in folder.found), "")
 
     def _same_name(self, module: str) -> list[tuple[str, str]]:
         name = _normal(module)

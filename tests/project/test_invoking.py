@@ -1,9 +1,11 @@
 """Recorded versions started by name: where their code comes from, what their inputs may be, what is recorded."""
 
 import importlib
+import platform
 import sys
 import threading
 from datetime import date
+from importlib.metadata import version
 
 import pytest
 
@@ -236,8 +238,8 @@ def test_what_is_not_there_starts_nothing(project, target, error, told):
 
 
 def test_a_version_that_nobody_here_trusts_is_not_executed(project):
-    version = project.repo.versions("agent")[0]
-    project.repo.trust.decide("versions", version.id, trusted=False, at=1, by="me")
+    name = project.repo.versions("agent")[0]
+    project.repo.trust.decide("versions", name.id, trusted=False, at=1, by="me")
     with pytest.raises(Untrusted):
         project.invoke("agent@v1", {"question": "q"})
 
@@ -263,8 +265,8 @@ def test_a_flow_of_a_session_is_not_in_the_store(bench):
 
     typed_here.fn.__module__ = "__main__"
     project = bench.project
-    version, _ = project.runner.versions.record(typed_here, _session_entry(), ())
-    assert version.n == 1
+    recorded, _ = project.runner.versions.record(typed_here, _session_entry(), ())
+    assert recorded.n == 1
     with pytest.raises(CodeUnloadable, match="interactive session"):
         project.invoke("typed_here@v1", {})
 
@@ -273,6 +275,26 @@ def _session_entry():
     from kitaru.runtime.sources import Entry
 
     return Entry("__main__", "typed_here", None, ())
+
+
+def test_what_is_not_as_it_was_recorded_is_told(project):
+    name = project.repo.versions("agent")[0]
+    value = {**project.version({"n": 1, "id": name.id}), "python": "3.9.1"}
+    value["distributions"] = {"pydantic": "2.0.1", "gone": "7", "zstandard": version("zstandard")}
+    again(project, value)
+    told = Recorder()
+    _, state = outcome(project, "agent@v3", {"question": "q"}, observer=told)
+    differs = [["python", "3.9.1", platform.python_version()], ["gone", "7", ""]]
+    assert state.start.invoked["differs"] == [*differs, ["pydantic", "2.0.1", version("pydantic")]]
+    assert [e.data["differs"] for e in told.events if e.kind == "invoked"] == [state.start.invoked["differs"]]
+
+
+def again(project, value):
+    """Record a version by its value, and trust it."""
+    encoded = project.values.encode(value, frozenset(), "a version")
+    project.repo.put_objects(encoded.objects)
+    added = project.repo.add_version("agent", id=encoded.id, digest=encoded.id, at=1, by="ann")
+    project.repo.trust.decide("versions", added.id, trusted=True, at=1, by="me")
 
 
 # -- while a route moves ---------------------------------------------------------------------------------------------

@@ -29,9 +29,9 @@ on. A call in flight when the time is up ends first, unless it is async or isola
 
 `-o json` prints, also where the run failed or waits: `run`, `flow`, `status`, `result` (the value as JSON), `output`
 (its id), `waits` (open ones), `questions` (each `wait`, `question`, and `answer_with`, a line to type as it
-stands), `wakes` (when a sleeping run goes on, or null), `existing` (whether the run was there already, for the same
-`--key`), `other_inputs` (names of inputs that it was started with otherwise), `error` (`type`, `message`, `hint`; null
-where the run completed or waits).
+stands), `wakes` (when a sleeping run goes on, or null), `invoked` (how it was [invoked](json.md#run), or null),
+`existing` (whether the run was there already, for the same `--key`), `other_inputs` (names of inputs that it was
+started with otherwise), `error` (`type`, `message`, `hint`; null where the run completed or waits).
 
 ## Events
 

@@ -23,7 +23,7 @@ from kitaru.cli import complete
 from kitaru.cli.answered import left_off, standing
 from kitaru.cli.call_page import call_document, call_page, error, field, values, wait_document, wait_page
 from kitaru.cli.documents import run_json, value_json, values_json
-from kitaru.cli.invoked import invoked_line
+from kitaru.cli.invoked import differs_line, invoked_line
 from kitaru.cli.options import Output, OutputOpt
 from kitaru.cli.page import Page, status_span, write_json
 from kitaru.cli.text import duration, local_time
@@ -163,6 +163,7 @@ def _optional(state: RunState) -> list[tuple[str, str]]:
         ("changed", ", ".join(changed)),
         ("tags", ", ".join(start.tags)),
         ("invoked", invoked_line(start.invoked)),
+        ("differs", differs_line(start.invoked)),
         ("key", start.key),
         ("cancelled", _cancelled_by(state)),
         ("on drift", start.on_drift),
