@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import threading
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
@@ -34,6 +35,7 @@ BEATS = 3
 """A claim is renewed so many times a lease."""
 LAST_WORD_S = 5.0
 """How long the end of a run waits for a renewal that is under way."""
+_NONCE = re.compile("[0-9a-f]{24}")
 UNPUSHED_US = claims.MAX_LEASE_US
 """How long others are kept from a run that was carried on here, for it to be pushed."""
 
@@ -97,7 +99,7 @@ def hold_of(project: Project) -> Hold | None:
     if not project.config.tables.get("remotes"):
         return None
     services = project.services
-    nonce = handed.nonce if handed is not None else services.random_bytes(12).hex()
+    nonce = handed.nonce if handed is not None else _nonce_of(project)
     who = claims.Holder(nonce, services.user, services.host, services.clock_us)
 
     def find(run: str) -> Home | None:
@@ -106,6 +108,25 @@ def hold_of(project: Project) -> Hold | None:
         return home_of(project, run, project.remotes())
 
     return Hold(project.repo, find, who, handed)
+
+
+def _nonce_of(project: Project) -> str:
+    """Return what tells this store from others, so that a run it was kept from others for is not kept from itself.
+
+    Between the processes here, the run's lock decides. It may be lost with the cache, and is another one then.
+    """
+    made = project.services.random_bytes(12).hex()
+    directory = project.repo.blobs.scratch
+    if directory is None:
+        return made
+    path = directory / "holder"
+    with suppress(OSError):
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with suppress(FileExistsError), open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(made)
+        found = path.read_text("utf-8")
+        return found if _NONCE.fullmatch(found) else made
+    return made
 
 
 def hold_handed_over(project: Project, run: str) -> Hold | None:

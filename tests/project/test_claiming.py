@@ -163,6 +163,20 @@ def test_a_claim_is_given_back_where_the_code_is_not_here(team):
     assert [lease for _, lease in team.claims(run)] == [60, 0]
 
 
+def test_what_is_kept_from_others_is_not_kept_from_ourselves(team):
+    @flow
+    def twice():
+        return kitaru.wait("a"), kitaru.wait("b")
+
+    run = team.publish(team.project.run(twice, {}, foreground=True).exec_id)
+    team.answer(run)
+    team.project = Project.open(team.project.root, services=fixed_services(seed="another process"))
+    assert team.answer(run).wait() == (True, True)
+    assert {lease for _, lease in team.claims(run)} == {60, 600}
+    with pytest.raises(RunClaimed):
+        claims.take(team.folder, run, [], claims.Holder("other", "bob", "h", lambda: 1), same=1)
+
+
 # -- while it executes -----------------------------------------------------------------------------------------------
 
 
