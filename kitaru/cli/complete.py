@@ -56,6 +56,16 @@ def invocable(incomplete: str) -> list[tuple[str, str]]:
     return [*_safely(lambda: _routed(incomplete)), *versions(incomplete)]
 
 
+def queued(incomplete: str) -> list[tuple[str, str]]:
+    """Return what waits for a worker, each with what is meant."""
+    return list(_safely(lambda: _queued(incomplete)))
+
+
+def schedules(incomplete: str) -> list[tuple[str, str]]:
+    """Return the schedules, each with what is invoked."""
+    return list(_safely(lambda: _schedules(incomplete)))
+
+
 def remotes(incomplete: str) -> list[tuple[str, str]]:
     """Return the remotes, each with its URL."""
     return list(_safely(lambda: ((name, url) for name, url in _remotes() if name.startswith(incomplete))))
@@ -160,6 +170,22 @@ def _routed(incomplete: str) -> Iterator[tuple[str, str]]:
         name = f"{flow}@{entry.route}"
         if name.startswith(incomplete):
             yield name, ", ".join(project.destination_name(flow, to) for to in entry.to)
+
+
+def _queued(incomplete: str) -> Iterator[tuple[str, str]]:
+    from kitaru.project import Project
+
+    for queued in Project.open().queue():
+        if queued.invocation.id.startswith(incomplete):
+            yield queued.invocation.id, f"{queued.invocation.target}, {queued.state}"
+
+
+def _schedules(incomplete: str) -> Iterator[tuple[str, str]]:
+    from kitaru.project import Project
+
+    for view in Project.open().schedules():
+        if view.entry.schedule.startswith(incomplete):
+            yield view.entry.schedule, f"{view.entry.target}, {view.entry.state}"
 
 
 def _remotes() -> list[tuple[str, str]]:
