@@ -122,8 +122,10 @@ def _nonce_of(project: Project) -> str:
     path = directory / "holder"
     with suppress(OSError):
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with suppress(FileExistsError), open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(made)
+        with suppress(FileExistsError):
+            fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            os.write(fd, made.encode())
+            os.close(fd)
         found = path.read_text("utf-8")
         return found if _NONCE.fullmatch(found) else made
     return made
