@@ -143,40 +143,36 @@ class _Look:
         elif found is None and not optional:
             self.notes.append(f"{where}, which is not installed here")
 
-    # -- where an import leads: folders of the snapshot in which its submodules are; empty outside of it ---------
+    # -- where an import leads: the folders of the snapshot with its submodules, none outside of it, or None ---------
 
     def _absolute(self, item: Import) -> list[str] | None:
-        path: Sequence[str] | None = None
-        for n in range(len(item.parts)):
-            spec = _find(".".join(item.parts[: n + 1]), path)
-            if spec is None:
-                return None
-            elsewhere = project_source(spec.origin, self._root) if spec.origin else None
-            if elsewhere is not None:
-                raise ModuleNotFoundError(name=spec.name, path=elsewhere)
-            path = spec.submodule_search_locations
-            if path is None or not self._is_own(spec):
-                return []
-        return [own for folder in path or () if (own := self._own(folder)) is not None]
-
-    def _is_own(self, spec: ModuleSpec) -> bool:
-        places = [spec.origin] if spec.has_location and spec.origin else list(spec.submodule_search_locations or ())
-        return any(self._own(place) is not None for place in places)
+        top, *rest = item.parts
+        spec = _find(top)
+        if spec is None:
+            return None
+        elsewhere = project_source(spec.origin, self._root) if spec.origin else None
+        if elsewhere is not None:
+            raise ModuleNotFoundError(name=top, path=elsewhere)
+        folders = [own for place in spec.submodule_search_locations or () if (own := self._own(place)) is not None]
+        return self._descend(folders, rest) if folders else []
 
     def _own(self, place: str) -> str | None:
         return relative(place, self._tree)
 
     def _relative(self, file: str, item: Import) -> list[str] | None:
-        above = PurePosixPath("/", file).parents
-        folder = str(above[min(item.level, len(above)) - 1])[1:]
-        for n, part in enumerate(item.parts):
-            place = f"{folder}/{part}" if folder else part
-            if (self._tree / f"{place}.py").is_file() and not (self._tree / place).is_dir():
-                return [] if n == len(item.parts) - 1 else None
-            if not (self._tree / place).is_dir():
+        return self._descend([_folder_of(file, item.level)], item.parts)
+
+    def _descend(self, folders: list[str], parts: Sequence[str]) -> list[str] | None:
+        """Follow a dotted name through folders of the snapshot, executing nothing."""
+        for n, part in enumerate(parts):
+            places = [f"{folder}/{part}" if folder else part for folder in folders]
+            package = [place for place in places if (self._tree / place / "__init__.py").is_file()]
+            if not package and any((self._tree / f"{place}.py").is_file() for place in places):
+                return [] if n == len(parts) - 1 else None
+            folders = package[:1] or [place for place in places if (self._tree / place).is_dir()]
+            if not folders:
                 return None
-            folder = place
-        return [folder]
+        return folders
 
     # -- what the project has ----------------------------------------------------------------------------------------
 
@@ -187,14 +183,13 @@ class _Look:
                 if name != EVERYTHING and not (self._tree / folder / f"{name}.py").is_file():
                     for suffix in importlib.machinery.EXTENSION_SUFFIXES:
                         if (self._root / folder / f"{name}{suffix}").is_file():
-                            yield f"{folder}/{name}{suffix}" if folder != "." else f"{name}{suffix}"
+                            yield f"{folder}/{name}{suffix}".lstrip("/")
 
     def _search(self, file: str, item: Import) -> str:
         """Return a file of the project that an import may be of, which led nowhere; empty if there is none."""
         wanted = "/".join(item.parts)
         if item.level:
-            above = PurePosixPath("/", file).parents
-            wanted = f"{above[min(item.level, len(above)) - 1]}/{wanted}"[1:]
+            wanted = f"{_folder_of(file, item.level)}/{wanted}".lstrip("/")
         for path in self._project_files():
             stem = path.removesuffix("/__init__.py")
             stem = next((stem.removesuffix(s) for s in _SUFFIXES if stem.endswith(s)), stem)
@@ -208,10 +203,16 @@ class _Look:
         return self._searched
 
 
-def _find(name: str, path: Sequence[str] | None) -> ModuleSpec | None:
-    """Return how a module would be found, executing nothing of the packages that it is in."""
+def _folder_of(file: str, level: int) -> str:
+    """Return the folder that so many dots in a file mean."""
+    above = PurePosixPath("/", file).parents
+    return str(above[min(level, len(above)) - 1])[1:]
+
+
+def _find(top: str) -> ModuleSpec | None:
+    """Return how a top-level module would be found."""
     for finder in sys.meta_path:
-        spec = finder.find_spec(name, path, None)
+        spec = finder.find_spec(top, None, None)
         if spec is not None:
             return spec
     return None
