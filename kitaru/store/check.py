@@ -57,12 +57,13 @@ class Finding:
 
 @dataclass(slots=True)
 class Report:
-    """What a check found, and how much it looked at."""
+    """What a check found, and how much it looked at; `elsewhere` counts objects that partial runs left on a remote."""
 
     findings: list[Finding] = field(default_factory=list)
     runs: int = 0
     records: int = 0
     objects: int = 0
+    elsewhere: int = 0
 
     @property
     def is_clean(self) -> bool:
@@ -138,6 +139,7 @@ class _Check:
         self.unread: set[str] = set()  # runs that cannot be read
         self.refers: dict[str, list[str] | str] = {}  # object id -> ids, or what is wrong with it
         self.broken: dict[str, Damaged] = {}
+        self.partial: set[str] = set()  # runs whose large objects are elsewhere
         self.cache = FrameCache()
 
     def all(self) -> Report:
@@ -152,6 +154,7 @@ class _Check:
         self.requests()
         self.keys()
         self.trust()
+        self.marks()
         self.values()
         self.leftovers()
         return self.report
@@ -349,10 +352,21 @@ class _Check:
         for _, error in self.repo.trust.damaged():
             self.report.damage(error, error.where)
 
+    def marks(self) -> None:
+        """Look at the marks of partial runs."""
+        for part in self.blobs.children(layout.PARTIAL):
+            where = self.blobs.where(f"{layout.PARTIAL}/{part}")
+            try:
+                self.partial.add(self.repo.partial.read(layout.unescape(part)).run)
+            except (ValueError, KeyError):
+                self.report.add(DAMAGE, where, "no run has such a name")
+            except Damaged as error:
+                self.report.damage(error, where)
+
     def values(self) -> None:
-        """Follow every value that something names, down to its last object, each object once."""
+        """Follow every value that something names, down to its last object, each object once; partial runs' first."""
         seen: set[str] = set()
-        for object_id, wanted_by in self.wanted.items():
+        for object_id, wanted_by in sorted(self.wanted.items(), key=lambda item: self.partial.isdisjoint(item[1])):
             waiting = [object_id]
             while waiting:
                 wanted = waiting.pop()
@@ -371,6 +385,8 @@ class _Check:
         where = error.where if isinstance(error, Damaged) else f"object {object_id}"
         if isinstance(found, str):
             self.report.add(DAMAGE, f"object {object_id[:16]}", f"not a value: {found}", *sorted(wanted_by))
+        elif isinstance(error, UnknownObject) and not self.partial.isdisjoint(wanted_by):
+            self.report.elsewhere += 1
         else:
             self.report.damage(error, where, *sorted(wanted_by))
         return []

@@ -16,6 +16,7 @@ from kitaru.errors import Damaged, KitaruError, StoreError
 from kitaru.model.ids import new_run_id
 from kitaru.model.records import Start
 from kitaru.store import layout, loose, names, recovery, runs, salvage
+from kitaru.store.partial import PARTIAL_SHAPE
 from kitaru.store.strand import read_segment
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ class _Repair:
     def all(self) -> list[Repaired]:
         self._small_names()
         self._trust()
+        self._marks()
         self._packs()
         self._segments()  # before runs' names: one that is whole again may be what a damaged name named
         for run in list(self._runs(layout.RUNS)):
@@ -138,6 +140,11 @@ class _Repair:
         for key, _ in self._repo.trust.damaged():
             if self._tell(key, "put aside: what it was about is not trusted, until somebody says so"):
                 self._repo.trust.doubt(key, at=self._now, by="kitaru fsck --repair")
+                self._put_aside(key)
+
+    def _marks(self) -> None:
+        for key in list(self._blobs.keys(layout.PARTIAL)):
+            if self._is_damaged(key, PARTIAL_SHAPE) and self._tell(key, "put aside: a pull of its run makes it whole"):
                 self._put_aside(key)
 
     def _start_key(self, key: str) -> None:

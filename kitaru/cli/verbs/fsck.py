@@ -12,9 +12,10 @@ gives it up.
 
 ## JSON
 
-`clean`, `runs`, `records`, `objects` (how many were checked), and `findings`, each `severity` (`damage`, `torn tail`,
-`leftover`), `where`, `what`, `offset` (or null) and `affects` (runs and flows that depend on it); `repaired` and
-`repairable`, what was done and what `--repair` would do, each `where` and `did`.
+`clean`, `runs`, `records`, `objects` (how many were checked), `elsewhere` (how many objects partial runs left on a
+remote), and `findings`, each `severity` (`damage`, `torn tail`, `leftover`), `where`, `what`, `offset` (or null) and
+`affects` (runs and flows that depend on it); `repaired` and `repairable`, what was done and what `--repair` would do,
+each `where` and `did`.
 """
 
 from __future__ import annotations
@@ -64,6 +65,7 @@ def _document(report: Report) -> dict[str, object]:
         "runs": report.runs,
         "records": report.records,
         "objects": report.objects,
+        "elsewhere": report.elsewhere,
         "findings": [
             {"severity": f.severity, "where": f.where, "what": f.what, "offset": f.offset, "affects": list(f.affects)}
             for f in report.findings
@@ -80,6 +82,8 @@ def _print(report: Report, mended: list[Repaired], left: list[Repaired]) -> None
     looked_at = f"{report.runs} runs, {report.records} records, {report.objects} objects"
     for repaired in left:
         page.line(("--repair would: ", "dim"), f"{repaired.where}: {repaired.did}", whole=True)
+    if report.elsewhere:
+        page.line(f"{report.elsewhere} objects of partial runs are on a remote, and were not looked at", whole=True)
     page.line(f"{looked_at}: ", ("clean", "green") if report.is_clean else ("damaged", "red"), whole=True)
     page.write()
 
