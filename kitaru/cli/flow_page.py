@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from kitaru.cli.documents import summary_json
 from kitaru.cli.page import STATUS_STYLES, Page, Span, status_span
+from kitaru.cli.route_page import entry_json, where
 from kitaru.cli.text import age, duration, iso, local_time, one_line, size
 from kitaru.cli.value import plain
 from kitaru.model.spending import dollars
 
 if TYPE_CHECKING:
     from kitaru.model.summary import RunSummary
+    from kitaru.project import Project
     from kitaru.project.flows import FlowLine, FlowVersion, Outcomes, VersionLine
 
 MAX_RUNS = 10
@@ -24,12 +26,13 @@ MAX_RUNS = 10
 FIELD = 12
 
 
-def flow_rows(flows: list[FlowLine], now: int) -> list[list[Span]]:
+def flow_rows(project: Project, flows: list[FlowLine], now: int) -> list[list[Span]]:
     """Return a row for each flow."""
     return [
         [
             (line.flow, "bold"),
             f"v{line.latest.n}",
+            ", ".join(f"{entry.route}: {where(project, entry)}" for entry in line.routes),
             counted(line.versions, "version"),
             counted(line.runs, "run"),
             status_span(str(line.last.status)) if line.last else "",
@@ -39,13 +42,14 @@ def flow_rows(flows: list[FlowLine], now: int) -> list[list[Span]]:
     ]
 
 
-def flow_json(line: FlowLine) -> dict[str, Any]:
+def flow_json(project: Project, line: FlowLine) -> dict[str, Any]:
     """Return a flow of a listing."""
     latest = line.latest
     return {
         "flow": line.flow,
         "versions": line.versions,
         "latest": {"n": latest.n, "id": latest.id, "recorded": iso(latest.at), "by": latest.by},
+        "routes": [entry_json(project, entry) for entry in line.routes],
         "runs": line.runs,
         "last": summary_json(line.last) if line.last else None,
     }
@@ -97,12 +101,20 @@ def outcome_json(line: VersionLine) -> dict[str, Any]:
     }
 
 
-def version_page(page: Page, version: FlowVersion, now: int) -> None:
+def version_page(page: Page, project: Project, version: FlowVersion, now: int) -> None:
     """Add all that is told of a version."""
     name = version.name
     page.line("flow ", (version.flow, "bold"), f" v{name.n}", whole=True)
     _field(page, "signature", version.signature)
     _field(page, "recorded", f"{local_time(name.at)}{f' by {name.by}' if name.by else ''}")
+    for entry in version.routes:
+        why = f": {one_line(entry.note)}" if entry.note else ""
+        said = f"{entry.route}  {where(project, entry)}  since {local_time(entry.at)} by {entry.by}{why}"
+        _field(page, "route", said)
+    if version.origins:
+        _field(page, "from", ", ".join(dict.fromkeys(origin.remote for origin in version.origins)))
+    if not version.trusted:
+        _field(page, "trust", (f"not trusted yet: kitaru trust {version.flow}@v{name.n}", "yellow"))
     _field(page, "id", (name.id, "cyan"))
     _field(page, "entry", f"{version.entry.file or version.entry.module}:{version.entry.qualname}")
     _field(page, "python", version.python)
@@ -115,7 +127,7 @@ def version_page(page: Page, version: FlowVersion, now: int) -> None:
     _runs(page, version.runs, now)
 
 
-def version_json(version: FlowVersion) -> dict[str, Any]:
+def version_json(project: Project, version: FlowVersion) -> dict[str, Any]:
     """Return all that is told of a version; `inputs` is the JSON schema of what it takes."""
     name, entry = version.name, version.entry
     files = [
@@ -136,6 +148,9 @@ def version_json(version: FlowVersion) -> dict[str, Any]:
         "python": version.python,
         "distributions": version.distributions,
         "git": plain(version.git),
+        "routes": [entry_json(project, entry) for entry in version.routes],
+        "trusted": version.trusted,
+        "origins": [{"remote": o.remote, "url": o.url, "at": iso(o.at)} for o in version.origins],
         "runs": [summary_json(run) for run in version.runs],
     }
 

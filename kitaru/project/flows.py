@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from kitaru.model.history import Status
 from kitaru.model.spending import Spent
-from kitaru.project.reading import Reading
+from kitaru.project.routing import Routing
 from kitaru.project.targets import find_version, known_versions, parse_flow_target
 from kitaru.store import layout, names
 
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from kitaru.model.summary import RunSummary
     from kitaru.runtime.sources import Entry
     from kitaru.store.repository import VersionName
+    from kitaru.store.routes import RouteEntry
+    from kitaru.store.trust import Origin
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,7 @@ class FlowLine:
     Attributes:
         versions: how many are recorded.
         latest: the one with the highest number.
+        routes: the entry of each that holds.
         runs: how many there are, of all versions.
         last: the run that was started last, as it stands now.
     """
@@ -39,6 +42,7 @@ class FlowLine:
     flow: str
     versions: int
     latest: VersionName
+    routes: list[RouteEntry]
     runs: int
     last: RunSummary | None
 
@@ -89,6 +93,9 @@ class FlowVersion:
         inputs: JSON schema of what it takes.
         files: project-relative path to bytes.
         python, distributions, git: what it ran on when it was recorded.
+        routes: the entries that hold and send invocations to it.
+        trusted: whether it may be executed from the store.
+        origins: the remotes it came from.
         runs: its runs, the latest first, as they stand now.
     """
 
@@ -101,10 +108,13 @@ class FlowVersion:
     python: str
     distributions: dict[str, str]
     git: dict[str, Any] | None
+    routes: list[RouteEntry]
+    trusted: bool
+    origins: list[Origin]
     runs: list[RunSummary]
 
 
-class Flows(Reading):
+class Flows(Routing):
     """A project as its flows and their versions are looked at."""
 
     def flows(self) -> list[FlowLine]:
@@ -114,13 +124,16 @@ class Flows(Reading):
         for summary in self._summaries()[:]:  # the latest first
             count[summary.flow] += 1
             last.setdefault(summary.flow, summary)
-        return [self._line(flow, count[flow], last.get(flow)) for flow in self.repo.flows()]
+        routes = defaultdict(list)
+        for entry in self.routes():
+            routes[entry.flow].append(entry)
+        return [self._line(flow, routes[flow], count[flow], last.get(flow)) for flow in self.repo.flows()]
 
-    def _line(self, flow: str, runs: int, last: RunSummary | None) -> FlowLine:
+    def _line(self, flow: str, routes: list[RouteEntry], runs: int, last: RunSummary | None) -> FlowLine:
         parts = self.repo.blobs.children(layout.flow_key(flow))
         numbers = [n for part in parts if (n := layout.number_of(part)) is not None]
         latest = names.version(self.repo.blobs, flow, max(numbers))
-        return FlowLine(flow, len(numbers), latest, runs, last and self._live(last))
+        return FlowLine(flow, len(numbers), latest, routes, runs, last and self._live(last))
 
     def find_version(self, target: str) -> VersionName:
         """Return the version that `FLOW`, `FLOW@v3`, `FLOW@latest` or `FLOW@ROUTE` leads to.
@@ -155,6 +168,9 @@ class Flows(Reading):
             str(value.get("python", "")),
             {str(k): str(v) for k, v in _table(distributions).items()},
             _table(value.get("git")) or None,
+            [entry for entry in self.routes(flow) if any(d.version == name.id for d in entry.to)],
+            self.repo.trust.may_execute(flow, name.id),
+            self.repo.trust.origins(name.id),
             [self._live(s) for s in self._runs_of(flow) if s.version_id == name.id],
         )
 

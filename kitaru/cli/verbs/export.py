@@ -23,7 +23,9 @@ from kitaru.cli.page import Page, write_json
 def export(
     target: Annotated[
         str,
-        typer.Argument(metavar="FLOW@VERSION", help="FLOW@v3, FLOW@latest.", autocompletion=complete.versions),
+        typer.Argument(
+            metavar="FLOW@VERSION", help="FLOW@v3, FLOW@latest, FLOW@ROUTE.", autocompletion=complete.versions
+        ),
     ],
     directory: Annotated[str, typer.Argument(metavar="DIR", help="Where to; made where needed.")],
     *,

@@ -1,19 +1,21 @@
 """`kitaru flow`.
 
 A version is recorded whenever a flow runs with code that is not recorded yet, and by [`kitaru deploy`](deploy.md). It
-is named `FLOW@v3` or `FLOW@latest`; `FLOW` alone is the latest. [Versions](../versions.md) tells what one holds.
+is named `FLOW@v3`, `FLOW@latest`, or by a route that goes to it alone, `FLOW@stable`; for `show`, `FLOW` alone is the
+latest. [Versions](../versions.md) tells what one holds.
 
 How long runs took is from start to end of those that completed; what they waited for people counts. A run counts for
 the version that it was recorded under last.
 
 ## JSON
 
-`list` prints `flows`, each `flow`, `versions` (how many), `latest` (`n`, `id`, `recorded`, `by`), `runs` (how many) and
-`last`, a [summary](json.md#summary) or null.
+`list` prints `flows`, each `flow`, `versions` (how many), `latest` (`n`, `id`, `recorded`, `by`), `routes` (as of
+[`kitaru route`](route.md)), `runs` (how many) and `last`, a [summary](json.md#summary) or null.
 
 `show` prints `flow`, `n`, `id`, `digest`, `recorded`, `by`, `signature`, `inputs` (the JSON Schema of what the version
 takes), `entry` (`module`, `qualname`, `file`), `files` (each `path`, `size`, `sha256`), `python`, `distributions`,
-`git` (`commit`, `dirty`, or null) and `runs`, [summaries](json.md#summary), the latest first.
+`git` (`commit`, `dirty`, or null), `routes` (those that send invocations to it), `trusted`, `origins` (the remotes it
+came from: `remote`, `url`, `at`) and `runs`, [summaries](json.md#summary), the latest first.
 
 `versions` and `stats` print `flow` and `versions`, each `n`, `id`, `recorded`, `by`, `runs` (how many), `by_status`,
 `median_us`, `p90_us` (null where none completed), `calls` and `cost` (as in a summary).
@@ -61,10 +63,10 @@ def list_(*, output: OutputOpt = Output.TEXT) -> None:
     project = Project.open()
     found = project.flows()
     if output is Output.JSON:
-        write_json({"flows": [flow_json(line) for line in found]})
+        write_json({"flows": [flow_json(project, line) for line in found]})
     else:
         page = Page()
-        page.table(flow_rows(found, project.services.clock_us()))
+        page.table(flow_rows(project, found, project.services.clock_us()))
         page.write()
     tell_damaged(project)
 
@@ -73,7 +75,9 @@ def list_(*, output: OutputOpt = Output.TEXT) -> None:
 def show(
     target: Annotated[
         str,
-        typer.Argument(metavar="FLOW[@VERSION]", help="FLOW, FLOW@v3, FLOW@latest.", autocompletion=complete.versions),
+        typer.Argument(
+            metavar="FLOW[@VERSION]", help="FLOW, FLOW@v3, FLOW@latest, FLOW@ROUTE.", autocompletion=complete.versions
+        ),
     ],
     *,
     output: OutputOpt = Output.TEXT,
@@ -84,10 +88,10 @@ def show(
     project = Project.open()
     found = project.flow_version(target)
     if output is Output.JSON:
-        write_json(version_json(found))
+        write_json(version_json(project, found))
     else:
         page = Page()
-        version_page(page, found, project.services.clock_us())
+        version_page(page, project, found, project.services.clock_us())
         page.write()
     tell_damaged(project)
 
