@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from kitaru.errors import Damaged, KitaruError, UnknownFormat, UnknownObject, UnknownRun
 from kitaru.model.encoding import Malformed, references
 from kitaru.model.records import Answer, Call, End, Note, Resumed, Start, Wait
-from kitaru.store import layout, loose, names, runs
+from kitaru.store import layout, loose, names, parted, runs
 from kitaru.store.repository import Repository
 from kitaru.store.strand import FrameCache
 
@@ -209,8 +209,12 @@ class _Check:
                 continue
             if named not in self.chains:
                 self.report.add(DAMAGE, where, f"branches from run {named}, which is not there", run)
-            elif head not in self.chains[named]:
+            elif not self._has(named, head):
                 self.report.add(DAMAGE, where, f"branches from record {head} of run {named}, which has none such", run)
+
+    def _has(self, run: object, head: object) -> bool:
+        """Tell whether a run has a record, or one that parted from it."""
+        return any(head in self.chains.get(member, ()) for member in parted.family(self.blobs, str(run)))
 
     def sealed(self, segment: str, strand: Strand) -> None:
         """Look at the index and the objects of a segment that was read."""

@@ -33,7 +33,10 @@ LARGE = 512 * 1024
 MAGIC = b"KITARUO1"
 RAW, ZSTD = 0, 1
 _HEAD = struct.Struct("<8sB3sQ")
-_HEAD_SIZE = _HEAD.size + 4
+HEAD_SIZE = _HEAD.size + 4
+MAX_FILE = 1 << 36
+"""More is fetched from nowhere."""
+MAX_WINDOW = 1 << 27
 _CHUNK = 1024 * 1024
 _SAMPLE = 128 * 1024
 _FREE = 64 * _CHUNK
@@ -132,13 +135,8 @@ def _shrunk(data: bytes | Part) -> bytes | None:
 
 
 def _unpacked(content: bytes | memoryview, where: str) -> bytes | memoryview:
-    if len(content) < _HEAD_SIZE:
-        raise Damaged(where, "too short to be an object")
-    magic, method, zeros, length = _HEAD.unpack_from(content)
-    crc = int.from_bytes(content[_HEAD.size : _HEAD_SIZE], "little")
-    if magic != MAGIC or zeros != b"\0\0\0" or method > ZSTD or zlib.crc32(content[: _HEAD.size]) != crc:
-        raise Damaged(where, "the header at offset 0 is not that of an object")
-    body = content[_HEAD_SIZE:]
+    method, length = head(content[:HEAD_SIZE], where)
+    body = content[HEAD_SIZE:]
     if method == RAW:
         if len(body) != length:
             raise Damaged(where, f"{len(body)} bytes after its header, which declares {length}")
@@ -146,11 +144,31 @@ def _unpacked(content: bytes | memoryview, where: str) -> bytes | memoryview:
     return _inflated(body, length, where)
 
 
+def head(data: bytes | memoryview, where: str) -> tuple[int, int]:
+    """Return method and raw length that the first `HEAD_SIZE` bytes of a large object's file tell.
+
+    Raises:
+        Damaged: they are no such header.
+    """
+    if len(data) < HEAD_SIZE:
+        raise Damaged(where, "too short to be an object")
+    magic, method, zeros, length = _HEAD.unpack_from(data)
+    crc = int.from_bytes(data[_HEAD.size :], "little")
+    if magic != MAGIC or zeros != b"\0\0\0" or method > ZSTD or zlib.crc32(data[: _HEAD.size]) != crc:
+        raise Damaged(where, "the header at offset 0 is not that of an object")
+    return method, length
+
+
+def check_ratio(length: int, packed: int, where: str) -> None:
+    """Raise Damaged if so few bytes are to become so many."""
+    if length > _FREE and length > packed * _MAX_RATIO:
+        raise Damaged(where, f"{packed} bytes that declare to become {length}")
+
+
 def _inflated(body: bytes | memoryview, length: int, where: str) -> bytes:
-    if length > _FREE and length > len(body) * _MAX_RATIO:
-        raise Damaged(where, f"{len(body)} bytes that declare to become {length}")
+    check_ratio(length, len(body), where)
     try:
-        with zstandard.ZstdDecompressor(max_window_size=1 << 27).stream_reader(body) as reader:
+        with zstandard.ZstdDecompressor(max_window_size=MAX_WINDOW).stream_reader(body) as reader:
             data = reader.read(length)
             rest = reader.read(1)
     except (zstandard.ZstdError, MemoryError) as error:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from kitaru.errors import Damaged, UnknownRun
 from kitaru.model.encoding import Malformed, references
 from kitaru.model.records import Start
-from kitaru.store import envelope, layout, loose, names, runs
+from kitaru.store import envelope, layout, loose, names, parted, runs
 from kitaru.store.strand import FrameCache
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ class _Walk:
                 if journal.strand is not None:
                     self._hold(journal.strand, lambda data=journal.data: data)  # type: ignore[misc]  # bound now
             if isinstance(start, Start) and start.source is not None:
-                waiting.append(_source(run, start.source))
+                waiting += parted.family(self._blobs, _source(run, start.source))
 
     def _read(self, run: str) -> runs.RunContent | None:
         """Return what is recorded of a run; None where it was killed before anything of it was durable."""

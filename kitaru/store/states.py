@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING
 from kitaru.errors import Damaged
 from kitaru.model.folding import fold
 from kitaru.model.records import Start
+from kitaru.store import parted
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from kitaru.model.history import RunState
     from kitaru.model.records import Stored
+    from kitaru.blobs.contract import Blobs
     from kitaru.store.repository import Repository
 
 MAX_BRANCH_DEPTH = 500
@@ -31,10 +33,21 @@ def run_state(repo: Repository, run: str, records: Sequence[Stored] | None = Non
         UnknownRun: there is no such run, or a source of it is missing.
         Damaged: records that do not add up, or sources without an end.
     """
-    return _state(repo, run, repo.records(run) if records is None else records, 0)
+    return state_of(repo.blobs, repo.records, run, repo.records(run) if records is None else records)
 
 
-def _state(repo: Repository, run: str, records: Sequence[Stored], depth: int) -> tuple[RunState, list[str]]:
+def state_of(
+    blobs: Blobs, records_of: Callable[[str], Sequence[Stored]], run: str, records: Sequence[Stored], depth: int = 0
+) -> tuple[RunState, list[str]]:
+    """As `run_state`, of a run that may not be in the store yet.
+
+    Args:
+        blobs: the store.
+        records_of: returns the records of a run; raises UnknownRun where there are none.
+        run: its id.
+        records: its own records.
+        depth: how many branches led here.
+    """
     start = records[0].record if records else None
     if not isinstance(start, Start):
         raise Damaged(f"run {run}", "its first record is not a start")
@@ -45,13 +58,8 @@ def _state(repo: Repository, run: str, records: Sequence[Stored], depth: int) ->
     source, head = start.source.get("run"), start.source.get("head")
     if not isinstance(source, str) or not isinstance(head, str):
         raise Damaged(f"run {run}", "its first record does not say which record of which run it branches from")
-    shared = _upto(repo.records(source), head, run)
-    base, runs = _state(repo, source, shared, depth + 1)
+    found, shared = parted.source(blobs, records_of, source, head)
+    if shared is None:
+        raise Damaged(f"run {run}", f"branches from record {head[:12]}, which its source does not have")
+    base, runs = state_of(blobs, records_of, found, shared, depth + 1)
     return fold(run, records, base), [run, *runs]
-
-
-def _upto(records: Sequence[Stored], head: str, run: str) -> Sequence[Stored]:
-    for index, stored in enumerate(records):
-        if stored.id == head:
-            return records[: index + 1]
-    raise Damaged(f"run {run}", f"branches from record {head[:12]}, which its source does not have")

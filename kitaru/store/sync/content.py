@@ -1,0 +1,237 @@
+"""Content that comes from a remote: segments and large objects, every byte verified before it is put in place.
+
+Owns: how content is fetched with bounded memory, and what it refers to. Knows nothing of names: until one reaches it,
+nobody sees what is put here, and gc removes it one day.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from dataclasses import dataclass
+from threading import Lock
+from typing import TYPE_CHECKING
+
+from kitaru.errors import Damaged
+from kitaru.model.encoding import Malformed, references
+from kitaru.store import layout, loose, runs
+from kitaru.store.check import named_by
+from kitaru.store.strand import FrameCache, read_segment
+from kitaru.store.sync.verify import verified
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from kitaru.blobs.contract import Content
+    from kitaru.model.records import Stored
+    from kitaru.store.repository import Repository
+    from kitaru.store.strand import Strand
+    from kitaru.store.sync.transfer import Transfer
+
+SPOOL = 8 * 1024 * 1024
+"""A segment above this many bytes is verified from a file instead of from memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What is in a segment.
+
+    Attributes:
+        segment: its id.
+        host, nonce: of the journal that it was.
+        records: in order.
+        objects: ids of those that it holds.
+        refers: ids of the objects that its records and objects name, less those that it holds itself.
+    """
+
+    segment: str
+    host: str
+    nonce: str
+    records: list[Stored]
+    objects: frozenset[str]
+    refers: frozenset[str]
+
+
+def part_of(segment: str, strand: Strand, data: bytes | memoryview, cache: FrameCache) -> Part:
+    """Return what is in a segment that was just read with this cache.
+
+    Raises:
+        Damaged: an object in it is no value.
+    """
+    refers: set[str] = set()
+    for stored in strand.records:
+        refers.update(named_by(stored.record))
+    raws = list(runs.frames(strand, cache, lambda: data))
+    for object_id, (frame, start, end) in strand.objects.items():
+        try:
+            refers.update(references(raws[frame][start:end]))
+        except Malformed as error:
+            raise Damaged(strand.where, f"object {object_id[:16]} is no value: {error}") from error
+    held = frozenset(strand.objects)
+    return Part(segment, strand.journal.host, strand.journal.nonce, strand.records, held, frozenset(refers) - held)
+
+
+def local_part(repo: Repository, segment: str) -> Part:
+    """Return what is in a segment that is here; KeyError if it is not, Damaged if it is not what was written."""
+    cache = FrameCache()
+    found = repo.segments.find(segment)
+    strand = read_segment(found.data, segment, found.where, cache)
+    return part_of(segment, strand, found.data, cache)
+
+
+class Incoming:
+    """Fetches content into a store.
+
+    Args:
+        repo: the store.
+        transfer: the remote.
+    """
+
+    def __init__(self, repo: Repository, transfer: Transfer) -> None:
+        self._repo, self._blobs, self._transfer = repo, repo.blobs, transfer
+        self._guard, self._one_at_a_time = Lock(), Lock()
+        self._unsettled: dict[str, str] = {}  # directory: a key in it
+        self._refers: dict[str, list[str]] = {}  # large objects that are here, and what they name
+
+    # -- segments ------------------------------------------------------------------------------------------------
+
+    def segment(self, segment: str) -> Part:
+        """See to it that a segment is here, and return what is in it.
+
+        Raises:
+            Damaged: it is not on the remote, or not what its name says, or nothing that a store writes.
+        """
+        try:
+            return local_part(self._repo, segment)
+        except KeyError:
+            damaged = False
+        except Damaged:
+            damaged = True
+        if damaged:
+            self._put_aside(segment)
+        return self._fetched(segment)
+
+    def _put_aside(self, segment: str) -> None:
+        key = layout.segment_key(segment)
+        if self._blobs.exists(key):
+            self._blobs.move(key, f"{layout.LOST}/damaged-{segment}-{_nonce()}")
+
+    def _fetched(self, segment: str) -> Part:
+        key = layout.segment_key(segment)
+        where = self._transfer.remote.where(key)
+        cache = FrameCache()
+        try:
+            data = self._transfer.get(key, SPOOL)
+        except KeyError:
+            raise Damaged(where, "a segment that is named is missing") from None
+        except Damaged:  # it is large, or that is not all that is wrong
+            return self._spooled(segment, key, where)
+        part = part_of(segment, read_segment(data, segment, where, cache), data, cache)
+        self._stage(key, data)
+        self._transfer.copied(key, len(data))
+        return part
+
+    def _spooled(self, segment: str, key: str, where: str) -> Part:
+        scratch, cache = f"{layout.TMP}/{_nonce()}-segment", FrameCache()
+        self._blobs.stage(scratch, self._transfer.chunks(key, runs.MAX_SEGMENT))
+        try:
+            data = self._blobs.view(scratch)
+            part = part_of(segment, read_segment(data, segment, where, cache), data, cache)
+            self._blobs.adopt(scratch, key)
+        finally:
+            self._blobs.delete(scratch)
+        self._transfer.copied(key, 0)
+        return part
+
+    # -- large objects ---------------------------------------------------------------------------------------------
+
+    def objects(self, wanted: Iterable[str]) -> dict[str, Damaged]:
+        """See to it that large objects are here, with all that they name; return those that cannot be had, and why.
+
+        An object named by one that cannot be had is not looked for.
+        """
+        failed: dict[str, Damaged] = {}
+        seen: set[str] = set()
+        waiting = set(wanted)
+        while waiting:
+            asked = sorted(waiting)
+            seen |= waiting
+            waiting = set()
+            for object_id, found in zip(asked, self._transfer.each(self._object, asked), strict=True):
+                if isinstance(found, Damaged):
+                    failed[object_id] = found
+                else:
+                    waiting.update(found)
+            waiting -= seen
+        return failed
+
+    def closure(self, object_id: str) -> set[str]:
+        """Return an object that `objects` was asked for, and what it names, as far as that was found."""
+        found, waiting = set(), [object_id]
+        while waiting:
+            wanted = waiting.pop()
+            if wanted not in found:
+                found.add(wanted)
+                waiting += self._refers.get(wanted, ())
+        return found
+
+    def _object(self, object_id: str) -> list[str] | Damaged:
+        known = self._refers.get(object_id)
+        if known is not None:
+            return known
+        try:
+            found = self._here(object_id)
+            if found is None:
+                self._fetch_object(object_id)
+                found = self._referred(object_id)
+        except Damaged as error:
+            return error
+        self._refers[object_id] = found
+        return found
+
+    def _here(self, object_id: str) -> list[str] | None:
+        """Return what an object names, if it is here and whole; it is relied on then."""
+        key = layout.object_key(object_id)
+        try:
+            found = self._referred(object_id)
+        except KeyError:
+            return None
+        except Damaged:
+            self._blobs.move(key, f"{layout.LOST}/damaged-{object_id}-{_nonce()}")
+            return None
+        return found if loose.rely(self._blobs, object_id) else None
+
+    def _referred(self, object_id: str) -> list[str]:
+        with self._one_at_a_time:  # it may be large
+            try:
+                return list(references(loose.read(self._blobs, object_id)))
+            except Malformed as error:
+                key = layout.object_key(object_id)
+                raise Damaged(self._blobs.where(key), f"no value: {error}") from error
+
+    def _fetch_object(self, object_id: str) -> None:
+        key = layout.object_key(object_id)
+        where = self._transfer.remote.where(key)
+        try:
+            pieces = self._transfer.chunks(key, loose.MAX_FILE)
+            first = next(iter(pieces), b"")
+        except KeyError:
+            raise Damaged(where, "an object that is named is missing") from None
+        self._stage(key, verified(itertools.chain([first], pieces), object_id, where))
+        self._transfer.copied(key, 0)
+
+    # -- making it durable -----------------------------------------------------------------------------------------
+
+    def _stage(self, key: str, data: Content) -> None:
+        self._blobs.stage(key, data)
+        with self._guard:
+            self._unsettled[key.rpartition("/")[0]] = key
+
+    def settle(self) -> None:
+        """Make what was put in place durable: before a name reaches it."""
+        unsettled, self._unsettled = self._unsettled, {}
+        self._transfer.each(self._blobs.settle, unsettled.values())
+
+
+def _nonce() -> str:
+    return os.urandom(12).hex()

@@ -1,0 +1,183 @@
+"""What a push is to send: runs, read and verified, and everything that they and the other names reach.
+
+Owns: which runs go, and the walk from a run to its segments and large objects. Changes nothing anywhere but that the
+end of an interrupted run is sealed, for only what is sealed can be named.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from kitaru.errors import Damaged, KitaruError
+from kitaru.model.encoding import Malformed, references
+from kitaru.model.history import Status
+from kitaru.store import layout, loose, names, parted
+from kitaru.store.states import run_state
+from kitaru.store.sync import parting
+from kitaru.store.sync.conflicts import HELD
+from kitaru.store.sync.content import local_part
+from kitaru.store.sync.incoming import source_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from kitaru.store.repository import Repository
+    from kitaru.store.sync.results import Outcome, PushChoice
+    from kitaru.store.sync.sight import Sight
+
+SETTLED = (Status.COMPLETED, Status.FAILED, Status.CANCELLED, Status.WAITING)
+"""What a push takes of its own accord: runs that go on, if at all, when somebody does something."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """A segment that is to be sent: its id, and those of objects that it names and does not hold."""
+
+    segment: str
+    refers: frozenset[str]
+
+
+@dataclass(slots=True)
+class RunHere:
+    """A run as it is here, sealed.
+
+    Attributes:
+        run, flow: its id, and its flow.
+        source: the run that it branches from.
+        known: how many of its segments the remote has already, as of the listing.
+        parts: those that it has not.
+    """
+
+    run: str
+    flow: str
+    source: str | None
+    known: int
+    parts: list[Sealed] = field(default_factory=list)
+
+
+class Outgoing:
+    """Finds out what is to be sent.
+
+    Args:
+        repo: the store.
+        ours: its names.
+        theirs: the remote's.
+        outcome: takes what is skipped.
+    """
+
+    def __init__(self, repo: Repository, ours: Sight, theirs: Sight, outcome: Outcome) -> None:
+        self._repo, self._blobs = repo, repo.blobs
+        self._ours, self._theirs, self._outcome = ours, theirs, outcome
+        self._loose: set[str] | None = None
+
+    # -- which runs ------------------------------------------------------------------------------------------------
+
+    def runs(self, choose: PushChoice, *, dry_run: bool) -> list[RunHere]:
+        """Return the runs to be sent, those that others branch from first; an interrupted one is sealed."""
+        asked = set(choose.runs) or set(self._candidates())
+        found: dict[str, RunHere] = {}
+        for run in sorted(asked):
+            self._add(found, run, choose, asked=run in choose.runs, dry_run=dry_run)
+        return list(found.values())
+
+    def _candidates(self) -> Iterable[str]:
+        """Return the runs of which the remote may lack something."""
+        opened = set(self._blobs.children(layout.OPEN))
+        for run in self._repo.run_ids():
+            if layout.run_part(run) in opened or self._lacks(run):
+                yield run
+
+    def _lacks(self, run: str) -> bool:
+        ours = self._ours.run(run)
+        return bool(ours) and ours[-1].key not in self._theirs.names
+
+    def _add(self, found: dict[str, RunHere], run: str, choose: PushChoice, *, asked: bool, dry_run: bool) -> None:
+        if run in found:
+            return
+        try:
+            here = self._look(run, choose, asked=asked, dry_run=dry_run)
+        except KitaruError as error:
+            self._outcome.skip(run, error.message)
+            return
+        if here is None:
+            return
+        if here.source is not None:
+            for member in parted.family(self._blobs, here.source):
+                if self._repo.has_run(member):
+                    self._add(found, member, choose, asked=True, dry_run=dry_run)
+        if here.parts:
+            found[run] = here
+
+    def _look(self, run: str, choose: PushChoice, *, asked: bool, dry_run: bool) -> RunHere | None:
+        """Read a run, if it is to go; every byte that is to be sent is verified."""
+        if self._blobs.children(layout.open_key(run)) and not self._sealed(run, choose, asked=asked, dry_run=dry_run):
+            return None
+        segments = names.segments(self._blobs, run)
+        if not segments:
+            return None
+        known = self._known(run, len(segments))
+        records = self._repo.records(run)
+        start = records[0].record
+        here = RunHere(run, str(getattr(start, "flow", "")), source_of(records), known)
+        if choose.flow and here.flow != choose.flow and not asked:
+            return None
+        if not (asked or choose.everything) and run_state(self._repo, run, records)[0].status not in SETTLED:
+            self._outcome.skip(run, "is not finished")
+            return None
+        parts = [local_part(self._repo, name.segment) for name in segments[known:]]
+        here.parts = [Sealed(part.segment, part.refers) for part in parts]
+        return here
+
+    def _known(self, run: str, count: int) -> int:
+        known = 0
+        while known < count and layout.run_key(run, known + 1) in self._theirs.names:
+            known += 1
+        return known
+
+    def _sealed(self, run: str, choose: PushChoice, *, asked: bool, dry_run: bool) -> bool:
+        """Tell whether a run with an open journal is to go, and seal it then."""
+        if self._repo.is_held(run):
+            self._outcome.skip(run, HELD)
+            return False
+        if not (asked or choose.everything):
+            self._outcome.skip(run, "was interrupted")
+            return False
+        if dry_run:
+            return True
+        with parting.held(self._repo, run) as ok:
+            if ok:
+                parting.seal(self._repo, run)
+            else:
+                self._outcome.skip(run, HELD)
+        return ok
+
+    # -- what they reach -------------------------------------------------------------------------------------------
+
+    def objects(self, ids: Iterable[str]) -> tuple[set[str], dict[str, KitaruError]]:
+        """Return the large objects that these ids lead to, and what is wrong with those that are damaged here.
+
+        An id of which there is no large object is one of an object in a segment.
+        """
+        found: set[str] = set()
+        wrong: dict[str, KitaruError] = {}
+        waiting = set(ids)
+        while waiting:
+            object_id = waiting.pop()
+            if object_id in found or object_id not in self._large():
+                continue
+            found.add(object_id)
+            try:
+                waiting.update(references(loose.read(self._blobs, object_id)))
+            except Malformed as error:
+                wrong[object_id] = Damaged(f"object {object_id[:16]}", f"not a value: {error}")
+            except KeyError:
+                wrong[object_id] = Damaged(f"object {object_id[:16]}", "is gone")
+            except Damaged as error:
+                wrong[object_id] = error
+        return found, wrong
+
+    def _large(self) -> set[str]:
+        if self._loose is None:
+            self._loose = {"".join(key.split("/")[1:]) for key in self._blobs.keys(layout.OBJECTS)}
+        return self._loose

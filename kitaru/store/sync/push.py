@@ -1,0 +1,371 @@
+"""From here to a remote: objects, segments, then names, runs last.
+
+Owns: the order of a push. What is second there gives way here, after all else has gone. Interrupted, it is simply done
+again.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kitaru.errors import Damaged, NotExclusive
+from kitaru.store import layout, names
+from kitaru.store.sync import parting
+from kitaru.store.sync import sight as sights
+from kitaru.store.sync.conflicts import HELD
+from kitaru.store.sync.kinds import ANSWERS, FLOWS, KINDS, PARTED, PRUNED, QUEUE, RUNS, parse, read
+from kitaru.store.sync.outgoing import Outgoing, RunHere
+from kitaru.store.sync.placing import must_get
+from kitaru.store.sync.pull import OF_FLOWS, OF_RUNS, Pulling
+from kitaru.store.sync.results import Outcome, PullChoice, PushChoice, RunMoved, VersionMoved, tell_nobody
+from kitaru.store.sync.sending import Content
+from kitaru.store.sync.transfer import Transfer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from kitaru.blobs.contract import RemoteBlobs
+    from kitaru.store.repository import Repository
+    from kitaru.store.sync.kinds import Key
+    from kitaru.store.sync.results import Tell
+    from kitaru.store.sync.sight import Sight
+    from kitaru.store.sync.tracking import Tracking
+
+
+def push(
+    repo: Repository,
+    remote: RemoteBlobs,
+    tracking: Tracking,
+    choose: PushChoice | None = None,
+    *,
+    at: int,
+    tell: Tell = tell_nobody,
+    dry_run: bool = False,
+    unsafe: bool = False,
+    after_publish: Callable[[set[str]], None] | None = None,
+) -> Outcome:
+    """Send what this store has and a remote has not. A remote that is empty becomes a store.
+
+    Args:
+        repo: the store.
+        remote: the other one.
+        tracking: what is known of it.
+        choose: what to send; by default what is finished or waiting, and every other name.
+        at: the time, microseconds since 1970 UTC.
+        tell: is told how far it is.
+        dry_run: only find out what would be sent.
+        unsafe: send even where nobody can tell who of two writers was first.
+        after_publish: called, when all names are made, with the keys of content that was found there and not written.
+
+    Returns:
+        What was sent. Its `error()` is what the push ends with: all else has been done.
+
+    Raises:
+        UnknownFormat: that is no store, or one of another version.
+        NotExclusive: see `unsafe`.
+        RemoteError: the remote said no, or nothing. What was sent until then is whole.
+    """
+    outcome = Outcome(dry_run=dry_run)
+    with Transfer(remote, tell) as transfer:
+        theirs = sights.there(transfer)
+        outcome.refused += theirs.refused
+        tracking.looked(theirs.names, at)
+        pushing = Pushing(repo, transfer, tracking, outcome, choose or PushChoice(), theirs, at)
+        try:
+            if dry_run:
+                pushing.foretell()
+            else:
+                if not theirs.is_store:
+                    _check_exclusive(remote, unsafe=unsafe)
+                    sights.initialise(transfer)
+                pushing.all(after_publish)
+        finally:
+            tracking.save()
+            outcome.requests, outcome.files, outcome.bytes = transfer.requests, transfer.files, transfer.bytes
+    return outcome
+
+
+def _check_exclusive(remote: RemoteBlobs, *, unsafe: bool) -> None:
+    if not unsafe and not remote.is_exclusive():
+        raise NotExclusive(
+            f"{remote.url} cannot tell who of two writers was first, so one could lose a run",
+            hint="kitaru push --unsafe, if you are the only one who pushes there",
+        )
+
+
+class Pushing:
+    """One push.
+
+    Args:
+        repo: the store.
+        transfer: the remote.
+        tracking: what is known of it.
+        outcome: takes what is done.
+        choose: what is wanted.
+        theirs: the remote's names.
+        at: the time.
+    """
+
+    def __init__(
+        self,
+        repo: Repository,
+        transfer: Transfer,
+        tracking: Tracking,
+        outcome: Outcome,
+        choose: PushChoice,
+        theirs: Sight,
+        at: int,
+    ) -> None:
+        self._repo, self._blobs, self._transfer = repo, repo.blobs, transfer
+        self._tracking, self._outcome, self._choose = tracking, outcome, choose
+        self._theirs, self._ours, self._at = theirs, sights.here(repo.blobs), at
+        self._bad: set[str] = set()  # keys of names there that cannot be read
+        self._second: dict[str, Key] = {}  # names that stand there where ours is another
+        self._parting: dict[str, int] = {}  # runs that part, and from which segment on
+        self._late: dict[str, RunHere] = {}  # runs that branch from these
+
+    def foretell(self) -> None:
+        """Tell what would be sent."""
+        runs = self._outgoing().runs(self._choose, dry_run=True)
+        for run in runs:
+            self._outcome.runs.append(RunMoved(run.run, run.flow, run.known == 0, len(run.parts)))
+        for key in self._names(runs, self._choose):
+            if key.key not in self._theirs.names:
+                self._outcome.count(key.kind.directory)
+
+    def all(self, after_publish: Callable[[set[str]], None] | None) -> None:
+        """Send what is wanted; then let what was second here give way."""
+        self._send(self._choose)
+        parted: set[str] = set()
+        while self._parting.keys() - parted:
+            new = self._part(sorted(self._parting.keys() - parted))
+            parted |= self._parting.keys()
+            late, self._late = self._late, {}
+            self._ours = sights.here(self._blobs)
+            self._send(PushChoice(runs=(*new, *late)))
+        if after_publish is not None:
+            after_publish(self._outcome.relied)
+        self._give_way()
+
+    def _outgoing(self) -> Outgoing:
+        return Outgoing(self._repo, self._ours, self._theirs, self._outcome)
+
+    def _send(self, choose: PushChoice) -> None:
+        outgoing = self._outgoing()
+        runs = outgoing.runs(choose, dry_run=False)
+        wanted = self._names(runs, choose)
+        self._compare([key for run in runs for key in self._ours.run(run.run)[: run.known]])
+        self._settle(runs, wanted)
+        runs, wanted = Content(self._repo, self._transfer, self._outcome, outgoing).send(runs, wanted, self._known())
+        for kind in KINDS:
+            group = [key for key in wanted if key.kind is kind]
+            if kind is FLOWS:
+                self._versions(group)
+            elif kind is not RUNS:
+                self._publish(group)
+        self._runs(runs)
+
+    # -- what is wanted ------------------------------------------------------------------------------------------
+
+    def _names(self, runs: Iterable[RunHere], choose: PushChoice) -> list[Key]:
+        """Return the names to be sent, less those of segments."""
+        sent = {run.run for run in runs}
+        there = {key.owner for key in self._theirs.names.values() if key.kind is RUNS}
+        flows = {run.flow for run in runs}
+        wanted = []
+        for key in self._ours.names.values():
+            if key.kind is RUNS or key.key in self._tracking.same:
+                continue
+            if key.kind in OF_RUNS:
+                of = {key.owner, key.key.rpartition("/")[2]} if key.kind is PARTED else {key.owner}
+                limits = sent | set(choose.runs) if choose.runs or choose.flow else sent | there
+                ok = (key.kind in (PRUNED, QUEUE) and not (choose.runs or choose.flow)) or not of.isdisjoint(limits)
+            elif choose.flow:
+                ok = key.kind in OF_FLOWS and key.owner == choose.flow
+            else:
+                ok = not choose.runs or (key.kind is FLOWS and key.owner in flows)
+            if ok:
+                wanted.append(key)
+        return wanted
+
+    def _known(self) -> set[str]:
+        """Return the ids of flow versions that are there for certain, with all that they are."""
+        known = set()
+        for key in self._ours.names.values():
+            if key.kind is FLOWS and key.key in self._tracking.same:
+                known.add(names.version(self._blobs, key.owner, key.number).id)
+        return known
+
+    def _settle(self, runs: Iterable[RunHere], wanted: Iterable[Key]) -> None:
+        """Make durable what is to be sent: nobody else is told of what could be gone here tomorrow."""
+        directories = {key.key.rpartition("/")[0]: key.key for key in wanted}
+        directories |= {layout.run_key(run.run): layout.run_key(run.run, 1) for run in runs}
+        self._transfer.each(self._blobs.settle, directories.values())
+
+    # -- names -----------------------------------------------------------------------------------------------------
+
+    def _compare(self, keys: Iterable[Key]) -> None:
+        """Find out whether names that both have are the same."""
+        unsure = [key for key in keys if key.key not in self._tracking.same]
+        self._transfer.each(self._compare_one, unsure)
+
+    def _compare_one(self, key: Key) -> None:
+        try:
+            theirs = self._transfer.get(key.key, names.MAX_NAME)
+            read(key, theirs, self._transfer.remote.where(key.key))
+        except (Damaged, KeyError) as error:
+            self._outcome.refuse(key.key, error if isinstance(error, Damaged) else "is gone")
+            self._bad.add(key.key)
+            return
+        if theirs == must_get(self._blobs, key.key):
+            self._tracking.match(key.key)
+        else:
+            self._is_second(key)
+
+    def _is_second(self, key: Key) -> None:
+        """Note that a name there stands where ours is another."""
+        self._second[key.key] = key
+        if key.kind is RUNS:
+            self._parting[key.owner] = min(key.number, self._parting.get(key.owner, key.number))
+        elif key.kind is ANSWERS:
+            number = parting.consumed_in(self._repo, key.owner, layout.unescape(key.key.rpartition("/")[2]))
+            if number is not None:
+                self._parting[key.owner] = min(number, self._parting.get(key.owner, number))
+
+    def _publish(self, group: Iterable[Key]) -> None:
+        there = [key for key in group if key.key in self._theirs.names]
+        self._compare(there)
+        new = [key for key in group if key.key not in self._theirs.names]
+        logs: dict[str, list[Key]] = {}
+        for key in new:
+            logs.setdefault(key.log if key.kind.is_log else key.key, []).append(key)
+        self._transfer.each(self._publish_log, logs.values())
+
+    def _publish_log(self, entries: list[Key]) -> None:
+        for key in sorted(entries, key=lambda entry: entry.number):
+            if not self._claim(key):
+                return
+
+    def _claim(self, key: Key) -> bool:
+        """Make a name there, and return whether what is there now is ours."""
+        data = must_get(self._blobs, key.key)
+        if self._transfer.create(key.key, data, len(data)):
+            self._tracking.match(key.key)
+            if key.kind is not RUNS:
+                self._outcome.count(key.kind.directory)
+            return True
+        self._compare_one(key)  # somebody came between; or it was us, whose first try was answered late
+        return key.key in self._tracking.same
+
+    # -- flow versions ---------------------------------------------------------------------------------------------
+
+    def _versions(self, group: Iterable[Key]) -> None:
+        flows: dict[str, list[Key]] = {}
+        for key in group:
+            flows.setdefault(key.owner, []).append(key)
+        self._transfer.each(lambda item: self._publish_versions(*item), flows.items())
+
+    def _publish_versions(self, flow: str, ours: list[Key]) -> None:
+        """Give versions of ours numbers there: their own, or where that is taken the next that is free."""
+        theirs = {key.number: key for key in self._theirs.names.values() if key.kind is FLOWS and key.owner == flow}
+        digests = {digest for key in theirs.values() if (digest := self._digest_there(key))}
+        last = max(theirs, default=0)
+        for key in sorted(ours, key=lambda entry: entry.number):
+            data = must_get(self._blobs, key.key)
+            fields = read(key, data, self._blobs.where(key.key))
+            while key.key not in self._tracking.same and fields["digest"] not in digests:
+                last += 1
+                digests.add(self._claim_version(flow, last, data, key))
+            if key.key not in self._tracking.same:
+                self._second[key.key] = key
+
+    def _claim_version(self, flow: str, number: int, data: bytes, key: Key) -> str:
+        """Give a version of ours a number there, unless it is taken; return the digest of the version that has it."""
+        name = layout.flow_key(flow, number)
+        won = self._transfer.create(name, data, len(data))
+        standing = data if won else self._transfer.get(name, names.MAX_NAME)
+        fields = read(parse(name), standing, self._transfer.remote.where(name))
+        self._theirs.names[name] = parse(name)
+        if standing == data and name == key.key:
+            self._tracking.match(name)
+        elif standing == data or not won:
+            self._second[name] = parse(name)
+        if won:
+            self._outcome.count(FLOWS.directory)
+            self._outcome.versions.append(VersionMoved(flow, number, fields["id"]))
+        return str(fields["digest"])
+
+    def _digest_there(self, key: Key) -> str:
+        """Return the digest of a version that the remote has; empty where its name cannot be read."""
+        if key.key in self._tracking.same:
+            return names.version(self._blobs, key.owner, key.number).digest
+        try:
+            data = self._transfer.get(key.key, names.MAX_NAME)
+            fields = read(key, data, self._transfer.remote.where(key.key))
+        except (KeyError, Damaged) as error:
+            self._outcome.refuse(key.key, error if isinstance(error, Damaged) else "is gone")
+            return ""
+        if key.key in self._ours.names and must_get(self._blobs, key.key) == data:
+            self._tracking.match(key.key)
+        else:
+            self._second[key.key] = key
+        return str(fields["digest"])
+
+    # -- runs ------------------------------------------------------------------------------------------------------
+
+    def _runs(self, runs: list[RunHere]) -> None:
+        """Name runs there, those that others branch from first."""
+        waiting, done = list(runs), set[str]()
+        while waiting:
+            now = [run for run in waiting if run.source not in {other.run for other in waiting} - done]
+            now = now or waiting
+            self._transfer.each(self._name_run, now)
+            done |= {run.run for run in now}
+            waiting = [run for run in waiting if run.run not in done]
+
+    def _name_run(self, run: RunHere) -> None:
+        if run.source in self._parting or run.source in self._late:
+            self._late[run.run] = run
+            return
+        made = 0
+        for number in range(run.known + 1, run.known + 1 + len(run.parts)):
+            if number >= self._parting.get(run.run, number + 1):
+                break
+            key = layout.run_key(run.run, number)
+            if not self._claim(parse(key)):
+                break
+            made += 1
+        if made:
+            self._outcome.runs.append(RunMoved(run.run, run.flow, run.known == 0, made))
+
+    # -- what was second ---------------------------------------------------------------------------------------------
+
+    def _part(self, runs: Iterable[str]) -> list[str]:
+        """Make what was recorded here of runs that were continued there runs of their own; return these."""
+        new = []
+        for run in runs:
+            with parting.held(self._repo, run) as ok:
+                if ok:
+                    parting.seal(self._repo, run)
+                    new.append(parting.part(self._repo, run, self._parting[run]))
+                else:
+                    self._outcome.skip(run, HELD)
+        return new
+
+    def _give_way(self) -> None:
+        """Let what stands there take the place of what was second here, now that all of ours is there."""
+        if not (self._second or self._parting):
+            return
+        theirs = sights.there(self._transfer)
+        self._tracking.looked(theirs.names, self._at)
+        pulling = Pulling(self._repo, self._transfer, self._tracking, self._outcome, PullChoice(), theirs, self._at)
+        flows = {key.owner for key in self._second.values() if key.kind is FLOWS}
+        logs = {key.log for key in self._second.values() if key.kind.is_log and key.kind is not RUNS}
+        pulling.names(
+            key
+            for key in theirs.names.values()
+            if (key.key in self._second and key.kind is not RUNS)
+            or (key.kind is FLOWS and key.owner in flows)
+            or (key.kind is not FLOWS and key.log in logs)
+        )
+        pulling.runs(sorted({run for run in self._parting if layout.run_key(run, 1) in theirs.names}))

@@ -1,0 +1,105 @@
+"""Content that goes to a remote: large objects and segments, before any name reaches them.
+
+Owns: what is sent and what is found there. Knows nothing of names there.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kitaru.store import layout
+from kitaru.store.sync.kinds import read
+from kitaru.store.sync.placing import must_get
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from kitaru.store.repository import Repository
+    from kitaru.store.sync.kinds import Key
+    from kitaru.store.sync.outgoing import Outgoing, RunHere
+    from kitaru.store.sync.results import Outcome
+    from kitaru.store.sync.transfer import Transfer
+
+MANY = 50
+"""So many questions whether something is there cost more than a listing of all that is."""
+
+
+class Content:
+    """Sends content.
+
+    Args:
+        repo: the store.
+        transfer: the remote.
+        outcome: takes what is skipped, for something of it is damaged here.
+        outgoing: knows what leads to what.
+    """
+
+    def __init__(self, repo: Repository, transfer: Transfer, outcome: Outcome, outgoing: Outgoing) -> None:
+        self._repo, self._blobs, self._transfer = repo, repo.blobs, transfer
+        self._outcome, self._outgoing = outcome, outgoing
+
+    def send(self, runs: list[RunHere], wanted: list[Key], known: set[str]) -> tuple[list[RunHere], list[Key]]:
+        """Send what runs and names reach; return those of which all is there.
+
+        Args:
+            runs: with their segments.
+            wanted: other names.
+            known: ids of values that are there for certain, with all that they name.
+        """
+        of_runs = {run.run: {i for part in run.parts for i in part.refers} - known for run in runs}
+        of_names = {key.key: self._values(key) - known for key in wanted}
+        everything = set().union(*of_runs.values(), *of_names.values())
+        objects, wrong = self._outgoing.objects(everything)
+        if wrong:
+            runs = [run for run in runs if self._is_whole(run.run, of_runs[run.run])]
+            wanted = [key for key in wanted if self._is_whole(key.key, of_names[key.key])]
+            ids = [of_runs[run.run] for run in runs] + [of_names[key.key] for key in wanted]
+            objects, _ = self._outgoing.objects(set().union(*ids))
+        self._send_objects(objects)
+        self._send_segments({part.segment for run in runs for part in run.parts})
+        return runs, wanted
+
+    def _values(self, key: Key) -> set[str]:
+        if not key.kind.values:
+            return set()
+        fields = read(key, must_get(self._blobs, key.key), self._blobs.where(key.key))
+        return {str(fields[name]) for name in key.kind.values}
+
+    def _is_whole(self, what: str, ids: set[str]) -> bool:
+        _, wrong = self._outgoing.objects(ids)
+        for error in wrong.values():
+            self._outcome.skip(what, error.message)
+        return not wrong
+
+    def _send_objects(self, objects: Iterable[str]) -> None:
+        keys = {layout.object_key(object_id) for object_id in objects}
+        there = self._there(keys)
+        self._outcome.relied |= there
+        missing = sorted(keys - there)
+        self._transfer.expect(len(missing), sum(self._blobs.size(key) for key in missing))
+        for key, won in zip(missing, self._transfer.each(self._send_object, missing), strict=True):
+            if not won:
+                self._outcome.relied.add(key)
+
+    def _there(self, keys: set[str]) -> set[str]:
+        if len(keys) > MANY:
+            return keys & {listed.key for listed in self._transfer.listing(layout.OBJECTS)}
+        asked = sorted(keys)
+        return {
+            key for key, found in zip(asked, self._transfer.each(self._transfer.exists, asked), strict=True) if found
+        }
+
+    def _send_object(self, key: str) -> bool:
+        data = self._blobs.view(key)
+        return self._transfer.create(key, data, len(data))
+
+    def _send_segments(self, segments: Iterable[str]) -> None:
+        wanted = sorted(segments)
+        self._transfer.expect(len(wanted), 0)
+        for segment, won in zip(wanted, self._transfer.each(self._send_segment, wanted), strict=True):
+            if not won:
+                self._outcome.relied.add(layout.segment_key(segment))
+
+    def _send_segment(self, segment: str) -> bool:
+        data = self._repo.segments.find(segment).data
+        return self._transfer.create(layout.segment_key(segment), data, len(data))

@@ -1,0 +1,112 @@
+"""A remote as a push or pull uses it: many requests at once, counted, and told to whoever shows how far it is.
+
+Owns: the threads. Knows nothing of what is copied.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from threading import Lock
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from types import TracebackType
+
+    from kitaru.blobs.contract import Content, Listed, Piece, RemoteBlobs
+    from kitaru.store.sync.results import Tell
+
+T = TypeVar("T")
+U = TypeVar("U")
+
+THREADS = 16
+PAGE = 1000
+"""So many keys come with one answer to a request for a listing."""
+
+
+class Transfer:
+    """A remote, many requests at once; a context.
+
+    Args:
+        remote: the place.
+        tell: is told of what is copied.
+
+    Attributes:
+        requests, files, bytes: how many were sent, and copied.
+    """
+
+    def __init__(self, remote: RemoteBlobs, tell: Tell) -> None:
+        self.remote, self._tell = remote, tell
+        self.requests = self.files = self.bytes = 0
+        self._guard = Lock()
+        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="kitaru-sync")
+
+    def __enter__(self) -> Transfer:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        self._pool.shutdown(cancel_futures=True)
+
+    def each(self, act: Callable[[T], U], items: Iterable[T]) -> list[U]:
+        """Do something with each of some items, at once; after the first failure nothing new is begun, and it is raised."""
+        futures = [self._pool.submit(act, item) for item in items]
+        try:
+            return [future.result() for future in futures]
+        except BaseException:
+            for future in futures:
+                future.cancel()
+            raise
+
+    # -- requests ------------------------------------------------------------------------------------------------
+
+    def listing(self, prefix: str) -> list[Listed]:
+        """Return what is below a prefix."""
+        found = list(self.remote.listing(prefix))
+        self.count(requests=1 + len(found) // PAGE)
+        return found
+
+    def get(self, key: str, limit: int) -> bytes:
+        """Return the bytes at a key; raises as `Blobs.get`."""
+        self.count(requests=1)
+        return self.remote.get(key, limit=limit)
+
+    def exists(self, key: str) -> bool:
+        """Tell whether something is at a key."""
+        self.count(requests=1)
+        return self.remote.exists(key)
+
+    def create(self, key: str, data: Content, size: int) -> bool:
+        """Put something at a key, exclusively; False if there is something, which stays as it is."""
+        self.count(requests=1)
+        won = self.remote.create(key, data)
+        if won:
+            self.copied(key, size)
+        return won
+
+    def chunks(self, key: str, limit: int) -> Iterator[Piece]:
+        """Yield the bytes at a key piece by piece, told as they come."""
+        self.count(requests=1)
+        for piece in self.remote.chunks(key, limit=limit):
+            self.count(size=len(piece))
+            yield piece
+
+    # -- how far it is -------------------------------------------------------------------------------------------
+
+    def expect(self, files: int, size: int) -> None:
+        """Tell that more is to be copied."""
+        if files:
+            with self._guard:
+                self._tell("total", files=files, bytes=size)
+
+    def copied(self, key: str, size: int) -> None:
+        """Tell that something was copied."""
+        self.count(size=size)
+        with self._guard:
+            self.files += 1
+            self._tell("done", key=key, bytes=size)
+
+    def count(self, *, requests: int = 0, size: int = 0) -> None:
+        """Count requests, and bytes copied."""
+        with self._guard:
+            self.requests += requests
+            self.bytes += size
