@@ -416,12 +416,13 @@ class RunClaimed(RunHeld):
     """Another machine that shares a remote carries this run on; the text says whose.
 
     Attributes:
+        holder: who, and where: `ana on laptop`.
         left_us: for how long its claim counts unless it is renewed, microseconds.
     """
 
-    def __init__(self, message: str, *, hint: str = "", left_us: int = 0) -> None:
+    def __init__(self, message: str, *, hint: str = "", holder: str = "another machine", left_us: int = 0) -> None:
         super().__init__(message, hint=hint)
-        self.left_us = left_us
+        self.holder, self.left_us = holder, left_us
 
 
 class RunCancelled(KitaruError):

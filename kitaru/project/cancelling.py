@@ -7,10 +7,11 @@ runtime's.
 from __future__ import annotations
 
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from kitaru.errors import AlreadyCancelled, RunHeld, RunOver
+from kitaru.errors import AlreadyCancelled, RunClaimed, RunHeld, RunOver
 from kitaru.model.history import OVER, Status
 from kitaru.runtime.cancelling import cancelled, end_held, end_rejected, recorded_cancelled, rejection
 from kitaru.store.states import run_state
@@ -19,8 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from kitaru.model.history import RunState
+    from kitaru.project.claiming import Hold
     from kitaru.runtime.events import Services
-    from kitaru.store.repository import AnswerName, CancelName, Repository
+    from kitaru.store.repository import AnswerName, CancelName, Repository, RunWriter
 
 CANCEL_POLL_S = 0.05
 
@@ -52,6 +54,7 @@ def cancel(
     reason: str,
     wait_s: float,
     over: Callable[[str], None],
+    hold: Hold | None = None,
 ) -> Cancellation:
     """Ask for a run to be ended, and see to it.
 
@@ -60,6 +63,7 @@ def cancel(
         by: who asks.
         wait_s: how long to wait for the process that executes it.
         over: told of a run that was ended here.
+        hold: claims it before that, where it lives on a remote; another machine that has claimed it is to end it.
 
     Raises:
         RunOver: it was over before it saw the request.
@@ -67,11 +71,10 @@ def cancel(
     """
     _check_is_going(state)
     won, request = repo.put_cancellation(state.run, by=by, at=services.clock_us(), reason=reason)
-    ended = _end(lambda: _end_now(repo, state.run, request, services), wait_s, lambda: over(state.run))
+    holder = _end(repo, state.run, lambda writer: _end_now(repo, writer, request, services), wait_s, over, hold)
     if not won:
-        raise _asked_before(cancelled(state.run, request).message, state.run, ended=ended)
-    holder = "" if ended else repo.holder(state.run)
-    return Cancellation(state.run, request.by, request.at, request.reason, ended, holder)
+        raise _asked_before(cancelled(state.run, request).message, state.run, ended=not holder)
+    return Cancellation(state.run, request.by, request.at, request.reason, not holder, holder)
 
 
 def reject(
@@ -82,11 +85,11 @@ def reject(
     *,
     wait_s: float,
     over: Callable[[str], None],
+    hold: Hold | None = None,
 ) -> Cancellation:
     """See to the end of a run that was rejected at a question; arguments as of `cancel`."""
-    ended = _end(lambda: _end_rejected(repo, run, services), wait_s, lambda: over(run))
-    holder = "" if ended else repo.holder(run)
-    return Cancellation(run, given.by, given.at, given.note, ended, holder)
+    holder = _end(repo, run, lambda writer: _end_rejected(repo, writer, services), wait_s, over, hold)
+    return Cancellation(run, given.by, given.at, given.note, not holder, holder)
 
 
 def _check_is_going(state: RunState) -> None:
@@ -103,41 +106,50 @@ def _asked_before(told: str, run: str, *, ended: bool) -> AlreadyCancelled:
     return AlreadyCancelled(told, hint=f"kitaru show {run}")
 
 
-def _end(end_now: Callable[[], bool], wait_s: float, over: Callable[[], None]) -> bool:
-    """End a run as soon as it can be held; False if somebody still executes it after `wait_s`.
+def _end(
+    repo: Repository,
+    run: str,
+    end_now: Callable[[RunWriter], bool],
+    wait_s: float,
+    over: Callable[[str], None],
+    hold: Hold | None,
+) -> str:
+    """End a run as soon as it can be held; return who still executes it after `wait_s`, or on another machine.
 
     Args:
-        end_now: tells whether the run was ended by it; raises RunHeld.
+        end_now: tells whether the run was ended by it.
         over: called where it was.
     """
     until = time.monotonic() + wait_s
     while True:
         try:
-            if end_now():
-                over()
+            with repo.reopen(run) as writer, hold.held(run) if hold is not None else nullcontext():
+                ended = end_now(writer)
+        except RunClaimed as error:
+            return error.holder
         except RunHeld:
             if time.monotonic() >= until:
-                return False
+                return repo.holder(run)
             time.sleep(CANCEL_POLL_S)
         else:
-            return True
+            if ended:
+                over(run)
+            return ""
 
 
-def _end_rejected(repo: Repository, run: str, services: Services) -> bool:
-    with repo.reopen(run) as writer:
-        state, _ = run_state(repo, run, writer.records)
-        found = rejection(repo, state)
-        if found is not None:
-            end_rejected(writer, state, *found, services)
-        return found is not None
+def _end_rejected(repo: Repository, writer: RunWriter, services: Services) -> bool:
+    state, _ = run_state(repo, writer.run, writer.records)
+    found = rejection(repo, state)
+    if found is not None:
+        end_rejected(writer, state, *found, services)
+    return found is not None
 
 
-def _end_now(repo: Repository, run: str, request: CancelName, services: Services) -> bool:
-    with repo.reopen(run) as writer:
-        state, _ = run_state(repo, run, writer.records)
-        if state.status not in OVER:
-            end_held(writer, state, request, services)
-            return True
-        if state.status is not Status.CANCELLED:
-            _check_is_going(state)
-        return False
+def _end_now(repo: Repository, writer: RunWriter, request: CancelName, services: Services) -> bool:
+    state, _ = run_state(repo, writer.run, writer.records)
+    if state.status not in OVER:
+        end_held(writer, state, request, services)
+        return True
+    if state.status is not Status.CANCELLED:
+        _check_is_going(state)
+    return False

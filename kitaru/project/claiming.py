@@ -191,6 +191,15 @@ class Hold:
         return self._claim is not None or self._open is not None
 
     @contextmanager
+    def held(self, run: str) -> Iterator[None]:
+        """Claim a run for what does not take long; raises as `take`."""
+        self.take(run)
+        try:
+            yield
+        finally:
+            self.end()
+
+    @contextmanager
     def renewed(self, stop: Callable[[KitaruError], None]) -> Iterator[None]:
         """Renew the claim while the block executes; `stop` is called with the reason if it was lost."""
         over = threading.Event()

@@ -362,11 +362,13 @@ class Project(Keeping, Comparing, VersionComparing, Checking, Flows, Models, Dep
             UnknownWait, AlreadyAnswered: as of `answer`.
         """
         from kitaru.project.cancelling import reject
+        from kitaru.project.claiming import hold_of
 
         state = self.state(self.find_run(run))
         view = self._answering.open_wait(state, wait)
         given = self._answering.reject(state.run, view, by=by or self.services.user, note=note)
-        return reject(self.repo, state.run, given, self.services, wait_s=wait_s, over=self.hooks.ended)
+        hold, over = hold_of(self), self.hooks.ended
+        return reject(self.repo, state.run, given, self.services, wait_s=wait_s, over=over, hold=hold)
 
     def cancel(self, run: str, *, reason: str = "", by: str = "", wait_s: float = CANCEL_WAIT_S) -> Cancellation:
         """End a run, wherever it executes: at once where nobody does, else as soon as its process has come to a stop.
@@ -384,10 +386,12 @@ class Project(Keeping, Comparing, VersionComparing, Checking, Flows, Models, Dep
             AlreadyCancelled: somebody asked first; says who, when and why.
         """
         from kitaru.project.cancelling import cancel
+        from kitaru.project.claiming import hold_of
 
         state = self.state(self.find_run(run))
         by = by or self.services.user
-        return cancel(self.repo, state, self.services, by=by, reason=reason, wait_s=wait_s, over=self.hooks.ended)
+        hold, over = hold_of(self), self.hooks.ended
+        return cancel(self.repo, state, self.services, by=by, reason=reason, wait_s=wait_s, over=over, hold=hold)
 
     def _carry_on(
         self, run: str, view: WaitView, options: Options, *, offline: bool, foreground: bool

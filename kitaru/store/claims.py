@@ -175,9 +175,10 @@ def held(run: str, by: Standing) -> RunClaimed:
     """Return the error that tells who carries a run on elsewhere."""
     how = "claimed" if by.number == 1 else "heard of"
     who = one_line(by.name.by, MAX_SAID) or "somebody"
-    where = f" on {one_line(by.name.host, MAX_SAID)}" if by.name.host else ""
-    message = f"run {run} is being carried on by {who}{where} ({how} {by.age_us // 1_000_000} s ago)"
-    return RunClaimed(message, hint=f"kitaru resume {run} --offline, which may do it a second time", left_us=by.left_us)
+    who += f" on {one_line(by.name.host, MAX_SAID)}" if by.name.host else ""
+    message = f"run {run} is being carried on by {who} ({how} {by.age_us // 1_000_000} s ago)"
+    hint = f"kitaru resume {run} --offline, which may do it a second time"
+    return RunClaimed(message, hint=hint, holder=who, left_us=by.left_us)
 
 
 def _claim(blobs: RemoteBlobs, run: str, segment: int, who: Holder) -> Claim:
