@@ -72,6 +72,23 @@ ProfileOpt: TypeAlias = Annotated[
     str, typer.Option("--profile", metavar="NAME", help="The profile of ~/.aws whose credentials are used.")
 ]
 RegionOpt: TypeAlias = Annotated[str, typer.Option("--region", metavar="NAME", help="Where the bucket is.")]
+PulledArg: TypeAlias = Annotated[
+    list[str],
+    typer.Argument(metavar="[REMOTE] [RUN]...", help="Where from, and which runs.", autocompletion=complete.remotes),
+]
+FlowOpt: TypeAlias = Annotated[
+    str, typer.Option("--flow", metavar="NAME", help="Only runs of this flow.", autocompletion=complete.flows)
+]
+SinceOpt: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--since", metavar="WHEN", help="Only runs started since then: 2d, 12h, or an ISO date."),
+]
+RunsOnlyOpt: TypeAlias = Annotated[
+    bool, typer.Option("--runs-only", help="Leave large objects there until they are first read.")
+]
+DryRunOpt: TypeAlias = Annotated[
+    bool, typer.Option("-n", "--dry-run", help="Tell what would be done, and change nothing.")
+]
 QuietOpt: TypeAlias = Annotated[bool, typer.Option("-q", "--quiet", help="Show no progress.")]
 EventsOpt: TypeAlias = Annotated[
     bool, typer.Option("--events", help="Print what happens, and the result, as one JSON object a line on stdout.")

@@ -35,6 +35,10 @@ GROUPS: dict[str, dict[str, str]] = {
         "export": "Write the source files of a flow version to a directory",
     },
     "share with a team": {
+        "clone": "Make a project of what a remote has, in a new directory",
+        "push": "Send runs to a remote, with what they reach",
+        "pull": "Bring what others pushed",
+        "fetch": "Bring the content of what others pushed, without showing it yet",
         "remote": "Say where the stores are that runs are pushed to and pulled from",
     },
     "keep in order": {

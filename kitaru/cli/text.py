@@ -22,6 +22,7 @@ __all__ = [
     "cells",
     "clean",
     "clip",
+    "counted",
     "duration",
     "error_name",
     "iso",
@@ -64,6 +65,11 @@ def users_frames(traceback: str) -> str:
         if not skipping:
             kept.append(line)
     return "\n".join(kept)
+
+
+def counted(count: int, one: str, many: str = "") -> str:
+    """Return how many there are of something: `1 run`, `2 runs`."""
+    return f"{count} {one if count == 1 else many or one + 's'}"
 
 
 def sleeps(until_us: int, now_us: int) -> str:

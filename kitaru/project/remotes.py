@@ -19,9 +19,6 @@ if TYPE_CHECKING:
 
     from kitaru.blobs.contract import RemoteBlobs
 
-ORIGIN = "origin"
-"""What the remote is called that a project was cloned from."""
-
 
 @dataclass(frozen=True, slots=True)
 class Remote:
@@ -87,6 +84,11 @@ def chosen(remotes: Iterable[Remote], name: str | None) -> Remote:
     if name is None or name not in found:
         raise UnknownRemote(name, list(found))
     return found[name]
+
+
+def check(url: str, *, endpoint_url: str = "", profile: str = "", region: str = "") -> None:
+    """Raise BadConfig where these can be no remote's."""
+    written(url, {"endpoint-url": endpoint_url, "profile": profile, "region": region})
 
 
 def made(name: str, url: str, options: Mapping[str, str], known: Iterable[Remote]) -> Remote:

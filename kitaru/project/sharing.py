@@ -6,19 +6,32 @@ together is `kitaru.store.sync`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import contextlib
+from dataclasses import replace
+from typing import TYPE_CHECKING, NoReturn
 
 from kitaru.config import STORE, load, put
+from kitaru.errors import AmbiguousRevision, PrunedRun, UnknownRemote, UnknownRun, UsageError
+from kitaru.project import places
 from kitaru.project.reading import Reading
+from kitaru.store import layout
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
+    from typing import Self
 
+    from kitaru.blobs.contract import RemoteBlobs
+    from kitaru.project.inspecting import Inspection
     from kitaru.project.remotes import Remote
+    from kitaru.store.sync.results import Outcome, PullChoice, Standing, Tell
+    from kitaru.store.sync.tracking import Tracking
 
 
 class Sharing(Reading):
     """A project as one of several that share runs."""
+
+    # -- remotes -------------------------------------------------------------------------------------------------
 
     @property
     def _settings_file(self) -> Path:
@@ -39,6 +52,16 @@ class Sharing(Reading):
         from kitaru.project.remotes import chosen
 
         return chosen(self.remotes(), name)
+
+    def split_remote(self, words: Sequence[str]) -> tuple[Remote, list[str]]:
+        """Return the remote that the first word names, or the default one; and the words that are left, for runs.
+
+        Raises:
+            UnknownRemote: there is no remote at all.
+        """
+        if words and any(remote.name == words[0] for remote in self.remotes()):
+            return self.remote(words[0]), list(words[1:])
+        return self.remote(), list(words)
 
     def add_remote(self, name: str, url: str, *, endpoint_url: str = "", profile: str = "", region: str = "") -> Remote:
         """Write down a remote; the first is the default. Nothing is sent there.
@@ -68,10 +91,257 @@ class Sharing(Reading):
         Raises:
             UnknownRemote: there is none of that name.
         """
-        from kitaru.errors import UnknownRemote
+        from kitaru.store.sync.tracking import Tracking
 
         table = self.config.tables.get("remotes", {})  # not `remotes()`: one that is not as it must be can go, too
         if name not in table:
             raise UnknownRemote(name, list(table))
         put(self._settings_file, "remotes", name, None)
         self.config = load(self._settings_file)
+        Tracking.open(self.repo.blobs, name, "").forget()
+
+    def inspect_remote(self, name: str | None = None) -> Inspection:
+        """Ask a remote whether it can be reached, what it can do, and whose runs it has; raises UnknownRemote."""
+        from kitaru.project.inspecting import inspect
+
+        return inspect(self.remote(name), self.repo)
+
+    def standing(self) -> dict[str, Standing]:
+        """Return how this store stands to each remote, by name, as of the last look there; none is asked."""
+        return {remote.name: self.standing_to(remote) for remote in self.remotes()}
+
+    def standing_to(self, remote: Remote) -> Standing:
+        """Return how this store stands to a remote, as of the last look there."""
+        from kitaru.store.sync import compare
+
+        return compare(self.repo, self._tracking(remote))
+
+    def _tracking(self, remote: Remote) -> Tracking:
+        from kitaru.store.sync.tracking import Tracking
+
+        return Tracking.open(self.repo.blobs, remote.name, remote.place)
+
+    # -- push, fetch, pull ---------------------------------------------------------------------------------------
+
+    def push(
+        self,
+        remote: str | None = None,
+        *,
+        runs: Iterable[str] = (),
+        flow: str = "",
+        everything: bool = False,
+        dry_run: bool = False,
+        unsafe: bool = False,
+        strict: bool = True,
+        tell: Tell | None = None,
+    ) -> Outcome:
+        """Send runs to a remote, with what they reach; by default those that are finished or wait.
+
+        Args:
+            remote: its name; the default one without it.
+            runs: any revisions that name runs to send; without them, all that are not there yet.
+            flow: only runs of this flow.
+            everything: runs that were interrupted as well.
+            dry_run: tell what would be done, and do nothing.
+            unsafe: even to a place that cannot tell who of two writers was first.
+            strict: end with the error that the push ends in; without it, `error()` of what is returned has it.
+            tell: told how far it is, from several threads.
+
+        Raises:
+            UnknownRemote, UnknownRun
+            Diverged: a run was continued there as well: what was done here is a run of its own now. All else is pushed.
+            AlreadyAnswered: somebody else answered a question first. All else is pushed.
+            Damaged: something there is not what it should be. All else is pushed.
+            RemoteUnreachable, RemoteRefused: nothing, or not all, was pushed; do it again.
+            NotExclusive: the place cannot tell who was first, and `unsafe` was not said.
+        """
+        from kitaru.store import sync
+        from kitaru.store.sync.results import PushChoice
+
+        there = self.remote(remote)
+        choice = PushChoice(self._named(runs, self.find_run), flow, everything)
+        outcome = sync.push(
+            self.repo,
+            there.connect(),
+            self._tracking(there),
+            choice,
+            at=self.services.clock_us(),
+            tell=tell or _nobody,
+            dry_run=dry_run,
+            unsafe=unsafe,
+        )
+        if strict and outcome.error():
+            _raise(outcome)
+        return outcome
+
+    def fetch(
+        self,
+        remote: str | None = None,
+        *,
+        runs: Iterable[str] = (),
+        flow: str = "",
+        since_us: int | None = None,
+        runs_only: bool = False,
+        strict: bool = True,
+        tell: Tell | None = None,
+    ) -> Outcome:
+        """As `pull`, but bring only content, verified: nothing becomes visible."""
+        from kitaru.store import sync
+
+        def act(blobs: RemoteBlobs, tracking: Tracking, choice: PullChoice) -> Outcome:
+            return sync.fetch(self.repo, blobs, tracking, choice, at=self.services.clock_us(), tell=tell or _nobody)
+
+        return self._bring(remote, runs, _choosing(flow, since_us, runs_only=runs_only), act, strict=strict)
+
+    def pull(
+        self,
+        remote: str | None = None,
+        *,
+        runs: Iterable[str] = (),
+        flow: str = "",
+        since_us: int | None = None,
+        runs_only: bool = False,
+        dry_run: bool = False,
+        strict: bool = True,
+        tell: Tell | None = None,
+    ) -> Outcome:
+        """Bring what others pushed: runs, flow versions, answers and all other names.
+
+        Args:
+            remote: its name; the default one without it.
+            runs: ids, or unique prefixes of ids, of runs there; without them, all.
+            flow: only runs of this flow.
+            since_us: only runs started then or later, microseconds since 1970 UTC.
+            runs_only: leave large objects there until they are first read.
+            dry_run, strict, tell: as of `push`.
+
+        Raises:
+            UnknownRemote, UnknownRun
+            Damaged: something there is not what it should be; nothing of it is visible, and all else was pulled.
+            RemoteUnreachable, RemoteRefused: nothing, or not all, was pulled; do it again.
+        """
+        from kitaru.store import sync
+
+        def act(blobs: RemoteBlobs, tracking: Tracking, choice: PullChoice) -> Outcome:
+            at = self.services.clock_us()
+            return sync.pull(self.repo, blobs, tracking, choice, at=at, tell=tell or _nobody, dry_run=dry_run)
+
+        return self._bring(remote, runs, _choosing(flow, since_us, runs_only=runs_only), act, strict=strict)
+
+    def _bring(
+        self,
+        remote: str | None,
+        runs: Iterable[str],
+        choice: PullChoice,
+        act: Callable[[RemoteBlobs, Tracking, PullChoice], Outcome],
+        *,
+        strict: bool,
+    ) -> Outcome:
+        there = self.remote(remote)
+        blobs = there.connect()
+        named = self._named(runs, lambda text: _find_there(blobs, text))
+        outcome = act(blobs, self._tracking(there), replace(choice, runs=named))
+        if strict and outcome.refused:
+            _raise(outcome)
+        return outcome
+
+    def _named(self, runs: Iterable[str], find: Callable[[str], str]) -> tuple[str, ...]:
+        """Return the ids of runs that were named; where one is none, it may have been meant for a remote."""
+        found = []
+        for text in runs:
+            try:
+                found.append(find(text))
+            except PrunedRun:
+                raise
+            except UnknownRun as error:
+                remotes = ", ".join(remote.name for remote in self.remotes())
+                raise UsageError(
+                    f"{text!r} names no run, and no remote: these are {remotes}", hint=error.hint
+                ) from error
+        return tuple(found)
+
+    def untrusted_of(self, outcome: Outcome) -> list[str]:
+        """Return the versions, as `FLOW@v3`, that came with a pull and whose code may not be executed here yet."""
+        may = self.repo.trust.may_execute
+        return [f"{moved.flow}@v{moved.n}" for moved in outcome.versions if not may(moved.flow, moved.id)]
+
+    # -- a project of what a remote has ---------------------------------------------------------------------------
+
+    @classmethod
+    def clone(
+        cls,
+        url: str,
+        directory: Path | str | None = None,
+        *,
+        name: str = "origin",
+        endpoint_url: str = "",
+        profile: str = "",
+        region: str = "",
+        runs_only: bool = False,
+        strict: bool = True,
+        tell: Tell | None = None,
+    ) -> tuple[Self, Outcome]:
+        """Make a project of what a remote has, in a new directory, and return what was brought with it.
+
+        Args:
+            url, endpoint_url, profile, region: as of `add_remote`.
+            directory: where; called like the end of the URL by default, and not there yet, or empty.
+            name: what the remote is to be called in it.
+            runs_only, strict, tell: as of `pull`.
+
+        Raises:
+            UsageError: there is something in the directory already, or nothing at the URL.
+            RemoteUnreachable, RemoteRefused: nothing was made.
+            Damaged: something there is not what it should be; all else was cloned.
+        """
+        from kitaru.project import cloning
+
+        def fill(root: Path) -> Outcome:
+            places.lay_down(root)
+            project = cls._of(root)
+            remote = project.add_remote(name, url, endpoint_url=endpoint_url, profile=profile, region=region)
+            cloning.check_store(remote)
+            return project.pull(name, runs_only=runs_only, strict=False, tell=tell)
+
+        target = cloning.target_of(url, directory)
+        outcome = cloning.made_whole(target, fill)
+        if strict and outcome.refused:
+            _raise(outcome)
+        return cls._of(target), outcome
+
+    @classmethod
+    def _of(cls, root: Path) -> Self:
+        config = load(root / STORE / "config.toml")
+        return cls(root, places.open_repository(root, durable=config.durability != "process-crash"), config)
+
+
+def _nobody(event: str, **fields: object) -> None:
+    """Take what is told of a transfer, and show nothing."""
+
+
+def _choosing(flow: str, since_us: int | None, *, runs_only: bool) -> PullChoice:
+    from kitaru.store.sync.results import PullChoice
+
+    return PullChoice(flow=flow, since_us=since_us, runs_only=runs_only)
+
+
+def _find_there(remote: RemoteBlobs, text: str) -> str:
+    """Return the id of the run on a remote that a text is, or begins; raises UnknownRun, AmbiguousRevision."""
+    found = []
+    for part in remote.children(layout.RUNS):
+        with contextlib.suppress(ValueError):
+            run = layout.unescape(part)
+            if run == text:
+                return run
+            found += [run] * run.startswith(text)
+    if len(found) > 1:
+        raise AmbiguousRevision(text, found)
+    if not found or not text:
+        raise UnknownRun(text)
+    return found[0]
+
+
+def _raise(outcome: Outcome) -> NoReturn:
+    error = outcome.error()
+    assert error is not None  # noqa: S101 - asked for only where something is wrong
+    raise error

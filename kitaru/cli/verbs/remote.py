@@ -8,7 +8,10 @@ rest.
 ## JSON
 
 `list` prints `remotes`, each `name`, `url`, `options` (those of `endpoint-url`, `profile` and `region` that are set)
-and `default`.
+and `default`. `show` prints one of these, with `reachable`, `problem` (why not; else null), `is_store` (whether
+anything was pushed there yet), `exclusive` (whether it tells who of two writers was first; null where we may not write
+there), `runs`, `pruned`, `versions`, `flows` (how many), `people` (who started the newest runs, and how many each) of
+`people_of` runs, and `standing` as in [status](status.md#json).
 """
 
 from __future__ import annotations
@@ -20,9 +23,13 @@ import typer
 from kitaru.cli import complete
 from kitaru.cli.options import EndpointOpt, Output, OutputOpt, ProfileOpt, RegionOpt
 from kitaru.cli.page import Page, Span, write_json
+from kitaru.cli.standing import standing_json, standing_line
+from kitaru.cli.text import counted
 
 if TYPE_CHECKING:
+    from kitaru.project.inspecting import Inspection
     from kitaru.project.remotes import Remote
+    from kitaru.store.sync.results import Standing
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, context_settings={"help_option_names": ["-h", "--help"]})
 
@@ -77,3 +84,68 @@ def remove(name: NameArg) -> None:
     from kitaru.project import Project
 
     Project.open().remove_remote(name)
+
+
+@app.command("show")
+def show(
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="The remote; the default.", autocompletion=complete.remotes)
+    ] = None,
+    *,
+    output: OutputOpt = Output.TEXT,
+) -> None:
+    """Ask a remote whether it can be reached, what it can do, and whose runs it has."""
+    from kitaru.project import Project
+
+    project = Project.open()
+    entry = project.remote(name)
+    found = project.inspect_remote(entry.name)
+    stands = project.standing_to(entry)
+    if output is Output.JSON:
+        is_default = entry.name == project.remote().name
+        write_json({**_document(entry, is_default=is_default), **_found_json(found), "standing": standing_json(stands)})
+    else:
+        _print(entry, found, stands)
+    if found.problem is not None:
+        raise found.problem
+
+
+def _found_json(found: Inspection) -> dict[str, Any]:
+    return {
+        "reachable": found.problem is None,
+        "problem": found.problem and found.problem.message,
+        "is_store": found.is_store,
+        "exclusive": found.exclusive,
+        "runs": found.runs,
+        "pruned": found.pruned,
+        "versions": found.versions,
+        "flows": found.flows,
+        "people": found.people,
+        "people_of": found.asked,
+    }
+
+
+_EXCLUSIVE = {
+    True: "tells who of two writers was first",
+    False: "cannot tell who of two writers was first: push refuses unless --unsafe",
+    None: "we may only read there",
+}
+
+
+def _print(entry: Remote, found: Inspection, stands: Standing) -> None:
+    page = Page()
+    page.line(*[part for span in _row(entry, is_default=False) for part in (span, "  ")], whole=True)
+    if found.problem is None:
+        page.line("  a store of format 1" if found.is_store else "  nothing is there yet; the first push makes a store")
+        page.line(f"  {_EXCLUSIVE[found.exclusive]}")
+    if found.is_store and found.problem is None:
+        page.line(f"  {counted(found.runs, 'run')}{_whose(found)}", wrap=True)
+        page.line(f"  {counted(found.versions, 'version')} of {counted(found.flows, 'flow')}")
+        page.line(f"  {standing_line(stands)}")
+    page.write()
+
+
+def _whose(found: Inspection) -> str:
+    told = ", ".join(f"{name or 'not told'} {number}" for name, number in found.people.items())
+    some = f" (of the newest {found.asked})" if found.asked < found.runs else ""
+    return f": {told}{some}" if told else ""

@@ -3,6 +3,9 @@
 A run is interrupted when it is not over and no process executes it: it was killed, or its machine went down. Failures
 of the last seven days are shown, five at most.
 
+Where there are remotes, it is told how many runs are to be pushed to and pulled from each, as of the last push, fetch
+or pull: no remote is asked.
+
 With `--watch` the page is drawn again as things change, until Ctrl-C; where stdout is no terminal, each run is told
 when it begins and whenever its status, or what it waits for, changes.
 
@@ -10,7 +13,9 @@ when it begins and whenever its status, or what it waits for, changes.
 
 `--watch -o json` prints a [summary](json.md#summary) a line, whenever one changes. Without it:
 `running`, `waiting`, `interrupted` and `failed`, each a list of [summaries](json.md#summary); those that wait
-also have `answered`, the names of open waits whose answer is recorded and was not carried on yet.
+also have `answered`, the names of open waits whose answer is recorded and was not carried on yet. `remotes`, each
+`name`, `at` (when it was looked at last; null for never), `ahead`, `behind` and `diverged` (runs of which something is
+only here, only there, or that went on on both sides), `names_ahead` and `names_behind` (how many other names are).
 """
 
 from __future__ import annotations
@@ -28,6 +33,7 @@ from kitaru.cli.documents import summary_json
 from kitaru.cli.events import write_json_line
 from kitaru.cli.options import Output, OutputOpt
 from kitaru.cli.page import Page, Span, has_colour, status_span, write_json
+from kitaru.cli.standing import standing_json, standing_line
 from kitaru.cli.text import age, one_line, sleeps
 
 if TYPE_CHECKING:
@@ -69,7 +75,9 @@ def status(
     runs, total = project.unfinished()
     found = _sections(project, runs)
     if output is Output.JSON:
-        write_json({name: [_document(project, s) for s in section] for name, section in found.items()})
+        told: dict[str, Any] = {name: [_document(project, s) for s in section] for name, section in found.items()}
+        stands = [{"name": name, **standing_json(standing)} for name, standing in project.standing().items()]
+        write_json({**told, "remotes": stands})
     else:
         _print(project, found, total)
     tell_damaged(project)
@@ -137,7 +145,16 @@ def _print(project: Project, found: dict[str, list[RunSummary]], total: int) -> 
             _section(page, project, name, section, now)
     if not any(found.values()):
         page.line(f"nothing runs, waits or was interrupted; {total} run{'s' * (total != 1)} in all")
+    _remotes(page, project, now)
     page.write()
+
+
+def _remotes(page: Page, project: Project, now: int) -> None:
+    stands = project.standing()
+    if stands:
+        page.gap()
+    for name, standing in stands.items():
+        page.line((name, "bold"), f": {standing_line(standing, now)}", wrap=True)
 
 
 def _document(project: Project, run: RunSummary) -> dict[str, Any]:
