@@ -15,6 +15,7 @@ import os
 import zlib
 from typing import TYPE_CHECKING
 
+from kitaru.blobs.files import private_directory
 from kitaru.store import layout
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ class Tracking:
         body = "".join(f"{_SAME if key in self.same else _THERE}{key}\n" for key in sorted(self.there)).encode()
         head = json.dumps({"at": self.at, "check": zlib.crc32(body), "place": self.place}).encode()
         with contextlib.suppress(OSError):
-            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            private_directory(self._path.parent)
             scratch = self._path.with_name(f".{self._path.name}-{os.getpid()}")
             with open(os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb") as file:
                 file.write(head + b"\n" + body)
