@@ -17,12 +17,10 @@ from kitaru.store.sync.results import Lost, Parted, VersionMoved
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from kitaru.store.repository import Repository
     from kitaru.store.sync.content import Part
     from kitaru.store.sync.incoming import RunThere
+    from kitaru.store.sync.job import Job
     from kitaru.store.sync.placing import Placing
-    from kitaru.store.sync.results import Outcome
-    from kitaru.store.sync.tracking import Tracking
 
 HELD = "is being executed here"
 
@@ -31,13 +29,12 @@ class Conflicts:
     """Lets what a remote has stand.
 
     Args:
-        repo: the store.
-        tracking: what is known of the remote.
-        outcome: takes what is done.
+        todo: what is brought together.
     """
 
-    def __init__(self, repo: Repository, tracking: Tracking, outcome: Outcome) -> None:
-        self._repo, self._blobs, self._tracking, self._outcome = repo, repo.blobs, tracking, outcome
+    def __init__(self, todo: Job) -> None:
+        self._repo, self._blobs = todo.repo, todo.repo.blobs
+        self._tracking, self._outcome = todo.tracking, todo.outcome
 
     def versions(self, flow: str, theirs: Mapping[int, bytes]) -> list[VersionMoved]:
         """Let a flow's versions have the numbers that they have there; return those of ours that have another now."""

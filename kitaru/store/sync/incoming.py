@@ -17,14 +17,13 @@ from kitaru.store.sync import sight as sights
 from kitaru.store.sync.kinds import read
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from kitaru.model.records import Stored
-    from kitaru.store.repository import Repository
     from kitaru.store.sync.content import Incoming, Part
+    from kitaru.store.sync.job import Job
     from kitaru.store.sync.kinds import Key
     from kitaru.store.sync.sight import Sight
-    from kitaru.store.sync.transfer import Transfer
 
 
 @dataclass(slots=True)
@@ -76,17 +75,14 @@ class Verifier:
     """Reads runs of a remote.
 
     Args:
-        repo: the store here.
-        transfer: the remote.
+        todo: what is brought together.
         incoming: fetches content.
         there: the remote's names.
-        same: keys of names that are the same here.
     """
 
-    def __init__(
-        self, repo: Repository, transfer: Transfer, incoming: Incoming, there: Sight, same: Collection[str]
-    ) -> None:
-        self._repo, self._transfer, self._incoming, self._there, self._same = repo, transfer, incoming, there, same
+    def __init__(self, todo: Job, incoming: Incoming, there: Sight) -> None:
+        self._repo, self._transfer, self._same = todo.repo, todo.transfer, todo.tracking.same
+        self._incoming, self._there = incoming, there
         self.refused: dict[str, KitaruError] = {}
         self._loaded: dict[str, RunThere] = {}
         self._held: dict[str, frozenset[str]] = {}
@@ -115,19 +111,21 @@ class Verifier:
 
     def _load(self, run: str) -> RunThere | None:
         try:
-            keys = self._there.run(run) or sights.found_of(self._transfer, run)
-            if not keys:
-                raise Damaged(f"run {run}", "is named on the remote, and is not there")
-            loaded = RunThere(run, keys)
-            for key in keys:
-                where = self._transfer.remote.where(key.key)
-                data = self._name(key, where)
-                loaded.names.append(data)
-                loaded.parts.append(self._incoming.segment(read(key, data, where)["segment"]))
-            _ = loaded.start
+            return self._read(run)
         except Damaged as error:
             self.refused[run] = error
             return None
+
+    def _read(self, run: str) -> RunThere:
+        loaded = RunThere(run, self._there.run(run) or sights.found_of(self._transfer, run))
+        if not loaded.keys:
+            raise Damaged(f"run {run}", "is named on the remote, and is not there")
+        for key in loaded.keys:
+            where = self._transfer.remote.where(key.key)
+            data = self._name(key, where)
+            loaded.names.append(data)
+            loaded.parts.append(self._incoming.segment(read(key, data, where)["segment"]))
+        _ = loaded.start
         return loaded
 
     def _name(self, key: Key, where: str) -> bytes:
@@ -224,9 +222,10 @@ def _check_chain(run: RunThere) -> None:
 def _sources_first(loaded: dict[str, RunThere]) -> list[RunThere]:
     order: dict[str, RunThere] = {}
     for run in loaded.values():
-        line = []
-        while run is not None and run.run not in order and run not in line:
-            line.append(run)
-            run = loaded.get(run.source or "")  # type: ignore[assignment]  # ends the loop
-        order.update((member.run, member) for member in reversed(line))
+        line: list[RunThere] = []
+        member: RunThere | None = run
+        while member is not None and member.run not in order and member not in line:
+            line.append(member)
+            member = loaded.get(member.source or "")
+        order.update((found.run, found) for found in reversed(line))
     return list(order.values())

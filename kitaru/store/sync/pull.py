@@ -14,10 +14,10 @@ from kitaru.store.sync import sight as sights
 from kitaru.store.sync.conflicts import Conflicts
 from kitaru.store.sync.content import Incoming
 from kitaru.store.sync.incoming import Verifier
+from kitaru.store.sync.job import Job, job
 from kitaru.store.sync.kinds import ANSWERS, CANCELS, FLOWS, KEYS, KINDS, PARTED, PRUNED, QUEUE, ROUTES, RUNS, read
 from kitaru.store.sync.placing import Placing
 from kitaru.store.sync.results import Outcome, PullChoice, RunMoved, VersionMoved, tell_nobody
-from kitaru.store.sync.transfer import Transfer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -65,7 +65,14 @@ def pull(
         RemoteError: the remote said no, or nothing. What was brought until then is whole.
         StoreError: the disk here said no.
     """
-    return _pull(repo, remote, tracking, choose or PullChoice(), at, tell, dry_run=dry_run, named=True)
+    with job(repo, remote, tracking, at, tell) as todo:
+        pulling = Pulling(todo, choose or PullChoice(), todo.look())
+        if dry_run:
+            todo.outcome.dry_run = True
+            pulling.foretell()
+        else:
+            pulling.all(named=True)
+    return todo.outcome
 
 
 def fetch(
@@ -78,67 +85,29 @@ def fetch(
     tell: Tell = tell_nobody,
 ) -> Outcome:
     """As `pull`, but only content is brought and tracking brought up to date: no name is made, nothing is visible."""
-    return _pull(repo, remote, tracking, choose or PullChoice(), at, tell, dry_run=False, named=False)
-
-
-def _pull(
-    repo: Repository,
-    remote: RemoteBlobs,
-    tracking: Tracking,
-    choose: PullChoice,
-    at: int,
-    tell: Tell,
-    *,
-    dry_run: bool,
-    named: bool,
-) -> Outcome:
-    outcome = Outcome(dry_run=dry_run)
-    with Transfer(remote, tell) as transfer:
-        theirs = sights.there(transfer)
-        outcome.refused += theirs.refused
-        tracking.looked(theirs.names, at)
-        pulling = Pulling(repo, transfer, tracking, outcome, choose, theirs, at)
-        try:
-            if dry_run:
-                pulling.foretell()
-            else:
-                pulling.all(named=named)
-        finally:
-            tracking.save()
-            outcome.requests, outcome.files, outcome.bytes = transfer.requests, transfer.files, transfer.bytes
-    return outcome
+    with job(repo, remote, tracking, at, tell) as todo:
+        Pulling(todo, choose or PullChoice(), todo.look()).all(named=False)
+    return todo.outcome
 
 
 class Pulling:
     """One pull.
 
     Args:
-        repo: the store.
-        transfer: the remote.
-        tracking: what is known of it.
-        outcome: takes what is done.
+        todo: what is brought together.
         choose: what is wanted.
         theirs: the remote's names.
-        at: the time.
     """
 
-    def __init__(
-        self,
-        repo: Repository,
-        transfer: Transfer,
-        tracking: Tracking,
-        outcome: Outcome,
-        choose: PullChoice,
-        theirs: Sight,
-        at: int,
-    ) -> None:
-        self._repo, self._blobs, self._transfer = repo, repo.blobs, transfer
-        self._tracking, self._outcome, self._choose, self._theirs, self._at = tracking, outcome, choose, theirs, at
-        self._incoming = Incoming(repo, transfer)
-        self._verifier = Verifier(repo, transfer, self._incoming, theirs, tracking.same)
-        self._placing = Placing(repo.blobs, transfer)
+    def __init__(self, todo: Job, choose: PullChoice, theirs: Sight) -> None:
+        self._repo, self._blobs, self._transfer = todo.repo, todo.repo.blobs, todo.transfer
+        self._tracking, self._outcome, self._at = todo.tracking, todo.outcome, todo.at
+        self._choose, self._theirs = choose, theirs
+        self._incoming = Incoming(todo.repo, todo.transfer)
+        self._verifier = Verifier(todo, self._incoming, theirs)
+        self._placing = Placing(todo.repo.blobs, todo.transfer)
         self._waiting: set[str | None] = set()  # runs that execute here, and what branches from them
-        self._conflicts = Conflicts(repo, tracking, outcome)
+        self._conflicts = Conflicts(todo)
 
     # -- what is wanted ------------------------------------------------------------------------------------------
 

@@ -13,13 +13,13 @@ from kitaru.store import layout, names
 from kitaru.store.sync import parting
 from kitaru.store.sync import sight as sights
 from kitaru.store.sync.conflicts import HELD
+from kitaru.store.sync.job import Job, job
 from kitaru.store.sync.kinds import ANSWERS, FLOWS, KINDS, PARTED, PRUNED, QUEUE, RUNS, parse, read
 from kitaru.store.sync.outgoing import Outgoing, RunHere
 from kitaru.store.sync.placing import must_get
 from kitaru.store.sync.pull import OF_FLOWS, OF_RUNS, Pulling
-from kitaru.store.sync.results import Outcome, PullChoice, PushChoice, RunMoved, VersionMoved, tell_nobody
+from kitaru.store.sync.results import PullChoice, PushChoice, RunMoved, VersionMoved, tell_nobody
 from kitaru.store.sync.sending import Content
-from kitaru.store.sync.transfer import Transfer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from kitaru.blobs.contract import RemoteBlobs
     from kitaru.store.repository import Repository
     from kitaru.store.sync.kinds import Key
-    from kitaru.store.sync.results import Tell
+    from kitaru.store.sync.results import Outcome, Tell
     from kitaru.store.sync.sight import Sight
     from kitaru.store.sync.tracking import Tracking
 
@@ -65,24 +65,18 @@ def push(
         NotExclusive: see `unsafe`.
         RemoteError: the remote said no, or nothing. What was sent until then is whole.
     """
-    outcome = Outcome(dry_run=dry_run)
-    with Transfer(remote, tell) as transfer:
-        theirs = sights.there(transfer)
-        outcome.refused += theirs.refused
-        tracking.looked(theirs.names, at)
-        pushing = Pushing(repo, transfer, tracking, outcome, choose or PushChoice(), theirs, at)
-        try:
-            if dry_run:
-                pushing.foretell()
-            else:
-                if not theirs.is_store:
-                    _check_exclusive(remote, unsafe=unsafe)
-                    sights.initialise(transfer)
-                pushing.all(after_publish)
-        finally:
-            tracking.save()
-            outcome.requests, outcome.files, outcome.bytes = transfer.requests, transfer.files, transfer.bytes
-    return outcome
+    with job(repo, remote, tracking, at, tell) as todo:
+        theirs = todo.look()
+        pushing = Pushing(todo, choose or PushChoice(), theirs)
+        if dry_run:
+            todo.outcome.dry_run = True
+            pushing.foretell()
+        else:
+            if not theirs.is_store:
+                _check_exclusive(remote, unsafe=unsafe)
+                sights.initialise(todo.transfer)
+            pushing.all(after_publish)
+    return todo.outcome
 
 
 def _check_exclusive(remote: RemoteBlobs, *, unsafe: bool) -> None:
@@ -97,28 +91,15 @@ class Pushing:
     """One push.
 
     Args:
-        repo: the store.
-        transfer: the remote.
-        tracking: what is known of it.
-        outcome: takes what is done.
+        todo: what is brought together.
         choose: what is wanted.
         theirs: the remote's names.
-        at: the time.
     """
 
-    def __init__(
-        self,
-        repo: Repository,
-        transfer: Transfer,
-        tracking: Tracking,
-        outcome: Outcome,
-        choose: PushChoice,
-        theirs: Sight,
-        at: int,
-    ) -> None:
-        self._repo, self._blobs, self._transfer = repo, repo.blobs, transfer
-        self._tracking, self._outcome, self._choose = tracking, outcome, choose
-        self._theirs, self._ours, self._at = theirs, sights.here(repo.blobs), at
+    def __init__(self, todo: Job, choose: PushChoice, theirs: Sight) -> None:
+        self._todo, self._repo, self._blobs, self._transfer = todo, todo.repo, todo.repo.blobs, todo.transfer
+        self._tracking, self._outcome, self._choose = todo.tracking, todo.outcome, choose
+        self._theirs, self._ours = theirs, sights.here(todo.repo.blobs)
         self._bad: set[str] = set()  # keys of names there that cannot be read
         self._second: dict[str, Key] = {}  # names that stand there where ours is another
         self._parting: dict[str, int] = {}  # runs that part, and from which segment on
@@ -356,9 +337,8 @@ class Pushing:
         """Let what stands there take the place of what was second here, now that all of ours is there."""
         if not (self._second or self._parting):
             return
-        theirs = sights.there(self._transfer)
-        self._tracking.looked(theirs.names, self._at)
-        pulling = Pulling(self._repo, self._transfer, self._tracking, self._outcome, PullChoice(), theirs, self._at)
+        theirs = self._todo.look()
+        pulling = Pulling(self._todo, PullChoice(), theirs)
         flows = {key.owner for key in self._second.values() if key.kind is FLOWS}
         logs = {key.log for key in self._second.values() if key.kind.is_log and key.kind is not RUNS}
         pulling.names(

@@ -77,7 +77,7 @@ class Tracking:
         with contextlib.suppress(OSError):
             private_directory(self._path.parent)
             scratch = self._path.with_name(f".{self._path.name}-{os.getpid()}")
-            with open(os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb") as file:
+            with os.fdopen(os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb") as file:
                 file.write(head + b"\n" + body)
             scratch.replace(self._path)
 

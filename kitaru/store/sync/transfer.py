@@ -48,7 +48,7 @@ class Transfer:
         self._pool.shutdown(cancel_futures=True)
 
     def each(self, act: Callable[[T], U], items: Iterable[T]) -> list[U]:
-        """Do something with each of some items, at once; after the first failure nothing new is begun, and it is raised."""
+        """Do something with each of some items, at once; the first failure is raised, and nothing new begun then."""
         futures = [self._pool.submit(act, item) for item in items]
         try:
             return [future.result() for future in futures]

@@ -1,0 +1,64 @@
+"""What a push, fetch or pull works with: the store, the remote, what is known of it, and what was done so far.
+
+Owns: that what is known is kept, and what was sent is counted, however it ends. Knows nothing of what is copied.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from kitaru.store.sync import sight as sights
+from kitaru.store.sync.results import Outcome
+from kitaru.store.sync.transfer import Transfer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from kitaru.blobs.contract import RemoteBlobs
+    from kitaru.store.repository import Repository
+    from kitaru.store.sync.results import Tell
+    from kitaru.store.sync.sight import Sight
+    from kitaru.store.sync.tracking import Tracking
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One push, fetch or pull.
+
+    Attributes:
+        repo: the store.
+        transfer: the remote.
+        tracking: what is known of it.
+        at: the time, microseconds since 1970 UTC.
+        outcome: takes what is done.
+    """
+
+    repo: Repository
+    transfer: Transfer
+    tracking: Tracking
+    at: int
+    outcome: Outcome = field(default_factory=Outcome)
+
+    def look(self) -> Sight:
+        """Look at the names of the remote; raises as `sight.there`."""
+        theirs = sights.there(self.transfer)
+        self.tracking.looked(theirs.names, self.at)
+        for left in theirs.refused:
+            if left not in self.outcome.refused:
+                self.outcome.refused.append(left)
+        return theirs
+
+
+@contextmanager
+def job(repo: Repository, remote: RemoteBlobs, tracking: Tracking, at: int, tell: Tell) -> Iterator[Job]:
+    """Have what a push, fetch or pull works with."""
+    with Transfer(remote, tell) as transfer:
+        todo = Job(repo, transfer, tracking, at)
+        try:
+            yield todo
+        finally:
+            tracking.save()
+            counted = (transfer.requests, transfer.files, transfer.bytes)
+            todo.outcome.requests, todo.outcome.files, todo.outcome.bytes = counted
