@@ -17,7 +17,7 @@ from kitaru.project.targets import find_version, known_versions, parse_flow_targ
 from kitaru.store import layout, names
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from kitaru.model.summary import RunSummary
@@ -120,10 +120,12 @@ class Flows(Routing):
     def flows(self) -> list[FlowLine]:
         """Return all flows that have a version, by name."""
         count: dict[str, int] = defaultdict(int)
-        last: dict[str, RunSummary] = {}
-        for summary in self._summaries()[:]:  # the latest first
-            count[summary.flow] += 1
-            last.setdefault(summary.flow, summary)
+
+        def is_last(fields: Mapping[str, Any]) -> bool:
+            count[fields["flow"]] += 1
+            return count[fields["flow"]] == 1
+
+        last = {summary.flow: summary for summary in self._summaries().narrowed(is_last)[:]}  # the latest come first
         routes = defaultdict(list)
         for entry in self.routes():
             routes[entry.flow].append(entry)

@@ -6,6 +6,7 @@ rolled back and removed. What an entry of a route's log says, the store knows.
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,7 @@ from kitaru.project.targets import (
     standing_entry,
     version_at,
 )
-from kitaru.store import layout, routes
+from kitaru.store import layout, names, routes
 from kitaru.store.routes import Destination, RouteEntry
 
 if TYPE_CHECKING:
@@ -136,6 +137,9 @@ class Routing(Reading):
 
     def destination_name(self, flow: str, destination: Destination) -> str:
         """Return a version that a route goes to as it is numbered here: `v3`; with `?` where it is not in the store."""
+        with contextlib.suppress(KeyError):  # mostly it has the number that it had, and the others need not be read
+            if names.version(self.repo.blobs, flow, destination.n).id == destination.version:
+                return f"v{destination.n}"
         here = next((name.n for name in self.repo.versions(flow) if name.id == destination.version), None)
         return f"v{here}" if here is not None else f"v{destination.n}?"
 
