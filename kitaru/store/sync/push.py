@@ -135,7 +135,7 @@ class Pushing:
         outgoing = self._outgoing()
         runs = outgoing.runs(choose, dry_run=False)
         wanted = self._names(runs, choose)
-        self._compare([key for run in runs for key in self._ours.run(run.run)[: run.known]])
+        self._compare(self._common(runs, choose))
         self._settle(runs, wanted)
         runs, wanted = Content(self._repo, self._transfer, self._outcome, outgoing).send(runs, wanted, self._known())
         for kind in KINDS:
@@ -145,6 +145,14 @@ class Pushing:
             elif kind is not RUNS:
                 self._publish(group)
         self._runs(runs)
+
+    def _common(self, runs: Iterable[RunHere], choose: PushChoice) -> list[Key]:
+        """Return the names of segments that both have: of a run, too, that is as long there as it is here."""
+        limited = choose.runs or choose.flow
+        asked = choose.runs if limited else (key.owner for key in self._ours.names.values())
+        wanted = {*asked, *(run.run for run in runs)}
+        common = [key for key in self._ours.names.values() if key.kind is RUNS and key.key in self._theirs.names]
+        return [key for key in common if key.owner in wanted]
 
     # -- what is wanted ------------------------------------------------------------------------------------------
 
