@@ -1,0 +1,89 @@
+"""Workers side by side: each answered run is carried on once, on one of them, and what they do outside is done once."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from kitaru.store import layout
+from kitaru.store.trust import FLOWS as TRUSTED_FLOWS
+from tests.team.machines import FLOWS, end_of
+
+
+def prepare(team, count, clones):
+    """Have `count` answered runs on the remote; return who made them, their ids, and machines that trust their code."""
+    ana = team.machine("ana")
+    (ana.directory / "flows.py").write_text(FLOWS)
+    project = ana.project
+    runs = [project.run(f"{ana.directory}/flows.py:asks", {"n": n}, foreground=True).exec_id for n in range(count)]
+    for run in runs:
+        project.answer(run, None, True, resume=False)
+    project.push()
+    machines = [team.machine(name) for name in clones]
+    for machine in machines:
+        machine.project.repo.trust.decide(TRUSTED_FLOWS, "asks", trusted=True, at=1, by="test")
+    return ana, runs, machines
+
+
+def work(processes):
+    """Let workers come to their end; return what each said, by kind of event."""
+    said = []
+    for process in processes:
+        ended = end_of(process)
+        assert ended.code == 0, ended
+        said.append([json.loads(line) for line in ended.out.splitlines()])
+    return said
+
+
+def check(team, ana, runs, said):
+    assert team.did() == list(range(len(runs)))
+    events = [event for told in said for event in told]
+    assert sorted(e["run"] for e in events if e["event"] == "pushed") == sorted(runs)
+    assert [e for e in events if e["event"] in ("diverged", "trouble", "untrusted")] == []
+    assert {e["status"] for e in events if e["event"] == "end"} == {"completed"}
+    shared = team.place.open()
+    for run in runs:
+        assert len(list(shared.listing(layout.run_key(run)))) == 2
+    ana.project.pull()
+    assert {str(ana.project.state(run).status) for run in runs} == {"completed"}
+    assert sorted(run.run for run in ana.project.log()) == sorted(runs)
+    assert ana.project.check().is_clean
+
+
+WORK = ["work", "--remote", "team", "--once", "--poll", "0.5", "-o", "json"]
+
+
+def apart(team, count):
+    ana, runs, machines = prepare(team, count, ["wes", "xan", "yan"])
+    said = work([machine.start(*WORK) for machine in machines])
+    check(team, ana, runs, said)
+
+
+def test_three_workers_in_clones_of_their_own(bucket_team):
+    apart(bucket_team, 6)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("kind", ["folder_team", "bucket_team"])
+def test_three_workers_in_clones_of_their_own_and_thirty_runs(kind, request):
+    apart(request.getfixturevalue(kind), 30)
+
+
+def beside(team, count):
+    ana, runs, (wes,) = prepare(team, count, ["wes"])
+    said = work([wes.start(*WORK) for _ in range(2)])
+    assert team.did() == list(range(len(runs)))
+    assert {e["status"] for told in said for e in told if e["event"] == "end"} == {"completed"}
+    ana.project.pull()
+    assert {str(ana.project.state(run).status) for run in runs} == {"completed"}
+    assert sorted(run.run for run in ana.project.log()) == sorted(runs)
+
+
+def test_two_workers_in_one_directory(folder_team):
+    beside(folder_team, 4)
+
+
+@pytest.mark.long
+def test_two_workers_in_one_directory_and_thirty_runs(bucket_team):
+    beside(bucket_team, 30)
