@@ -61,7 +61,7 @@ class AnywhereBlobs:
         content = b"".join(pieces(data))
         if not self._exclusive and self.exists(key):
             return False
-        with self._using(key, "write") as (system, path):
+        with self._using(check_key(key), "write") as (system, path):
             try:
                 system.makedirs(path.rpartition("/")[0], exist_ok=True)
                 system.pipe_file(path, content, mode="create" if self._exclusive else "overwrite")
@@ -72,7 +72,7 @@ class AnywhereBlobs:
     def get(self, key: str, *, limit: int | None = None, start: int = 0) -> bytes:
         """Return the bytes at `key` from `start` on; KeyError if there is nothing, Damaged if more than `limit`."""
         size = self._limited(key, limit)
-        with self._using(key, "read") as (system, path):
+        with self._using(check_key(key), "read") as (system, path):
             data = bytes(system.cat_file(path, start=start)) if start < size else b""
         return _whole(data, max(size - start, 0), self.where(key))
 
@@ -85,7 +85,7 @@ class AnywhereBlobs:
         size = self._limited(key, limit)
         for at in range(0, size, PIECE_BYTES):
             end = min(at + PIECE_BYTES, size)
-            with self._using(key, "read") as (system, path):
+            with self._using(check_key(key), "read") as (system, path):
                 piece = bytes(system.cat_file(path, start=at, end=end))
             yield _whole(piece, end - at, self.where(key))
 
@@ -105,7 +105,7 @@ class AnywhereBlobs:
 
     def size(self, key: str) -> int:
         """Return how many bytes are at `key`; KeyError when nothing is."""
-        with self._using(key, "read") as (system, path):
+        with self._using(check_key(key), "read") as (system, path):
             found = system.info(path)
         if found.get("type") != "file":
             raise KeyError(key)
@@ -121,10 +121,9 @@ class AnywhereBlobs:
 
     def _listed(self, prefix: str) -> list[Listed]:
         below = prefix.rstrip("/")
-        with self._using(below or ".", "list") as (system, path):
-            root = path.removesuffix(below or ".").rstrip("/")
+        with self._using("", "list") as (system, root):
             start = f"{root}/{below}" if below else root
-            found = system.find(start, detail=True) if system.exists(start) else {}
+            found = system.find(start, detail=True) if system.isdir(start) else {}
         now_us = self._clock_us()
         return [
             Listed(name[len(root) :].lstrip("/"), int(entry["size"]), _changed_us(entry, now_us))
@@ -138,7 +137,7 @@ class AnywhereBlobs:
 
     def delete(self, key: str) -> None:
         """Remove what is at `key`, if anything."""
-        with contextlib.suppress(KeyError), self._using(key, "delete") as (system, path):
+        with contextlib.suppress(KeyError), self._using(check_key(key), "delete") as (system, path):
             system.rm_file(path)
 
     def settle(self, key: str, *, content: bool = False) -> None:
@@ -165,12 +164,11 @@ class AnywhereBlobs:
 
     @contextlib.contextmanager
     def _using(self, key: str, doing: str) -> Iterator[tuple[Any, str]]:
-        """Yield the file system and the path of a key; whatever a library raises becomes an error for a user."""
-        path = check_key(key) if key != "." else key
+        """Yield the file system and the path of a key (the root's for none); failures become errors for a user."""
         system, root, guard = self._system()
         try:
             with guard:
-                yield system, f"{root}/{path}"
+                yield system, f"{root}/{key}" if key else root
         except (KitaruError, KeyError):
             raise
         except FileNotFoundError:

@@ -6,6 +6,8 @@ follow those of the folder itself. Knows nothing of runs.
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import stat
 from pathlib import Path
@@ -13,9 +15,9 @@ from typing import TYPE_CHECKING
 
 from kitaru.blobs import trying
 from kitaru.blobs.contract import Listed, check_key
-from kitaru.blobs.files import OsFiles
+from kitaru.blobs.files import Files, OsFiles, store_error
 from kitaru.blobs.local import LocalBlobs
-from kitaru.errors import Damaged, RemoteUnreachable
+from kitaru.errors import Damaged, NotExclusive, RemoteError, RemoteRefused, RemoteUnreachable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -48,21 +50,44 @@ class SharedFiles(OsFiles):
         return Path(self._root).stat().st_mode & _RIGHTS
 
 
+_NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP}
+_RIGHT = {errno.EACCES, errno.EROFS}
+_ROOM = {errno.ENOSPC, errno.EDQUOT}
+
+
+def folder_error(error: OSError, doing: str, path: str) -> RemoteError:
+    """Return a system call's failure as one of a remote."""
+    message = store_error(error, doing, path).message
+    if error.errno in _NO_LINKS:
+        hint = "two writers are told apart by hard links, which this file system does not make: use another one"
+        return NotExclusive(message, hint=hint)
+    if error.errno in _RIGHT:
+        return RemoteRefused(message, hint=f"ask whoever owns the folder for the right to {doing} there")
+    if error.errno in _ROOM:
+        return RemoteError(message, hint="free some space there, and do it again")
+    return RemoteUnreachable(message, hint="see whether the share is mounted, with `df`; then do it again")
+
+
 class FolderBlobs(LocalBlobs):
     """A `RemoteBlobs` in a folder. Exclusive by link, as a local store is; nothing executes there.
 
     Args:
         root: the folder, made when something is first written; the folder around it must be there.
+        files: the system calls that write.
         random_bytes: names scratch files.
 
     Raises:
         RemoteUnreachable: there is no such place, for instance because a share is not mounted.
     """
 
-    def __init__(self, root: Path | str, random_bytes: Callable[[int], bytes] = os.urandom) -> None:
+    _refusal = staticmethod(folder_error)
+
+    def __init__(
+        self, root: Path | str, files: Files | None = None, random_bytes: Callable[[int], bytes] = os.urandom
+    ) -> None:
         path = Path(root).expanduser().absolute()
         _check_place(path)
-        super().__init__(path, files=SharedFiles(str(path)), random_bytes=random_bytes)
+        super().__init__(path, files=files or SharedFiles(str(path)), random_bytes=random_bytes)
         self._checked: set[str] = set()
 
     @property
@@ -84,8 +109,9 @@ class FolderBlobs(LocalBlobs):
                     if entry.is_dir(follow_symlinks=False):
                         waiting.append(key)
                     else:
-                        found = entry.stat(follow_symlinks=False)
-                        yield Listed(key, found.st_size, found.st_mtime_ns // 1000)
+                        with contextlib.suppress(FileNotFoundError):  # removed meanwhile
+                            found = entry.stat(follow_symlinks=False)
+                            yield Listed(key, found.st_size, found.st_mtime_ns // 1000)
 
     def chunks(self, key: str, *, limit: int | None = None) -> Iterator[bytes]:
         """Yield the bytes at `key` piece by piece; KeyError if there is nothing, Damaged if more than `limit`."""

@@ -47,6 +47,9 @@ class LocalBlobs:
         random_bytes: names files in `tmp/`.
     """
 
+    _refusal = staticmethod(store_error)
+    """What a system call's failure is called."""
+
     def __init__(
         self,
         root: Path | str,
@@ -90,7 +93,7 @@ class LocalBlobs:
                 os.close(fd)
                 self._files.unlink(scratch)
         except OSError as error:
-            raise store_error(error, "write", path) from error
+            raise self._refusal(error, "write", path) from error
 
     def _fill(self, fd: int, chunks: Iterable[Piece]) -> None:
         end = 0
@@ -137,7 +140,7 @@ class LocalBlobs:
         try:
             return self._publish(self._path(source), key)
         except OSError as error:
-            raise store_error(error, "write", self._path(key)) from error
+            raise self._refusal(error, "write", self._path(key)) from error
 
     def move(self, key: str, to: str) -> None:
         """Put a blob out of the way, under a name nobody has."""
@@ -145,7 +148,7 @@ class LocalBlobs:
             if self._publish(self._path(key), to):
                 self._files.unlink(self._path(key))
         except OSError as error:
-            raise store_error(error, "move", self._path(key)) from error
+            raise self._refusal(error, "move", self._path(key)) from error
 
     def replace(self, key: str, data: bytes, kept: str) -> None:
         """Put what is right in the place of a damaged blob, kept as `kept`: one of both is there at any time."""
@@ -161,7 +164,7 @@ class LocalBlobs:
             self._files.replace(scratch, path)
             self._sync_directory(os.path.dirname(path))  # noqa: PTH120 - as above
         except OSError as error:
-            raise store_error(error, "write", path) from error
+            raise self._refusal(error, "write", path) from error
 
     def settle(self, key: str, *, content: bool = False) -> None:
         """Make a name that was found durable, before it is relied on; with `content`, its bytes too."""
@@ -175,7 +178,7 @@ class LocalBlobs:
         except FileNotFoundError:
             return
         except OSError as error:
-            raise store_error(error, "sync", path) from error
+            raise self._refusal(error, "sync", path) from error
 
     def freshen(self, key: str) -> bool:
         """Set a file's time to now, as git does with an object it is given again; False if nothing is there."""
@@ -185,7 +188,7 @@ class LocalBlobs:
         except FileNotFoundError:
             return False
         except OSError as error:
-            raise store_error(error, "write", path) from error
+            raise self._refusal(error, "write", path) from error
         return True
 
     def delete(self, key: str) -> None:
@@ -195,7 +198,7 @@ class LocalBlobs:
         except FileNotFoundError:
             pass
         except OSError as error:
-            raise store_error(error, "remove", self._path(key)) from error
+            raise self._refusal(error, "remove", self._path(key)) from error
 
     def prune(self, prefix: str) -> None:
         """Remove the directory `prefix` if it is empty; never an error."""
@@ -283,7 +286,7 @@ class LocalBlobs:
             fd = self._name(key, lambda target: self._files.open(target, _MAKE, GROWING_MODE))
             self._settle_name(key)
         except OSError as error:
-            raise store_error(error, "write", path) from error
+            raise self._refusal(error, "write", path) from error
         return GrowingFile(self._files, path, fd, durable=self.durable)
 
     def lock(self, name: str, *, wait_s: float = 0.0) -> locks.FileLock | None:
@@ -293,7 +296,7 @@ class LocalBlobs:
             self._ensure(key)
             return locks.acquire(self._path(key), wait_s)
         except OSError as error:
-            raise store_error(error, "lock", self._path(key)) from error
+            raise self._refusal(error, "lock", self._path(key)) from error
 
     def is_locked(self, name: str) -> bool:
         """Tell whether a lock is held, leaving no trace."""
@@ -301,7 +304,7 @@ class LocalBlobs:
         try:
             return locks.probe(path)
         except OSError as error:
-            raise store_error(error, "read", path) from error
+            raise self._refusal(error, "read", path) from error
 
     # -- paths ---------------------------------------------------------------------------------------------------
 
@@ -345,13 +348,13 @@ class LocalBlobs:
         except (FileNotFoundError, NotADirectoryError):
             raise KeyError(key) from None
         except OSError as error:
-            raise _unreadable(error, path) from error
+            raise self._unreadable(error, path) from error
         try:
             if not stat.S_ISREG(os.fstat(fd).st_mode):
                 raise Damaged(path, "not a file")
             yield fd
         except OSError as error:
-            raise _unreadable(error, path) from error
+            raise self._unreadable(error, path) from error
         finally:
             os.close(fd)
 
@@ -366,16 +369,15 @@ class LocalBlobs:
         except (FileNotFoundError, NotADirectoryError):
             yield ()
         except OSError as error:
-            raise store_error(error, "read", path) from error
+            raise self._refusal(error, "read", path) from error
 
-
-def _unreadable(error: OSError, path: str) -> StoreError:
-    """Return why a file cannot be read: what is wrong with it alone is damage, so that others are still looked at."""
-    if error.errno in (errno.ELOOP, errno.ENXIO):  # a link, or a socket
-        return Damaged(path, "not a file")
-    if error.errno == errno.EIO:
-        return Damaged(path, "the disk reports an input/output error")
-    return store_error(error, "read", path)
+    def _unreadable(self, error: OSError, path: str) -> StoreError:
+        """Return why a file cannot be read: what is wrong with it alone is damage, so that others are looked at."""
+        if error.errno in (errno.ELOOP, errno.ENXIO):  # a link, or a socket
+            return Damaged(path, "not a file")
+        if error.errno == errno.EIO:
+            return Damaged(path, "the disk reports an input/output error")
+        return self._refusal(error, "read", path)
 
 
 def _read(fd: int, start: int, size: int) -> bytes:

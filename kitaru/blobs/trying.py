@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 from typing import TYPE_CHECKING
 
-from kitaru.errors import StoreError
+from kitaru.errors import NotExclusive, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,6 +35,8 @@ def is_exclusive(blobs: Blobs, random_bytes: Callable[[int], bytes] = os.urandom
     keys = [f"{stem}-{trial}" for trial in ("later", "empty", "race")]
     try:
         return _later(blobs, keys[0], b"first") and _later(blobs, keys[1], b"") and _at_once(blobs, keys[2])
+    except NotExclusive:
+        return False
     finally:
         with contextlib.suppress(StoreError):  # whoever may write may perhaps not delete; a failure before says more
             for key in keys:

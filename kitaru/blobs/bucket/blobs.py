@@ -17,7 +17,7 @@ from kitaru.blobs.bucket import transfers
 from kitaru.blobs.bucket.connection import PATIENCE_S, Connection
 from kitaru.blobs.bucket.refusals import CONDITION, MISSING, code_of
 from kitaru.blobs.contract import Listed, check_key
-from kitaru.errors import NotExclusive, RemoteUnreachable
+from kitaru.errors import RemoteUnreachable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -184,10 +184,7 @@ class BucketBlobs:
 
         Where it does not, `create` looks before it writes from then on: the best that can be done there.
         """
-        try:
-            self._exclusive = trying.is_exclusive(self, self._random_bytes)
-        except NotExclusive:
-            self._exclusive = False
+        self._exclusive = trying.is_exclusive(self, self._random_bytes)
         return self._exclusive
 
     def where(self, key: str) -> str:
