@@ -55,7 +55,7 @@ class QueueLook:
     def is_pending(self, invocation: Invocation) -> bool:
         """Tell whether nobody has begun the run of an invocation yet, as it is now."""
         repo, run = self._repo, invocation.run
-        gone = repo.is_cancellation_there(run) or repo.tombstone(run) is not None
+        gone = repo.is_cancellation_there(run) or repo.tombstone(run) is not None or repo.is_held(run)
         return not (gone or has_begun(repo, run) or self._is_settled_by_key(invocation))
 
     def find(self, run: str) -> Invocation | None:
@@ -86,7 +86,9 @@ class QueueLook:
         if not invocation.key:
             return False
         named = self._repo.start_key(invocation.flow, invocation.key)
-        return named is not None and named.run != invocation.run and has_begun(self._repo, named.run)
+        if named is None or named.run == invocation.run:
+            return False
+        return has_begun(self._repo, named.run) or self._repo.tombstone(named.run) is not None
 
 
 def has_begun(repo: Repository, run: str) -> bool:

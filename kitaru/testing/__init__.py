@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from kitaru.runtime.checking import Check
     from kitaru.testing.runtimes import RuntimeContract
+    from kitaru.testing.workers import work_off
 
 START_US = 1_767_225_600_000_000
 """2026-01-01 00:00:00 UTC."""
@@ -200,6 +201,10 @@ def __getattr__(name: str) -> object:
         from kitaru.testing import models
 
         return getattr(models, name)
+    if name == "work_off":
+        from kitaru.testing.workers import work_off
+
+        return work_off
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
@@ -214,4 +219,5 @@ __all__ = [
     "memory_project",
     "replay_history",
     "scripted_model",
+    "work_off",
 ]
