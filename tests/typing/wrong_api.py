@@ -24,3 +24,4 @@ def agent(question: str) -> str:
 agent.run(5)  # wrong: arg-type
 agent.run("x", topic="y")  # wrong: call-arg
 handle: FlowHandle[int] = agent.run("x")  # wrong: assignment
+agent.deploy("stable")  # wrong: call-arg
