@@ -48,14 +48,19 @@ class Unreached:
     needed: list[str] = field(default_factory=list)
 
 
-def unreached(repo: Repository) -> Unreached:
+def unreached(repo: Repository, known: dict[str, frozenset[str]] | None = None) -> Unreached:
     """Return what nothing in the store needs.
+
+    Args:
+        repo: the store.
+        known: what large objects name, by id, as far as it is known; more is put in. With it, one that cannot change
+            the result is not read.
 
     Raises:
         Damaged: something that is needed cannot be read, so that nobody knows what it names.
     """
     _check_names(repo.blobs)
-    return _Walk(repo.segments, repo.run_ids(), repo.pruned_ids()).all()
+    return _Walk(repo.segments, repo.run_ids(), repo.pruned_ids(), known).all()
 
 
 def _check_names(blobs: Workspace) -> None:
@@ -69,8 +74,11 @@ def _check_names(blobs: Workspace) -> None:
 
 
 class _Walk:
-    def __init__(self, segments: Segments, live: list[str], pruned: list[str]) -> None:
+    def __init__(
+        self, segments: Segments, live: list[str], pruned: list[str], known: dict[str, frozenset[str]] | None
+    ) -> None:
         self._store, self._blobs, self._cache = segments, segments.blobs, FrameCache()
+        self._known, self._thrifty = known if known is not None else {}, known is not None
         self._live, self._pruned = live, set(pruned)
         self._kept: set[str] = set()
         self._segments: dict[str, int] = {}  # id to when its run began
@@ -135,18 +143,21 @@ class _Walk:
         for flow in names.flows(self._blobs):
             self._used.update(version.id for version in names.versions(self._blobs, flow))
         gone = {layout.run_part(run) for run in self._pruned - self._kept}
-        for key in self._blobs.keys(layout.ANSWERS):
-            if key.split("/")[1] not in gone:
-                self._used.update(_found(self._blobs.get(key, limit=names.MAX_NAME)))
+        for directory in (layout.ANSWERS, layout.QUEUE, layout.SCHEDULES):
+            for key in self._blobs.keys(directory):
+                if directory != layout.ANSWERS or key.split("/")[1] not in gone:
+                    self._used.update(_found(self._blobs.get(key, limit=names.MAX_NAME)))
 
     def _contents(self, segments: set[str], objects: dict[str, str]) -> None:
         """Follow what is named, through segments and large objects, until nothing is new."""
         unnamed = {segment: self._ids_in(segment) for segment in segments - self._segments.keys()}
         seen: set[str] = set()
         while True:
+            if self._thrifty and not unnamed and objects.keys() <= self._used:
+                return
             fresh = (self._used & objects.keys()) - seen
             for object_id in fresh:
-                self._refer(loose.read(self._blobs, object_id), self._blobs.where(objects[object_id]))
+                self._follow(object_id, objects[object_id])
             seen |= fresh
             only_here = self._used - self._held - objects.keys()
             needed = [segment for segment, ids in unnamed.items() if not ids.isdisjoint(only_here)]
@@ -155,6 +166,11 @@ class _Walk:
                 self._hold_segment(segment, self._store.strand(segment, self._cache), 0)
             if not fresh and not needed:
                 return
+
+    def _follow(self, object_id: str, key: str) -> None:
+        if object_id not in self._known:
+            self._known[object_id] = _referred(loose.read(self._blobs, object_id), self._blobs.where(key))
+        self._used |= self._known[object_id]
 
     def _ids_in(self, segment: str) -> set[str]:
         try:
@@ -175,13 +191,14 @@ class _Walk:
                 if kind == envelope.RECORD:
                     self._used.update(_found(content))
                 else:
-                    self._refer(content, strand.where)
+                    self._used |= _referred(content, strand.where)
 
-    def _refer(self, content: bytes, where: str) -> None:
-        try:
-            self._used.update(references(content))
-        except Malformed as error:
-            raise Damaged(where, f"an object in it is no value: {error}") from error
+
+def _referred(content: bytes, where: str) -> frozenset[str]:
+    try:
+        return frozenset(references(content))
+    except Malformed as error:
+        raise Damaged(where, f"an object in it is no value: {error}") from error
 
 
 def _source(run: str, source: dict[str, object]) -> str:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import pytest
 
 from kitaru.blobs import LocalBlobs, MemoryBlobs
-from kitaru.errors import Damaged, PrunedRun, StoreError
+from kitaru.errors import Damaged, PrunedRun, StoreError, UnknownObject
 from kitaru.model.records import Note, Start
 from kitaru.store import Repository, layout, loose, names
 from kitaru.store.check import check
 from kitaru.store.gc import SCRATCH_AGE_US, collect
+from kitaru.store.invocations import Invocation, put_invocation
+from kitaru.store.schedules import ScheduleEntry, put_entry
 from tests.store.faults import PowerLoss
 from tests.store.samples import call, end, fill, nonces, obj, start, value, whole
 
@@ -339,3 +341,24 @@ def test_what_is_found_in_a_directory_of_objects_is_durable_once_relied_on(tmp_p
     repos[0].put_objects(LARGE_OBJECTS)  # found there, whose directory another made
     files.fail_power()
     assert loose.read(LocalBlobs(tmp_path), LARGE) == LARGE_OBJECTS[0][1]
+
+
+def put_queued(blobs, inputs):
+    put_invocation(blobs, Invocation("abc", "demo", "demo", inputs))
+
+
+def put_scheduled(blobs, inputs):
+    put_entry(blobs, ScheduleEntry("nightly", 1, "active", "demo", inputs, "0 9 * * *", "UTC", "none", 1, "ann", ""))
+
+
+@pytest.mark.parametrize("put", [put_queued, put_scheduled])
+def test_what_is_queued_or_scheduled_keeps_its_inputs(repo, put):
+    inputs, objects = whole(["for the queue" * 100])
+    other, others = whole(["for nobody" * 100])
+    repo.put_objects([*objects, *others])
+    put(repo.blobs, inputs)
+    for day in (1, 2):
+        gc(repo, day * 24 * HOUR)
+    assert repo.object(inputs) == dict(objects)[inputs]
+    with pytest.raises(UnknownObject):
+        repo.object(other)
