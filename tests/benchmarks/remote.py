@@ -135,7 +135,7 @@ if __name__ == "__main__":
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--python", default=sys.executable)
     given = parser.parse_args()
-    with directory() as made_root, Seaweed(made_root / "server") as seaweed:
+    with directory() as made_root, directory() as data, Seaweed(data) as seaweed:
         made = Bench(given.python, seaweed, made_root)
         many(made, given.runs, given.calls, given.rounds)
         nothing_new(made, given.known, given.rounds)
