@@ -353,8 +353,8 @@ def put_scheduled(blobs, inputs):
 
 @pytest.mark.parametrize("put", [put_queued, put_scheduled])
 def test_what_is_queued_or_scheduled_keeps_its_inputs(repo, put):
-    inputs, objects = whole(["for the queue" * 100])
-    other, others = whole(["for nobody" * 100])
+    inputs, objects = value("for the queue" * 10)
+    other, others = value("for nobody" * 10)
     repo.put_objects([*objects, *others])
     put(repo.blobs, inputs)
     for day in (1, 2):
