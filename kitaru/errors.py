@@ -15,6 +15,7 @@ Raised where the fault is known, printed in one place (`kitaru.cli`), matched by
     |   `-- Unencodable
     |       `-- SecretLeak             a value holds a known secret, which is never stored
     |-- CodeUnloadable             1   the flow's file could not be imported; the run is as it was
+    |-- EnvironmentUnbuildable     1   what a flow version was recorded with cannot be installed
     |-- RunFailed                  1   the flow's body raised
     |-- ModelError                 1   a model gave no answer that can be used
     |   |-- ModelUnavailable       1   rate limits, timeouts, a failing provider, through all retries
@@ -264,6 +265,10 @@ class UnknownSecret(UsageError):
 
 class CodeUnloadable(KitaruError):
     """The flow's code could not be imported; the run is as it was."""
+
+
+class EnvironmentUnbuildable(KitaruError):
+    """What a flow version was recorded with cannot be installed; nothing was started."""
 
 
 class RunFailed(KitaruError):

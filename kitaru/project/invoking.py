@@ -7,21 +7,31 @@ checked by what was recorded of them, its code loaded from the store. Which vers
 
 from __future__ import annotations
 
+import sys
+import time
 from typing import TYPE_CHECKING, Any
 
-from kitaru.errors import CodeUnloadable, UsageError
+from kitaru.errors import CodeUnloadable, EnvironmentUnbuildable, RunCancelled, UsageError
 from kitaru.model.ids import new_run_id
+from kitaru.model.moments import utc_text
+from kitaru.project.places import STORE
 from kitaru.project.routing import Routing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
+    from kitaru.project.environments import Environment
     from kitaru.project.routing import Choice
+    from kitaru.runtime.ending import Outcome
     from kitaru.runtime.events import Observer
     from kitaru.runtime.handle import FlowHandle
     from kitaru.runtime.keys import StartedBefore
     from kitaru.runtime.runner import Options, Prepared, Runner
     from kitaru.runtime.versions import Version
+
+BEGUN_POLL_S = 0.2
+RECORDED, CURRENT = "recorded", "current"
+"""Environments to execute a version in."""
 
 
 class Invoking(Routing):
@@ -57,6 +67,8 @@ class Invoking(Routing):
         stay_s: float | None = None,
         observer: Observer | None = None,
         foreground: bool = False,
+        detach: bool = False,
+        env: str = "",
     ) -> FlowHandle[Any]:
         """Start a run of a recorded version: its code comes from the store, never from the working tree.
 
@@ -73,36 +85,123 @@ class Invoking(Routing):
             run: the id that the run is to have, where it was chosen before; where it has begun, its handle is returned.
             invocation: more for the record of how it was invoked, such as `invocation`, `schedule` and `tick`.
             max_calls, max_seconds, stay_s, observer, foreground: as of `run`.
+            detach: execute it in a process of its own, which goes on when this one ends; `observer` is told nothing.
+                Whoever has modules of the project loaded himself keeps them so.
+            env: `recorded` executes it, in a process of its own, in an environment that is built by uv from what the
+                version was recorded with; `current`, or empty, on what is installed here. What differs is recorded.
 
         Raises:
             FlowNotFound, UsageError: no such flow, version or route.
             BadInput: an input that is unknown, missing or wrong.
             Untrusted: the version came from elsewhere, and nobody here has said that it may be executed.
             CodeUnloadable: its code cannot be imported.
+            EnvironmentUnbuildable: its environment cannot be built.
             PrunedRun: the run of this key, or of this id, was removed on purpose.
         """
         from kitaru.runtime.environment import differing
+        from kitaru.runtime.events import Event
         from kitaru.runtime.invoking import checked_inputs
         from kitaru.runtime.keys import StartedBefore
-        from kitaru.runtime.trusting import check_trusted
 
         run = run or new_run_id(self.services.random_bytes)
-        choice = self.choose(target, key or run)
-        check_trusted(self.repo, choice.flow, choice.version.id, choice.version.n)
-        value = self.version(choice.version_json)
-        version = _version(choice, value)
+        choice, value = self._choose(target, key or run)
         checked = checked_inputs(choice.name, value.get("inputs"), inputs or {}, text=text, documents=documents)
+        asked: dict[str, Any] = {"target": target, "key": key, "tags": [*tags], "run": run, "env": env}
+        asked |= {"max_calls": max_calls, "max_seconds": max_seconds, "stay_s": stay_s}
+        environment = self.environment(value) if _is_recorded(env) else None
+        if detach or (environment is not None and not environment.is_this):
+            asked |= {"documents": checked, "invocation": dict(invocation or {})}
+            handle = self._apart(asked, environment, outlives=detach)
+            if observer is not None:
+                observer(Event("invoked", handle.exec_id, choice.to_json()))
+            if foreground and not detach:
+                handle.join()
+            return handle
+        invoked = {**choice.to_json(), **({"key": key} if key else {}), **(invocation or {})}
+        invoked |= {"env": RECORDED} if environment is not None else {}
+        invoked |= {"differs": differs} if (differs := differing(value)) else {}
         options = self._options("", observer, tags=tags)
         self._bound(options, max_calls, max_seconds, stay_s)
         options.key, options.run = key, run
-        invoked = {**choice.to_json(), **({"key": key} if key else {}), **(invocation or {})}
-        if differs := differing(value):
-            invoked["differs"] = differs
         try:
-            prepared = self.runner.invoke(choice.flow, version, checked, options, invoked)
+            prepared = self.runner.invoke(choice.flow, _version(choice, value), checked, options, invoked)
         except StartedBefore as before:
             return self._finished(before.run, before)
         return self._handle(prepared, options, foreground=foreground)
+
+    def _choose(self, target: str, key: str) -> tuple[Choice, dict[str, Any]]:
+        """Return the version that an invocation gets, and its value, if it may be executed and can be."""
+        from kitaru.runtime.trusting import check_trusted
+
+        choice = self.choose(target, key)
+        check_trusted(self.repo, choice.flow, choice.version.id, choice.version.n)
+        value = self.version(choice.version_json)
+        _version(choice, value)
+        return choice, value
+
+    def environment(self, version: Mapping[str, Any]) -> Environment:
+        """Return the environment that a flow version, as `version` returns it, was recorded with, built or not.
+
+        Raises:
+            EnvironmentUnbuildable: the version does not say, or the store has no disk to build it on.
+        """
+        from kitaru.project.environments import environment_of
+
+        cache = self.repo.blobs.scratch
+        if cache is None:
+            raise EnvironmentUnbuildable("a store in memory has no place for an environment", hint="--env current")
+        return environment_of(version, cache)
+
+    def environment_for(self, target: str, key: str) -> Environment:
+        """Return the environment of the version that an invocation gets.
+
+        Args:
+            target, key: as of `choose`.
+
+        Raises:
+            UsageError, Untrusted, CodeUnloadable, EnvironmentUnbuildable: as of `invoke`.
+        """
+        return self.environment(self._choose(target, key)[1])
+
+    def _apart(self, asked: Mapping[str, Any], environment: Environment | None, *, outlives: bool) -> FlowHandle[Any]:
+        """Start a run in a process of its own."""
+        from kitaru.project.apart import ApartHandle, start_apart
+        from kitaru.runtime.keys import StartedBefore
+
+        python = str(environment.build(self.root)) if environment is not None else sys.executable
+        request = {**asked, "root": str(self.root)}
+        process, begun = start_apart(python, self.root / STORE, request, outlives=outlives)
+        run = begun.run
+        if begun.existing:
+            before = StartedBefore(run)
+            before.other_inputs = begun.other_inputs
+            return self._finished(run, before)
+        return ApartHandle(run, process, lambda: self._told(run), lambda: self.state(run).status)
+
+    def await_run(self, run: str, *, rest: Callable[[float], object] = time.sleep) -> None:
+        """Block until a run that others execute, or are to begin, has come to its end or to a stop.
+
+        Args:
+            run: its whole id, which may be that of a queued invocation.
+            rest: called with seconds between two looks.
+
+        Raises:
+            RunCancelled: it was cancelled before it began.
+        """
+        while not self.repo.has_run(run):
+            request = self.repo.cancellation(run)
+            if request is not None:
+                raise RunCancelled(run, request.by, utc_text(request.at), request.reason)
+            self.repo.check_unpruned(run)
+            rest(BEGUN_POLL_S)
+        for _ in self.follow(run).lines():
+            pass
+
+    def _told(self, run: str) -> Outcome:
+        outcome = self._finished(run).outcome
+        if outcome is None:
+            raise RuntimeError(f"run {run} cannot tell how it stands")
+        return outcome
 
     def preload(self, target: str, version_id: str) -> None:
         """Import the code that a name leads to, ahead of the runs of it that children of this process execute.
@@ -134,6 +233,12 @@ class Invoking(Routing):
         choice = self.choose(target, key)
         schema = self.version(choice.version_json).get("inputs")
         return choice, checked_inputs(choice.name, schema, inputs, text=text, documents=documents)
+
+
+def _is_recorded(env: str) -> bool:
+    if env not in ("", CURRENT, RECORDED):
+        raise UsageError(f"there is no environment {env!r}", hint=f"write {RECORDED} or {CURRENT}")
+    return env == RECORDED
 
 
 def _version(choice: Choice, value: Mapping[str, Any]) -> Version:

@@ -13,6 +13,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import kitaru
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
@@ -87,6 +89,8 @@ class _Installed:
     def version(self, distribution: str) -> str:
         """Return the version of a distribution, or nothing where it is not installed."""
         name = _normal(distribution)
+        if name == "kitaru":  # which may be no distribution at all
+            return kitaru.__version__
         return next((folder.found[name][0] for folder in self._folders if name in folder.found), "")
 
     def _same_name(self, module: str) -> list[tuple[str, str]]:

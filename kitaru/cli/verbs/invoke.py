@@ -14,19 +14,39 @@ FLOW@v3 -o json` prints that schema.
 ## What the run records
 
 `kitaru show` tells what was typed, the version, and why it was that one: the route, the number of the entry of its log
-that decided, and its weights. `--key` starts the run once, as of
-[run](run.md#once-for-a-key); of a route with weights it also decides the version, always the same for one key. `kitaru
-resume` and `kitaru answer` go on with the recorded code.
+that decided, and its weights. `--key` starts the run once, as of [run](run.md#once-for-a-key); of a route with weights
+it also decides the version, always the same for one key. `kitaru resume` and `kitaru answer` go on with the recorded
+code.
+
+## Where it executes
+
+What is installed here and is not as the version recorded it is told in a line, and recorded. `--env recorded` executes
+the run on what was recorded instead: an environment that [uv](https://docs.astral.sh/uv/) builds of those versions,
+once, below `.kitaru/cache/environments`. Where it cannot be built, nothing is started.
+
+`--detach` executes it in a process of its own, prints its id as soon as it has begun, and ends with status 0; `kitaru
+logs -f` follows it. `--queue` leaves it to a [worker](work.md): its id, which will be the run's, is printed; the
+version is chosen when it starts. `--priority` and `--not-before` (a span such as `2h`, or a time) say when. `--wait`
+with either waits until the run has come to its end or to a stop, and tells as if it had been executed here; Ctrl-C ends
+only the waiting.
 
 ## JSON and events
 
 As of [run](run.md#json). There is one more event, `invoked`: `target`, `version` (`n`, `id`), `why` (`named`, `latest`,
-`route` or `weight`) and, where a route decided, `route`, `entry`, `weights` (lists of id, number, weight) and `point`.
+`route` or `weight`) and, where a route decided, `route`, `entry`, `weights` (lists of id, number, weight) and `point`;
+`differs` (lists of name, recorded and present version). `--detach` and `--queue` without `--wait` print `run`,
+`target`, and `queued` (whether a worker is to begin it).
 """
 
 from __future__ import annotations
 
-from typing import Annotated
+import contextlib
+import json
+import os
+import sys
+import tempfile
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -45,6 +65,26 @@ from kitaru.cli.options import (
     TagOpt,
     stay_s,
 )
+from kitaru.cli.page import Page, write_json
+from kitaru.cli.text import since, span
+from kitaru.errors import UsageError
+from kitaru.model.ids import new_run_id
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from kitaru.project import Project
+
+_SAME_RUN = "KITARU_INVOKED_RUN"
+"""Tells the Python of a recorded environment the run's id, which decides the version where a route has weights."""
+
+
+class Env(StrEnum):
+    """What a run executes on."""
+
+    CURRENT = "current"
+    RECORDED = "recorded"
 
 
 def invoke(
@@ -69,6 +109,21 @@ def invoke(
     max_calls: MaxCallsOpt = None,
     max_seconds: MaxSecondsOpt = None,
     stay: StayOpt = None,
+    env: Annotated[
+        Env,
+        typer.Option("--env", metavar="current|recorded", help="Execute it on what is installed, or was recorded."),
+    ] = Env.CURRENT,
+    detach: Annotated[bool, typer.Option("--detach", help="Execute it in a process of its own; print its id.")] = False,
+    queue: Annotated[bool, typer.Option("--queue", help="Leave it to a worker; print its id.")] = False,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="With --detach or --queue: wait for its end, and tell it.")
+    ] = False,
+    priority: Annotated[
+        int, typer.Option("--priority", metavar="N", help="In the queue: the higher, the earlier.")
+    ] = 0,
+    not_before: Annotated[
+        str | None, typer.Option("--not-before", metavar="SPAN|TIME", help="In the queue: not before then, or so long.")
+    ] = None,
     output: OutputOpt = Output.TEXT,
     quiet: QuietOpt = False,
     events: EventsOpt = False,
@@ -81,22 +136,84 @@ def invoke(
     from kitaru.project import Project
 
     typed = pairs(inputs or [])
-    documents = json_object(input_file) if input_file else {}
     project = Project.open()
-    carry(
+    manner = Manner(output, quiet, events, no_input)
+    documents = json_object(input_file) if input_file else {}
+    given: dict[str, Any] = {"text": True, "documents": documents, "key": key, "tags": tag, "env": str(env)}
+    limits: dict[str, Any] = {"max_calls": max_calls, "max_seconds": max_seconds, "stay_s": stay_s(stay)}
+    if queue:
+        if detach or any(limit is not None for limit in limits.values()):
+            raise UsageError("--queue goes with neither --detach nor limits of the run", hint="leave them out")
+        found = project.enqueue(target, typed, **given, priority=priority, not_before=_moment(not_before, project))
+        return _leave(project, target, found.run, manner, wait=wait, queued=True)
+    if priority or not_before is not None or (wait and not detach):
+        raise UsageError("--priority, --not-before and --wait are for what is queued", hint="add --queue")
+    if detach:
+        handle = project.invoke(target, typed, **given, **limits, detach=True)
+        if handle.outcome is not None:  # it was there already, for the same key
+            return carry(project, lambda _: handle, manner)
+        return _leave(project, target, handle.exec_id, manner, wait=wait, queued=False)
+    run = os.environ.pop(_SAME_RUN, "")
+    if env is Env.RECORDED:
+        run = run or new_run_id(project.services.random_bytes)
+        project.check_inputs(target, typed, text=True, documents=documents, key=key or run)
+        environment = project.environment_for(target, key or run)
+        if not environment.is_this:
+            words = _words({"--input": input_file, "--key": key, "--max-calls": max_calls, "--stay": stay}, tag, manner)
+            words += ["--max-seconds", str(max_seconds)] if max_seconds is not None else []
+            _become(environment.build(project.root), [*words, "--", target, *(inputs or [])], run, documents)
+    return carry(
         project,
-        lambda observer: project.invoke(
-            target,
-            typed,
-            text=True,
-            documents=documents,
-            key=key,
-            tags=tag,
-            max_calls=max_calls,
-            max_seconds=max_seconds,
-            stay_s=stay_s(stay),
-            observer=observer,
-            foreground=True,
-        ),
-        Manner(output, quiet, events, no_input),
+        lambda observer: project.invoke(target, typed, **given, **limits, run=run, observer=observer, foreground=True),
+        manner,
     )
+
+
+def _words(options: Mapping[str, object], tags: Sequence[str], manner: Manner) -> list[str]:
+    """Return the options of this command as they would be typed."""
+    words = ["invoke", "--env", str(Env.RECORDED), "--output", str(manner.output)]
+    words += [word for name, value in options.items() if value not in (None, "") for word in (name, str(value))]
+    words += [word for tag in tags for word in ("--tag", tag)]
+    flags = {"--quiet": manner.quiet, "--events": manner.events, "--no-input": manner.no_input}
+    return [*words, *(flag for flag, given in flags.items() if given)]
+
+
+def _become(python: Path, words: Sequence[str], run: str, documents: Mapping[str, Any]) -> NoReturn:
+    """Go on as the same command in another Python: it shows, asks and is stopped as this one would be."""
+    from kitaru.project.apart import environ_of
+
+    if "-" in words[: words.index("--")]:  # what was read from stdin can be read once more
+        with tempfile.TemporaryFile() as again:
+            again.write(json.dumps(documents).encode())
+            again.seek(0)
+            os.dup2(again.fileno(), 0)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    environ = {**environ_of(str(python)), _SAME_RUN: run}
+    os.execve(python, [str(python), "-P", "-m", "kitaru", *words], environ)  # noqa: S606 - built of a trusted version
+
+
+def _moment(text: str | None, project: Project) -> int | None:
+    """Return the time that a span from now, or a time, stands for, in microseconds since 1970 UTC."""
+    if text is None:
+        return None
+    now = project.services.clock_us()
+    with contextlib.suppress(UsageError):
+        return now + span(text)
+    return since(text, now)
+
+
+def _leave(project: Project, target: str, run: str, manner: Manner, *, wait: bool, queued: bool) -> None:
+    """Tell the id of a run that another process executes or is to begin; or wait until it is over."""
+    if wait:
+        project.await_run(run)
+        return carry(project, lambda _: project.follow_up(run), manner)
+    if manner.output is Output.JSON or manner.events:
+        return write_json({"run": run, "target": target, "queued": queued})
+    sys.stdout.write(f"{run}\n")
+    if not manner.quiet:
+        page = Page(sys.stderr)
+        follow = "kitaru work" if queued else f"kitaru logs -f {run}"
+        page.line(("hint: ", ""), follow, whole=True)
+        page.write()
+    return None
