@@ -10,10 +10,10 @@ import threading
 
 import pytest
 
-from kitaru.blobs.bucket import BucketBlobs
+from kitaru.blobs.bucket import BucketBlobs, Limits
 from kitaru.errors import BadConfig, Damaged, KitaruError, NotExclusive, RemoteError, RemoteRefused, RemoteUnreachable
 
-SOON_S = 0.001
+SOON = Limits(pause=0.001)
 CONTENT = bytes(range(256)) * 40
 
 
@@ -34,9 +34,9 @@ def direct(s3_remote, place, s3_server):
     return opened(place._replace(options={"endpoint-url": s3_server.endpoint}))
 
 
-def opened(place, **options):
+def opened(place, limits=SOON, **options):
     bucket, _, prefix = place.url.removeprefix("s3://").partition("/")
-    return BucketBlobs(bucket, prefix, {**place.options, **options}, patience_s=SOON_S)
+    return BucketBlobs(bucket, prefix, {**place.options, **options}, limits)
 
 
 EVERYTHING = {
@@ -180,6 +180,12 @@ class TestWithoutAServer:
         s3_proxy.up()
         assert blobs.get("k") == b"x"
 
+    @pytest.mark.parametrize("limits", [Limits(answer=0.2, pause=0.001), Limits(request=0.2, pause=0.001)])
+    def test_a_server_that_never_answers(self, place, s3_proxy, limits):
+        blobs = opened(place, limits)
+        s3_proxy.fail(1, "hold", times=999)
+        assert "no answer in time" in refusal(blobs, "get", RemoteUnreachable)
+
     def test_a_region_that_is_none(self, place):
         refusal(opened(place, region="not a region"), "get", BadConfig)
 
@@ -214,23 +220,24 @@ class TestWhatPasses:
         assert direct.get("k") == b"mine"
 
     @pytest.mark.parametrize("method", ["POST", "PUT"])
-    @pytest.mark.parametrize("behaviour", ["refuse", "cut-request", "cut-answer", "status:500"])
     @pytest.mark.parametrize("at", [1, 2])
-    def test_large_content_is_sent_whole(self, blobs, direct, s3_proxy, method, behaviour, at):
-        content = bytes(range(256)) * 70_000
-        rule = s3_proxy.fail(at, behaviour, method=method)
-        blobs.create("objects/k", memoryview(content))
-        assert rule.met.is_set()
-        assert direct.get("objects/k") == content
+    def test_large_content_is_sent_whole(self, blobs, direct, s3_proxy, method, at):
+        """Of two parts: the requests that begin and end an upload, and those that send a part."""
+        content = bytes(range(256)) * 66_000
+        for behaviour in ("refuse", "cut-request", "cut-answer", "status:500"):
+            rule = s3_proxy.fail(at, behaviour, method=method)
+            blobs.create(f"objects/{behaviour}", memoryview(content))
+            assert rule.met.is_set(), behaviour
+            assert direct.get(f"objects/{behaviour}") == content, behaviour
 
-    @pytest.mark.parametrize("at", [1, 2, 3])
     @pytest.mark.parametrize("behaviour", ["refuse", "cut-answer", "truncate", "status:503"])
-    def test_large_content_is_read_whole(self, blobs, direct, s3_proxy, behaviour, at):
-        content = bytes(range(256)) * 70_000
-        direct.create("objects/k", content)
-        rule = s3_proxy.fail(at, behaviour)
-        assert b"".join(blobs.chunks("objects/k")) == content
-        assert rule.met.is_set()
+    def test_large_content_is_read_whole(self, blobs, direct, s3_proxy, behaviour):
+        content = bytes(range(256)) * 66_000
+        direct.create("objects/k", memoryview(content))
+        for at in (1, 2, 3):
+            rule = s3_proxy.fail(at, behaviour)
+            assert b"".join(blobs.chunks("objects/k")) == content
+            assert rule.met.is_set()
 
 
 class TestWhatIsWrong:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from kitaru.blobs import trying
 from kitaru.blobs.bucket import transfers
-from kitaru.blobs.bucket.connection import PATIENCE_S, Connection
+from kitaru.blobs.bucket.connection import LIMITS, Connection, Limits
 from kitaru.blobs.bucket.refusals import CONDITION, MISSING, code_of
 from kitaru.blobs.contract import Listed, check_key
 from kitaru.errors import RemoteUnreachable
@@ -32,7 +32,7 @@ class BucketBlobs:
         bucket: its name.
         prefix: the key parts before all keys; empty for none.
         options: `endpoint-url`, `profile`, `region`; credentials come from where every client of S3 looks for them.
-        patience_s: the first pause before a request is made again.
+        limits: how long is waited for what.
         random_bytes: names scratch keys, and spreads pauses.
     """
 
@@ -41,7 +41,7 @@ class BucketBlobs:
         bucket: str,
         prefix: str = "",
         options: Mapping[str, str] | None = None,
-        patience_s: float = PATIENCE_S,
+        limits: Limits = LIMITS,
         random_bytes: Callable[[int], bytes] = os.urandom,
     ) -> None:
         self.url = f"s3://{bucket}/{prefix}".rstrip("/")
@@ -49,9 +49,10 @@ class BucketBlobs:
         self._stem = f"{prefix}/" if prefix else ""
         endpoint = (options or {}).get("endpoint-url")
         where = f"{self.url} at {endpoint}" if endpoint else self.url
-        self._connection = Connection(where, options or {}, patience_s, random_bytes)
+        self._connection = Connection(where, options or {}, limits, random_bytes)
         self._random_bytes = random_bytes
         self._exclusive = True
+        self._is_there = False
 
     def create(self, key: str, data: Content) -> bool:
         """Put `data` at `key`, exclusively; False if there is already something, which may be this very content.
@@ -114,14 +115,18 @@ class BucketBlobs:
             return await self._connection.request("head_object", **place)
         except Exception as error:
             if code_of(error) in MISSING:
-                await self._first_page()  # a server says nothing here of a bucket that is not there
+                if not self._is_there:  # of a bucket that is not, a server says no more than of a key
+                    await self._first_page()
                 return None
             if code_of(error).isdigit():
                 await self._first_page()  # nor why it refuses, which it does to another request
             raise
 
     async def _first_page(self) -> dict[str, Any]:
-        return await self._connection.request("list_objects_v2", Bucket=self._bucket, Prefix=self._stem, MaxKeys=1)
+        asked = {"Bucket": self._bucket, "Prefix": self._stem, "MaxKeys": 1}
+        page = await self._connection.request("list_objects_v2", **asked)
+        self._is_there = True
+        return page
 
     def keys(self, prefix: str) -> Iterator[str]:
         """Yield all keys below `prefix`, sorted as directories are walked."""
@@ -134,6 +139,8 @@ class BucketBlobs:
     def _listed(self, prefix: str) -> Iterator[Listed]:
         for page in self._pages(self._below(prefix)):
             for found in page.get("Contents", ()):
+                if found["Key"].endswith("/"):
+                    continue  # what a browser of buckets makes of "new folder"
                 changed_us = int(found["LastModified"].timestamp() * 1_000_000)
                 yield Listed(self._own(found["Key"]), int(found["Size"]), changed_us)
 
@@ -144,7 +151,7 @@ class BucketBlobs:
         for page in self._pages(below, Delimiter="/"):
             found = [entry["Key"] for entry in page.get("Contents", ())]
             found += [entry["Prefix"] for entry in page.get("CommonPrefixes", ())]
-            names.update(key[len(below) :].rstrip("/") for key in found if key.startswith(below))
+            names.update(key[len(below) :].partition("/")[0] for key in found if key.startswith(below))
         return sorted(names - {""})
 
     def _pages(self, prefix: str, **more: str) -> Iterator[dict[str, Any]]:

@@ -11,7 +11,7 @@ import asyncio
 import os
 from concurrent.futures import Future
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import s3fs  # type: ignore[import-untyped]  # it has no types
 from aiobotocore.session import AioSession  # type: ignore[import-untyped]  # as above
@@ -24,10 +24,25 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-CONNECT_S, READ_S = 5, 30
 AT_ONCE = 32
 """Connections at most."""
-PATIENCE_S = 0.1
+
+
+class Limits(NamedTuple):
+    """How long is waited, in seconds: nothing that a network or a server does makes anybody wait for ever.
+
+    `connect` is for a connection; `answer` for the next bytes of an answer, once the request is sent; `request` for all
+    of one request, a part of a large upload over a slow line among them; `pause` the first pause before a request is
+    made again, each further one being three times as long.
+    """
+
+    connect: float = 5
+    answer: float = 30
+    request: float = 600
+    pause: float = 0.1
+
+
+LIMITS = Limits()
 
 
 class Connection:
@@ -36,20 +51,20 @@ class Connection:
     Args:
         where: how the bucket is called in messages.
         options: `endpoint-url`, `profile`, `region`.
-        patience_s: how long the first pause is before a request is made again; each further one is three times as long.
-        random_bytes: spreads those pauses, so that many clients do not come back at once.
+        limits: how long is waited for what.
+        random_bytes: spreads the pauses, so that many clients do not come back at once.
     """
 
     def __init__(
         self,
         where: str,
         options: Mapping[str, str],
-        patience_s: float = PATIENCE_S,
+        limits: Limits = LIMITS,
         random_bytes: Callable[[int], bytes] = os.urandom,
     ) -> None:
         self.where = where
         self._options = options
-        self._patience_s = patience_s
+        self._limits = limits
         self._random_bytes = random_bytes
         self._systems: dict[int, Any] = {}
 
@@ -86,19 +101,21 @@ class Connection:
         while True:
             made += 1
             try:
-                return await once(await self._system().set_session())
+                client = await self._system().set_session()
+                async with asyncio.timeout(self._limits.request):
+                    return await once(client)
             except FAILURES as error:
                 if made >= tries(error):
                     raise
-            await asyncio.sleep(self._patience_s * 3 ** (made - 1) * (0.5 + self._random_bytes(1)[0] / 256))
+            await asyncio.sleep(self._limits.pause * 3 ** (made - 1) * (0.5 + self._random_bytes(1)[0] / 256))
 
     def _system(self) -> Any:  # noqa: ANN401 - s3fs has no types
         pid = os.getpid()
         found = self._systems.get(pid)
-        return found or self._systems.setdefault(pid, _make(self._options))
+        return found or self._systems.setdefault(pid, _make(self._options, self._limits))
 
 
-def _make(options: Mapping[str, str]) -> Any:  # noqa: ANN401 - s3fs has no types
+def _make(options: Mapping[str, str], limits: Limits) -> Any:  # noqa: ANN401 - s3fs has no types
     endpoint = options.get("endpoint-url")
     client = {"region_name": options["region"]} if "region" in options else {}
     if endpoint and endpoint.startswith("http://"):
@@ -110,8 +127,8 @@ def _make(options: Mapping[str, str]) -> Any:  # noqa: ANN401 - s3fs has no type
         endpoint_url=endpoint,
         client_kwargs=client,
         config_kwargs={
-            "connect_timeout": CONNECT_S,
-            "read_timeout": READ_S,
+            "connect_timeout": limits.connect,
+            "read_timeout": limits.answer,
             "max_pool_connections": AT_ONCE,
             "retries": {"total_max_attempts": 1},  # `attempt` sees more: bodies cut short, conflicts
             # Content is named by its SHA-256, and not every server knows the checksums that are newer than that.

@@ -84,9 +84,11 @@ _PROOFS = {
 """What is in every answer of a real server: whoever takes any `200 OK` for one believes that his work is safe."""
 
 
-def check_answer(name: str, answer: dict[str, Any]) -> None:
-    """Raise NotBucket if an answer is not one to the request `name`."""
+def check_answer(name: str, answer: dict[str, Any], *, ranged: bool = False) -> None:
+    """Raise NotBucket if an answer is not one to the request `name`, or, if it is `ranged`, not to one for a range."""
     if name in _PROOFS and answer.get(_PROOFS[name]) is None:
+        raise NotBucket
+    if ranged and "ContentRange" not in answer:
         raise NotBucket
     if name == "delete_object" and answer["ResponseMetadata"]["HTTPStatusCode"] != _NO_CONTENT:
         raise NotBucket
@@ -109,7 +111,7 @@ def tries(error: Exception) -> int:
         return 5 if passing else 1
     if isinstance(error, boto.SSLError):
         return 1
-    if isinstance(error, boto.ConnectionError):
+    if isinstance(error, (boto.ConnectionError, boto.ReadTimeoutError)):
         return 2
     return 5 if isinstance(error, _CUT) else 1
 

@@ -155,7 +155,7 @@ async def _read(
     async def once(client: Any) -> tuple[bytes, int]:  # noqa: ANN401 - aiobotocore makes its clients at run time
         answer = await client.get_object(**place, **ranged)
         async with answer["Body"] as body:
-            check_answer("get_object", answer)
+            check_answer("get_object", answer, ranged=bool(asked))
             expected = int(answer["ContentLength"])
             total = int(answer["ContentRange"].rpartition("/")[2]) if "ContentRange" in answer else expected
             check_size(total)
