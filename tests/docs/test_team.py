@@ -61,7 +61,7 @@ class Machines:
         return ended.stdout + ended.stderr
 
 
-@pytest.fixture(params=["folder", "bucket"])
+@pytest.fixture(params=[pytest.param("folder", marks=pytest.mark.long), "bucket"])
 def machines(request, tmp_path):
     if request.param == "folder":
         from tests.servers.fixtures import Place
