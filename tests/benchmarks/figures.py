@@ -112,5 +112,7 @@ FIGURES = [
     Figure("fsck, large objects", "fsck", "fsck", _at("mb_per_s"), "MB/s", least=200),
     Figure("`kitaru inbox`, 500 questions", "inbox", "inbox", _at("open_s"), "s", most=0.8),
     Figure("a key in its filter", "inbox", "inbox", _at("key_ms"), "ms", most=50),
+    Figure("queued runs of 2 workers, synced", "queue", "queue, power-loss", _at("per_s"), "/s", least=30),
+    Figure("queued runs of 2 workers, not synced", "queue", "queue, process-crash", _at("per_s"), "/s"),
     Figure("`kitaru --help`, over `pass`", "start", "start", _at("help_over_pass"), "times", most=6),
 ]
