@@ -62,3 +62,4 @@ def job(repo: Repository, remote: RemoteBlobs, tracking: Tracking, at: int, tell
             tracking.save()
             counted = (transfer.requests, transfer.files, transfer.bytes)
             todo.outcome.requests, todo.outcome.files, todo.outcome.bytes = counted
+            todo.outcome.sort()

@@ -6,6 +6,7 @@ again.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from kitaru.errors import Damaged, NotExclusive
@@ -18,16 +19,16 @@ from kitaru.store.sync.kinds import ANSWERS, FLOWS, KINDS, PARTED, PRUNED, QUEUE
 from kitaru.store.sync.outgoing import Outgoing, RunHere
 from kitaru.store.sync.placing import must_get
 from kitaru.store.sync.pull import OF_FLOWS, OF_RUNS, Pulling
-from kitaru.store.sync.results import PullChoice, PushChoice, RunMoved, VersionMoved, tell_nobody
+from kitaru.store.sync.results import Outcome, PullChoice, PushChoice, RunMoved, VersionMoved, tell_nobody
 from kitaru.store.sync.sending import Content
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Collection, Iterable
 
     from kitaru.blobs.contract import RemoteBlobs
     from kitaru.store.repository import Repository
     from kitaru.store.sync.kinds import Key
-    from kitaru.store.sync.results import Outcome, Tell
+    from kitaru.store.sync.results import Tell
     from kitaru.store.sync.sight import Sight
     from kitaru.store.sync.tracking import Tracking
 
@@ -103,7 +104,8 @@ class Pushing:
         self._bad: set[str] = set()  # keys of names there that cannot be read
         self._second: dict[str, Key] = {}  # names that stand there where ours is another
         self._parting: dict[str, int] = {}  # runs that part, and from which segment on
-        self._late: dict[str, RunHere] = {}  # runs that branch from these
+        self._parted: set[str] = set()  # those of them whose continuation is there as a run of its own
+        self._late: dict[str, RunHere] = {}  # runs that branch from one that is to part
 
     def foretell(self) -> None:
         """Tell what would be sent."""
@@ -117,19 +119,27 @@ class Pushing:
     def all(self, after_publish: Callable[[set[str]], None] | None) -> None:
         """Send what is wanted; then let what was second here give way."""
         self._send(self._choose)
-        parted: set[str] = set()
-        while self._parting.keys() - parted:
-            new = self._part(sorted(self._parting.keys() - parted))
-            parted |= self._parting.keys()
-            late, self._late = self._late, {}
+        while waiting := sorted(self._parting.keys() - self._parted):
+            new = self._part(waiting)
             self._ours = sights.here(self._blobs)
-            self._send(PushChoice(runs=(*new, *late)))
+            self._send_runs(new)
+            self._parted.update(waiting)
+            late, self._late = self._late, {}
+            if new:
+                self._send_runs(late)
+            else:
+                for run, branch in late.items():
+                    self._outcome.skip(run, f"branches from run {branch.source}, which waits")
         if after_publish is not None:
             after_publish(self._outcome.relied)
         self._give_way()
 
     def _outgoing(self) -> Outgoing:
         return Outgoing(self._repo, self._ours, self._theirs, self._outcome)
+
+    def _send_runs(self, runs: Collection[str]) -> None:
+        if runs:
+            self._send(PushChoice(runs=tuple(runs)))
 
     def _send(self, choose: PushChoice) -> None:
         outgoing = self._outgoing()
@@ -313,7 +323,7 @@ class Pushing:
             waiting = [run for run in waiting if run.run not in done]
 
     def _name_run(self, run: RunHere) -> None:
-        if run.source in self._parting or run.source in self._late:
+        if run.source in self._parting.keys() - self._parted or run.source in self._late:
             self._late[run.run] = run
             return
         made = 0
@@ -346,7 +356,8 @@ class Pushing:
         if not (self._second or self._parting):
             return
         theirs = self._todo.look()
-        pulling = Pulling(self._todo, PullChoice(), theirs)
+        taken = Outcome()
+        pulling = Pulling(replace(self._todo, outcome=taken), PullChoice(), theirs)
         flows = {key.owner for key in self._second.values() if key.kind is FLOWS}
         logs = {key.log for key in self._second.values() if key.kind.is_log and key.kind is not RUNS}
         pulling.names(
@@ -357,3 +368,4 @@ class Pushing:
             or (key.kind is not FLOWS and key.log in logs)
         )
         pulling.runs(sorted({run for run in self._parting if layout.run_key(run, 1) in theirs.names}))
+        self._outcome.give_way(taken)

@@ -169,7 +169,25 @@ class Outcome:
 
     def skip(self, what: str, why: str) -> None:
         """Note that something was left for another time."""
-        self.skipped.append(Left(what, why))
+        if Left(what, why) not in self.skipped:
+            self.skipped.append(Left(what, why))
+
+    def give_way(self, taken: Outcome) -> None:
+        """Take up what became of names of ours that were second, when what stands was brought."""
+        self.lost += taken.lost
+        self.parted += taken.parted
+        self.refused += [left for left in taken.refused if left not in self.refused]
+        self.skipped += [left for left in taken.skipped if left not in self.skipped]
+        self.versions += [version for version in taken.versions if version.was is not None]
+
+    def sort(self) -> None:
+        """Bring what was done by several threads into an order that does not depend on them."""
+        self.runs.sort(key=lambda moved: moved.run)
+        self.versions.sort(key=lambda moved: (moved.flow, moved.n))
+        self.lost.sort(key=lambda lost: lost.key)
+        self.parted.sort(key=lambda parted: parted.run)
+        self.refused.sort(key=lambda left: left.what)
+        self.skipped.sort(key=lambda left: left.what)
 
     def error(self) -> KitaruError | None:
         """Return what a push ends with when all else is done: damage first, then runs that parted, then answers."""
