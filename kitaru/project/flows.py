@@ -10,6 +10,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from kitaru.errors import KitaruError
 from kitaru.model.history import Status
 from kitaru.model.spending import Spent
 from kitaru.project.routing import Routing
@@ -173,13 +174,14 @@ class Flows(Routing):
             [entry for entry in self.routes(flow) if any(d.version == name.id for d in entry.to)],
             self.repo.trust.may_execute(flow, name.id),
             self.repo.trust.origins(name.id),
-            [self._live(s) for s in self._runs_of(flow) if s.version_id == name.id],
+            self._by_version(flow, known_versions(self.repo, flow)).get(name.id, []),
         )
 
     def flow_stats(self, flow: str, *, since_us: int | None = None) -> list[VersionLine]:
         """Return the versions of a flow, oldest first, each with what became of its runs.
 
-        A run counts for the version that it was recorded under last.
+        A run counts for the version that it was recorded under last. Where two stores recorded the same code, its
+        version has one name and may have two ids: runs of either count for it.
 
         Args:
             flow: its name.
@@ -189,11 +191,32 @@ class Flows(Routing):
             FlowNotFound: nothing is recorded of the flow.
         """
         known = known_versions(self.repo, flow)
-        runs = defaultdict(list)
-        for summary in self._runs_of(flow, since_us):
-            runs[summary.version_id].append(self._live(summary))
+        runs = self._by_version(flow, known, since_us)
         found = [VersionLine(name.n, name.id, name, outcomes_of(runs.pop(name.id, []))) for name in known]
         return found + [VersionLine(left[0].version, id, None, outcomes_of(left)) for id, left in runs.items()]
+
+    def _by_version(
+        self, flow: str, known: list[VersionName], since_us: int | None = None
+    ) -> dict[str, list[RunSummary]]:
+        """Return the runs of a flow, the latest first, by the id of the version here that has their code."""
+        runs = defaultdict(list)
+        for summary in self._runs_of(flow, since_us):
+            runs[summary.version_id].append(summary)
+        for id in runs.keys() - {name.id for name in known}:
+            digest = self._digest_of(id)
+            alike = next((name.id for name in known if name.digest == digest), None)
+            if alike is not None:
+                runs[alike] = sorted(runs[alike] + runs.pop(id), key=lambda run: -run.started)
+        return {id: [self._live(run) for run in found] for id, found in runs.items()}
+
+    def _digest_of(self, id: str) -> str:
+        """Return the digest of a version that has no name here; empty of what cannot be read."""
+        from kitaru.runtime.versions import digest_of
+
+        try:
+            return digest_of(self.version({"id": id}))
+        except KitaruError:
+            return ""
 
     def export(self, target: str, directory: Path, *, force: bool = False) -> list[Path]:
         """Write the source files of a version below a directory, which is made where needed; return their paths.

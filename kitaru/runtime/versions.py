@@ -24,7 +24,7 @@ from kitaru.runtime.sources import (
 from kitaru.runtime.trusting import trust_recorded
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from kitaru.runtime.decorators import Flow
@@ -119,6 +119,19 @@ def describe(values: Values, recorded: dict[str, Any]) -> dict[str, Any]:
     if not isinstance(value, dict) or "entry" not in value or not _are_files(value.get("files")):
         raise Damaged(f"object {recorded['id'][:12]}", "not a flow version")
     return value
+
+
+def digest_of(value: Mapping[str, Any]) -> str:
+    """Return the digest of a version, from its value: what `Versions.record` gives to the same code.
+
+    Raises:
+        CodeUnloadable, Damaged: it is none.
+    """
+    runs_on = {name: value.get(name) for name in ("python", "distributions")}
+    try:
+        return fingerprint(Entry.from_json(value["entry"]), value["files"], runs_on)
+    except (TypeError, ValueError, RecursionError) as error:  # what JSON has no form for
+        raise Damaged("a flow version", "does not tell what it ran on") from error
 
 
 def _are_files(files: object) -> bool:

@@ -62,3 +62,43 @@ def test_mistakes_in_options_are_usage(project):
         ended = project("deploy", "flows.py:agent", *words)
         assert (ended.code, ended.out) == (2, ""), words
         assert "hint: " in ended.err, words
+
+
+LATE = """
+from kitaru import checkpoint, flow
+
+@checkpoint
+def say(word: str) -> str:
+    from late import shout
+    return shout(word) + "{mark}"
+
+@flow
+def late_flow(word: str) -> str:
+    return say(word)
+"""
+
+
+def test_deployed_versions_run_when_their_sources_are_gone_and_in_a_clone(project, directory, monkeypatch):
+    (directory / "late.py").write_text("def shout(text): return text.upper()\n")
+    for mark in "!?":
+        (directory / "agent.py").write_text(LATE.format(mark=mark))
+        assert project("deploy", "agent.py:late_flow", "--route", "stable").code == 0
+    (directory / "agent.py").unlink()
+    (directory / "late.py").unlink()
+    said = {f"late_flow@{at}": mark for at, mark in (("v1", "!"), ("v2", "?"), ("stable", "?"))}
+    for target, mark in said.items():
+        assert project("invoke", target, "word=hi", "-q").out == f"HI{mark}\n"
+    assert project("remote", "add", "origin", "team").code == 0
+    assert project("push", "-q").code == 0
+    assert project("clone", "team", "copy", "-q").code == 0
+    monkeypatch.chdir(directory / "copy")
+    assert project("invoke", "late_flow@v1", "word=hi", "-q").code == 11
+    assert "trust       not trusted yet: kitaru trust late_flow@v1" in project("flow", "show", "late_flow@v1").out
+    for n in (1, 2):
+        assert project("trust", f"late_flow@v{n}", "--yes").code == 0
+    for target, mark in said.items():
+        assert project("invoke", target, "word=you", "-q").out == f"YOU{mark}\n"
+    shown = json.loads(project("flow", "show", "late_flow@v1", "-o", "json").out)
+    assert (shown["trusted"], [origin["remote"] for origin in shown["origins"]]) == (True, ["origin"])
+    assert project("export", "late_flow@v1", "out").code == 0
+    assert (directory / "copy/out/agent.py").read_text() == LATE.format(mark="!")

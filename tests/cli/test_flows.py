@@ -116,3 +116,27 @@ def test_versions_are_completed(edited):
 
     assert [name for name, _ in complete.flows("a")] == ["agent"]
     assert "agent@v2" in [name for name, _ in complete.versions("agent@")]
+
+
+def test_runs_of_the_same_code_recorded_twice_count_for_one_version(kitaru, directory, monkeypatch):
+    source = "from kitaru import flow\n\n@flow\ndef twice():\n    return 1\n"
+    (directory / "b" / "lib").mkdir(parents=True)
+    (directory / "a").mkdir()
+    ids = set()
+    for name in "ab":
+        monkeypatch.chdir(directory / name)
+        (directory / name / "twice.py").write_text(source)
+        kitaru("init", "--remote", str(directory / "team"))
+        with monkeypatch.context() as path:
+            path.syspath_prepend(str(directory / name / "lib"))  # in b it is there, so that b's version tells of it
+            assert kitaru("run", "twice.py:twice", "-q").code == 0
+        ids.add(json.loads(kitaru("flow", "show", "twice", "-o", "json").out)["id"])
+        assert kitaru("push", "-q").code == 0
+    assert len(ids) == 2
+    monkeypatch.chdir(directory / "a")
+    assert kitaru("pull", "-q").code == 0
+    found = json.loads(kitaru("flow", "stats", "twice", "-o", "json").out)["versions"]
+    assert [(v["n"], v["by_status"]) for v in found] == [(1, {"completed": 2})]
+    shown = json.loads(kitaru("flow", "show", "twice@v1", "-o", "json").out)["runs"]
+    assert len({run["run"] for run in shown}) == 2
+    assert [run["started"] for run in shown] == sorted((run["started"] for run in shown), reverse=True)
