@@ -18,8 +18,6 @@ _SUCH = "answers, versions and the like"
 
 def standing_line(standing: Standing, now_us: int | None = None) -> str:
     """Return how a store stands to a remote, in a line; with the time, as of when."""
-    if standing.at is None:
-        return "never asked yet"
     ahead, behind, parted = len(standing.ahead), len(standing.behind), len(standing.parted)
     told = []
     if ahead:
@@ -31,9 +29,14 @@ def standing_line(standing: Standing, now_us: int | None = None) -> str:
     elif standing.names_behind:
         told.append(f"{counted(standing.names_behind, 'name')} to pull ({_SUCH})")
     if parted:
-        told.append(f"{parted} that went on here and there")
-    when = f", as of {age(standing.at, now_us)}" if now_us is not None else ""
-    return (", ".join(told) or "up to date") + when
+        told.append(f"{counted(parted, 'run')} that went on here and there")
+    if standing.at is None:
+        told.append("never asked yet")
+    elif not told:
+        told.append("up to date")
+    if standing.at is not None and now_us is not None:
+        told.append(f"as of {age(standing.at, now_us)}")
+    return ", ".join(told)
 
 
 def standing_json(standing: Standing) -> dict[str, Any]:

@@ -127,7 +127,7 @@ def _trust(page: Page, untrusted: list[str], remote: Remote) -> None:
 def _sum(outcome: Outcome, verb: Verb) -> str:
     names = {**outcome.names, "flows": len(outcome.versions) or outcome.names.get("flows", 0)}
     counts = [(len(outcome.runs), "run", "")]
-    counts += [(count, _ONE.get(kind, kind), _MANY.get(kind, "")) for kind, count in names.items()]
+    counts += [(names[kind], one, _MANY.get(kind, "")) for kind, one in _ONE.items() if kind in names]
     told = ", ".join(counted(*count) for count in counts if count[0])
     if outcome.dry_run and told:
         return f"would be {_DONE[verb]}: {told}"
