@@ -177,6 +177,21 @@ class Outgoing:
                 wrong[object_id] = error
         return found, wrong
 
+    def keys_of(self, runs: Iterable[str]) -> set[str]:
+        """Return the keys of all that these runs are, and those that they branch from: names and content."""
+        keys: set[str] = set()
+        waiting, seen = set(runs), set[str]()
+        while waiting:
+            run = waiting.pop()
+            seen.add(run)
+            source = source_of(self._repo.records(run))
+            waiting |= set(parted.family(self._blobs, source) if source else ()) - seen
+            for name in names.segments(self._blobs, run):
+                keys |= {layout.run_key(run, name.number), layout.segment_key(name.segment)}
+                large, _ = self.objects(local_part(self._repo, name.segment).refers)
+                keys.update(map(layout.object_key, large))
+        return keys
+
     def _large(self) -> set[str]:
         if self._loose is None:
             self._loose = {"".join(key.split("/")[1:]) for key in self._blobs.keys(layout.OBJECTS)}

@@ -14,6 +14,7 @@ from kitaru.store import layout, names
 from kitaru.store.sync import parting
 from kitaru.store.sync import sight as sights
 from kitaru.store.sync.conflicts import HELD
+from kitaru.store.sync.guarding import Guard
 from kitaru.store.sync.job import Job, job
 from kitaru.store.sync.kinds import ANSWERS, FLOWS, KINDS, PARTED, PRUNED, QUEUE, RUNS, parse, read
 from kitaru.store.sync.outgoing import Outgoing, RunHere
@@ -23,7 +24,7 @@ from kitaru.store.sync.results import Outcome, PullChoice, PushChoice, RunMoved,
 from kitaru.store.sync.sending import Content
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable
+    from collections.abc import Collection, Iterable
 
     from kitaru.blobs.contract import RemoteBlobs
     from kitaru.store.repository import Repository
@@ -43,7 +44,6 @@ def push(
     tell: Tell = tell_nobody,
     dry_run: bool = False,
     unsafe: bool = False,
-    after_publish: Callable[[set[str]], None] | None = None,
 ) -> Outcome:
     """Send what this store has and a remote has not. A remote that is empty becomes a store.
 
@@ -56,7 +56,6 @@ def push(
         tell: is told how far it is.
         dry_run: only find out what would be sent.
         unsafe: send even where nobody can tell who of two writers was first.
-        after_publish: called, when all names are made, with the keys of content that was found there and not written.
 
     Returns:
         What was sent. Its `error()` is what the push ends with: all else has been done.
@@ -67,6 +66,7 @@ def push(
         RemoteError: the remote said no, or nothing. What was sent until then is whole.
     """
     with job(repo, remote, tracking, at, tell) as todo:
+        guard = Guard(repo, todo.transfer)  # before anything is found there
         theirs = todo.look()
         pushing = Pushing(todo, choose or PushChoice(), theirs)
         if dry_run:
@@ -76,7 +76,7 @@ def push(
             if not theirs.is_store:
                 _check_exclusive(remote, unsafe=unsafe)
                 sights.initialise(todo.transfer)
-            pushing.all(after_publish)
+            pushing.all(guard)
     return todo.outcome
 
 
@@ -116,7 +116,7 @@ class Pushing:
             if key.key not in self._theirs.names:
                 self._outcome.count(key.kind.directory)
 
-    def all(self, after_publish: Callable[[set[str]], None] | None) -> None:
+    def all(self, guard: Guard) -> None:
         """Send what is wanted; then let what was second here give way."""
         self._send(self._choose)
         while waiting := sorted(self._parting.keys() - self._parted):
@@ -130,9 +130,14 @@ class Pushing:
             else:
                 for run, branch in late.items():
                     self._outcome.skip(run, f"branches from run {branch.source}, which waits")
-        if after_publish is not None:
-            after_publish(self._outcome.relied)
+        if not self._outcome.is_nothing:
+            guard.settle(self._reached)
         self._give_way()
+
+    def _reached(self) -> set[str]:
+        """Return the keys of all that what was sent leads to, and of the runs that it branches from."""
+        runs = {run.run for run in self._outcome.runs}
+        return self._outcome.reached | self._outgoing().keys_of(runs)
 
     def _outgoing(self) -> Outgoing:
         return Outgoing(self._repo, self._ours, self._theirs, self._outcome)

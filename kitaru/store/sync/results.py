@@ -137,7 +137,7 @@ class Outcome:
         skipped: runs that execute here, or are not finished.
         files, bytes: copied.
         requests: sent to the remote.
-        relied: keys of content on the remote that was found there, and not written (of a push).
+        reached: keys of the content that pushed names lead to, written now or found there.
         dry_run: nothing was done; it says what would be.
     """
 
@@ -151,7 +151,7 @@ class Outcome:
     files: int = 0
     bytes: int = 0
     requests: int = 0
-    relied: set[str] = field(default_factory=set)
+    reached: set[str] = field(default_factory=set)
     dry_run: bool = False
 
     @property

@@ -74,12 +74,10 @@ class Content:
     def _send_objects(self, objects: Iterable[str]) -> None:
         keys = {layout.object_key(object_id) for object_id in objects}
         there = self._there(keys)
-        self._outcome.relied |= there
         missing = sorted(keys - there)
         self._transfer.expect(len(missing), sum(self._blobs.size(key) for key in missing))
-        for key, won in zip(missing, self._transfer.each(self._send_object, missing), strict=True):
-            if not won:
-                self._outcome.relied.add(key)
+        self._outcome.reached |= keys
+        self._transfer.each(self._send_object, missing)
 
     def _there(self, keys: set[str]) -> set[str]:
         if len(keys) > MANY:
@@ -96,9 +94,8 @@ class Content:
     def _send_segments(self, segments: Iterable[str]) -> None:
         wanted = sorted(segments)
         self._transfer.expect(len(wanted), 0)
-        for segment, won in zip(wanted, self._transfer.each(self._send_segment, wanted), strict=True):
-            if not won:
-                self._outcome.relied.add(layout.segment_key(segment))
+        self._outcome.reached.update(map(layout.segment_key, wanted))
+        self._transfer.each(self._send_segment, wanted)
 
     def _send_segment(self, segment: str) -> bool:
         data = self._repo.segments.find(segment).data
