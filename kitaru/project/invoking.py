@@ -188,7 +188,9 @@ class Invoking(Routing):
         Raises:
             RunCancelled: it was cancelled before it began.
         """
-        while not self.repo.has_run(run):
+        from kitaru.runtime.keys import is_recorded
+
+        while not is_recorded(self.repo, run):
             request = self.repo.cancellation(run)
             if request is not None:
                 raise RunCancelled(run, request.by, utc_text(request.at), request.reason)

@@ -58,18 +58,19 @@ def begin_named(repo: Repository, run: str) -> RunWriter:
     """Begin a run whose id was chosen before; raises as `begin_once`."""
     for _ in range(MAX_TRIES):
         repo.check_unpruned(run)
-        if _has_begun(repo, run):
+        if is_recorded(repo, run):
             raise StartedBefore(run)
         try:
             return repo.begin(run)
         except (RunHeld, StoreError) as error:  # somebody is just beginning it, or has begun it since we looked
             refused = error
-        if isinstance(refused, StoreError) and not _has_begun(repo, run):
+        if isinstance(refused, StoreError) and not is_recorded(repo, run):
             break
     raise refused
 
 
-def _has_begun(repo: Repository, run: str) -> bool:
+def is_recorded(repo: Repository, run: str) -> bool:
+    """Tell whether a run has begun, so that anything is recorded of it."""
     try:
         return bool(repo.records(run))
     except UnknownRun:
