@@ -6,19 +6,22 @@ that an invocation becomes one run, its id and the run's lock see to.
 
 from __future__ import annotations
 
-import random
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from kitaru.project.due import QUEUED, SCHEDULED, Due
 from kitaru.project.flow_limits import Limits, flow_limits
 from kitaru.project.queued import QueueLook
+from kitaru.store import layout
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from kitaru.project.project import Project
     from kitaru.store.invocations import Invocation
 
-SPREAD = 32
-"""Among so many of the first, a worker that met another one takes any."""
+MAX_WORKERS = 64
+"""So many on one machine know of each other; more work all the same."""
 
 
 class DueInvocations:
@@ -32,19 +35,44 @@ class DueInvocations:
         self._project = project
         self._look = QueueLook(project.repo)
         self._limits = Limits(project.repo, flow_limits(project.config))
-        self._crowded = False
-        self._random = random.Random(project.services.random_bytes(16))  # noqa: S311 - an order, no secret
+        self._place: int | None = None
+
+    @contextmanager
+    def among_others(self) -> Iterator[None]:
+        """Have other workers of this machine know of this one: a numbered lock that is held meanwhile."""
+        blobs = self._project.repo.blobs
+        lock = None
+        for place in range(MAX_WORKERS):
+            lock = blobs.lock(layout.worker_lock(place))
+            if lock is not None:
+                self._place = place
+                break
+        try:
+            yield
+        finally:
+            self._place = None
+            if lock is not None:
+                lock.release()
 
     def all(self) -> list[Due]:
-        """Return what is due: the highest priority first, then the oldest, or nearly so where workers meet."""
+        """Return what is due: the highest priority first, then the oldest.
+
+        Of several workers each has every so manyth of one priority before the others, so that they seldom meet.
+        """
         now = self._project.services.clock_us()
         self._project.fire_schedules()
         pending = [i for i in self._look.pending() if i.not_before <= now]
-        if self._crowded:
-            pending = self._spread(pending)
-        self._crowded = self._crowded and bool(pending)
         room = {flow: self._limits.room(flow, now) for flow in {i.flow for i in pending}}
-        return [_due(invocation) for invocation in pending if room[invocation.flow]]
+        return [_due(invocation) for invocation in self._shared_out(pending) if room[invocation.flow]]
+
+    def _shared_out(self, pending: list[Invocation]) -> list[Invocation]:
+        if self._place is None:
+            return pending
+        blobs = self._project.repo.blobs
+        places = [p for p in range(MAX_WORKERS) if p == self._place or blobs.is_locked(layout.worker_lock(p))]
+        mine, count = places.index(self._place), len(places)
+        order = sorted(range(len(pending)), key=lambda n: (-pending[n].priority, n % count != mine, n))
+        return [pending[n] for n in order]
 
     def is_due(self, due: Due) -> bool:
         """Tell whether an invocation can still be begun."""
@@ -53,21 +81,10 @@ class DueInvocations:
             return False
         return self._limits.room(due.flow, self._project.services.clock_us())
 
-    def is_as_before(self, due: Due, *, lost: bool) -> bool:
-        """Tell whether an invocation that was taken up still has no run.
-
-        Args:
-            lost: whoever took it up found that another one had.
-        """
+    def is_as_before(self, due: Due) -> bool:
+        """Tell whether an invocation that was taken up still has no run."""
         invocation = self._look.find(due.run)
-        pending = invocation is not None and self._look.is_pending(invocation)
-        self._crowded = self._crowded or (lost and not pending)
-        return pending
-
-    def _spread(self, pending: list[Invocation]) -> list[Invocation]:
-        first = [i for i in pending[:SPREAD] if i.priority == pending[0].priority]
-        self._random.shuffle(first)
-        return [*first, *pending[len(first) :]]
+        return invocation is not None and self._look.is_pending(invocation)
 
 
 def _due(invocation: Invocation) -> Due:

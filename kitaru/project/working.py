@@ -133,6 +133,10 @@ class Work:
         Args:
             once: end when there is nothing left to do; each run is taken up once.
         """
+        with self._queue.among_others():
+            yield from self._rounds(once=once)
+
+    def _rounds(self, *, once: bool) -> Iterator[Due | Carried | Told]:
         seen: set[str] = set()
         while True:
             yield from self._before()
@@ -194,7 +198,7 @@ class Work:
 
     def _rest(self, due: Due, code: int) -> float:
         """Let a run rest that has the same to go on with as before; return for how long."""
-        if not self._has_the_same(due, code):
+        if not self._has_the_same(due):
             self._rests.pop(due.run, None)
             return 0.0
         if code == RunHeld.exit_code:  # somebody else carries it on
@@ -206,10 +210,10 @@ class Work:
         self._rests[due.run] = _Rest(due.token, tries, self._clock() + rest_s)
         return rest_s
 
-    def _has_the_same(self, due: Due, code: int) -> bool:
+    def _has_the_same(self, due: Due) -> bool:
         """Tell whether what was taken up came no further."""
         if due.is_new:
-            return self._queue.is_as_before(due, lost=code == RunHeld.exit_code)
+            return self._queue.is_as_before(due)
         return due.token in {found.token for found in self._runs.all() if found.run == due.run}
 
     def _status(self, run: str) -> str:

@@ -204,6 +204,11 @@ def start_lock(flow: str) -> str:
     return f"%start-{hashlib.sha256(flow.encode('utf-8', 'surrogatepass')).hexdigest()[:32]}"
 
 
+def worker_lock(place: int) -> str:
+    """Return the lock by which one of several workers is known to the others; no run's is called so."""
+    return f"%worker-{place}"
+
+
 def numbered(number: int | None) -> str:
     """Return the last part of a numbered name, such as `/000003`."""
     return "" if number is None else f"/{number:06d}"
