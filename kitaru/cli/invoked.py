@@ -20,6 +20,8 @@ def invoked_line(told: Mapping[str, Any]) -> str:
         how = ", by its weights" if told.get("why") == "weight" else ""
         parts.append(f"by entry {told.get('entry')} of route {told['route']}{how}")
     parts += [f"{name} {told[name]}" for name in ("schedule", "invocation") if told.get(name)]
+    if told.get("env") == "recorded":
+        parts.append("in its recorded environment")
     return ", ".join(parts)
 
 

@@ -61,6 +61,7 @@ class _Beginning:
                 invocation.target,
                 self._inputs(),
                 key=invocation.key,
+                env=invocation.env,
                 tags=invocation.tags,
                 run=invocation.run,
                 invocation=self._told(),

@@ -139,7 +139,8 @@ def invoke(
     project = Project.open()
     manner = Manner(output, quiet, events, no_input)
     documents = json_object(input_file) if input_file else {}
-    given: dict[str, Any] = {"text": True, "documents": documents, "key": key, "tags": tag, "env": str(env)}
+    given: dict[str, Any] = {"text": True, "documents": documents, "key": key, "tags": tag}
+    given["env"] = str(env) if env is Env.RECORDED else ""
     limits: dict[str, Any] = {"max_calls": max_calls, "max_seconds": max_seconds, "stay_s": stay_s(stay)}
     if queue:
         if detach or any(limit is not None for limit in limits.values()):
