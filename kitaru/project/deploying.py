@@ -10,14 +10,17 @@ from math import gcd
 from typing import TYPE_CHECKING, Any
 
 from kitaru.errors import CodeUnloadable, UsageError
-from kitaru.project.routing import MAX_NOTE, Routing
-from kitaru.project.targets import is_route_name, version_at
+from kitaru.project.routing import MAX_NOTE, Routing, checked_route
 from kitaru.store import routes
+from kitaru.store.routes import Destination
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from kitaru.runtime.decorators import Flow
     from kitaru.runtime.deploying import Deployed
     from kitaru.runtime.runner import Runner
+    from kitaru.store.repository import VersionName
     from kitaru.store.routes import RouteEntry
 
 WHOLE = 100
@@ -59,8 +62,7 @@ class Deploying(Routing):
         loaded = self.runner.load(target)
         flow = loaded.flow.name
         check_deployable(loaded.entry, flow)
-        standing = routes.last_entry(self.repo.blobs, flow, route) if route else None
-        if weight != WHOLE and (standing is None or not standing.to):
+        if weight != WHOLE and not _standing(routes.route_log(self.repo.blobs, flow, route)):
             told = f"route {route} of {flow} goes nowhere yet, so that all its invocations go to this version"
             raise UsageError(told, hint="leave --weight out")
         files = snapshot(loaded.entry, self.root, loaded.loaded_files)
@@ -72,23 +74,41 @@ class Deploying(Routing):
                 hint="deploy it again",
             )
         name = next(name for name in self.repo.versions(flow) if name.id == version.id)
-        to = {f"v{name.n}": weight} if weight == WHOLE or standing is None else self._shares(standing, name.id, weight)
-        entry = self.set_route(flow, route, to, note=note) if route else None
+        entry = self._send(flow, route, name, weight, note) if route else None
         return Deployed(flow, name, new, entry, notes)
 
-    def _shares(self, standing: RouteEntry, version: str, weight: int) -> dict[str, int]:
-        """Return the weights with which a version gets so many of a hundred, and the others what they had of the rest.
+    def _send(self, flow: str, route: str, version: VersionName, weight: int, note: str) -> RouteEntry:
+        """Move a route; what the others had is read and replaced in one step, so that nobody's move is undone."""
+        log = routes.route_log(self.repo.blobs, flow, route)
+        before = [d for d in _standing(log) if d.version != version.id and weight != WHOLE]
+        shares = weights_of([d.weight for d in before], weight)
+        to = [d._replace(weight=share) for d, share in zip(before, shares, strict=False)]  # the last is the version's
+        return self._add(log, flow, route, (*to, Destination(version.id, version.n, shares[-1])), note=note)
 
-        They are whole numbers in the exact proportions, and add up to a hundred where that can be.
-        """
-        before = {d.version: d.weight for d in standing.to if d.version != version}
-        total = sum(before.values()) or 1
-        shares = {id: share * (WHOLE - weight) for id, share in before.items()} | {version: weight * total}
-        common = gcd(*shares.values())
-        scale = WHOLE * common // sum(shares.values()) if WHOLE * common % sum(shares.values()) == 0 else 1
-        here = {d.version: version_at(self.repo, standing, d).n for d in standing.to}
-        here |= {name.id: name.n for name in self.repo.versions(standing.flow) if name.id == version}
-        return {f"v{here[id]}": share // common * scale for id, share in shares.items()}
+
+def _standing(log: list[RouteEntry]) -> tuple[Destination, ...]:
+    return log[-1].to if log else ()
+
+
+def weights_of(before: Sequence[int], percent: int) -> list[int]:
+    """Return weights that give the last of them so many of a hundred, and the others what they had of the rest.
+
+    They are in the exact proportions, and add up to a hundred where that can be; what is too large to be kept is
+    rounded.
+
+    Args:
+        before: what the others had.
+        percent: from 1 to 100.
+    """
+    total = sum(before)
+    if not total:
+        return [WHOLE]
+    exact = [*(weight * (WHOLE - percent) for weight in before), percent * total]
+    found = [share // gcd(*exact) for share in exact]
+    if WHOLE % sum(found) == 0:
+        return [share * WHOLE // sum(found) for share in found]
+    above = max(*found, routes.MAX_WEIGHT)
+    return [max(1, share * routes.MAX_WEIGHT // above) for share in found]
 
 
 def _check_may_deploy() -> None:
@@ -103,8 +123,8 @@ def _check_may_deploy() -> None:
 
 def _check_route(route: str, note: str, weight: int) -> None:
     """Raise UsageError for what would be refused after the version is recorded."""
-    if route and not is_route_name(route):
-        raise UsageError(f"a route cannot be called {route!r}", hint="kitaru deploy FILE.py:flow --route stable")
+    if route:
+        checked_route(route)
     if note and not route:
         raise UsageError("a note is kept in the log of a route, and no route is moved", hint="name one: --route stable")
     if len(note) > MAX_NOTE:

@@ -130,7 +130,7 @@ class Routing(Reading):
             UsageError: it never had such a route.
         """
         known_versions(self.repo, flow)
-        log = routes.route_log(self.repo.blobs, flow, _named(route))
+        log = routes.route_log(self.repo.blobs, flow, checked_route(route))
         if not log:
             standing_entry(self.repo, flow, route)  # says that there is none
         return log
@@ -160,9 +160,7 @@ class Routing(Reading):
         destinations = [self._destination(flow, name, weight) for name, weight in weights.items()]
         if not destinations or len({d.version for d in destinations}) < len(destinations):
             raise UsageError(f"route {route} must go to versions, each named once", hint=_EXAMPLE)
-        if len(destinations) > routes.MAX_VERSIONS:
-            raise UsageError(f"route {route} cannot go to more than {routes.MAX_VERSIONS} versions", hint=_EXAMPLE)
-        log = routes.route_log(self.repo.blobs, flow, _named(route))
+        log = routes.route_log(self.repo.blobs, flow, checked_route(route))
         return self._add(log, flow, route, tuple(destinations), note=note)
 
     def _destination(self, flow: str, name: str, weight: int) -> Destination:
@@ -200,7 +198,7 @@ class Routing(Reading):
             FlowNotFound, UsageError: no such flow or route.
             Diverged: as of `set_route`.
         """
-        standing_entry(self.repo, flow, _named(route))
+        standing_entry(self.repo, flow, checked_route(route))
         return self._add(self.route_log(flow, route), flow, route, (), note=note)
 
     def _add(
@@ -213,6 +211,8 @@ class Routing(Reading):
         note: str,
         back: int = 0,
     ) -> RouteEntry:
+        if len(to) > routes.MAX_VERSIONS:
+            raise UsageError(f"route {route} cannot go to more than {routes.MAX_VERSIONS} versions", hint=_EXAMPLE)
         if len(note) > MAX_NOTE:
             raise UsageError(f"a note of {len(note)} characters, where {MAX_NOTE} can be kept", hint="--note TEXT")
         services = self.services
@@ -230,7 +230,7 @@ class Routing(Reading):
 _EXAMPLE = "kitaru route set FLOW stable v3, or v3:90 v4:10"
 
 
-def _named(route: str) -> str:
+def checked_route(route: str) -> str:
     """Return a route's name if it is one; raises UsageError."""
     if not is_route_name(route) or len(route.encode()) > layout.MAX_NAME_BYTES:
         raise UsageError(f"a route cannot be called {route!r}", hint="kitaru route set FLOW stable v3")

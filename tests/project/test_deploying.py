@@ -12,6 +12,8 @@ import pytest
 
 from kitaru.errors import CodeUnloadable, FlowNotFound, UsageError
 from kitaru.project import Project
+from kitaru.project.deploying import weights_of
+from kitaru.store.routes import MAX_WEIGHT
 from kitaru.testing import memory_project
 from tests.runtime.bench import Scripts
 
@@ -97,10 +99,56 @@ def test_a_share_of_a_route_is_taken_from_the_others_in_proportion(project, tmp_
 
 
 @pytest.mark.parametrize(
+    ("before", "percent", "weights"),
+    [
+        ([], 10, [100]),
+        ([1], 10, [90, 10]),
+        ([100], 1, [99, 1]),
+        ([1, 1, 1], 10, [30, 30, 30, 10]),
+        ([1, 2], 1, [33, 66, 1]),
+        ([1_000_000, 999_999], 50, [500_000, 499_999, 1_000_000]),
+        ([1_000_000, 1], 99, [10_101, 1, 1_000_000]),
+    ],
+)
+def test_weights_are_exact_where_they_can_be_and_never_too_large(before, percent, weights):
+    found = weights_of(before, percent)
+    assert found == weights
+    assert max(found) <= MAX_WEIGHT
+
+
+def test_a_route_that_is_moved_while_a_flow_is_deployed_keeps_what_it_was_given(project, tmp_path, monkeypatch):
+    project.deploy("agent.py:agent", route="stable")
+    write(tmp_path, "shared.py", "WORD = 'two'\n")
+    record = project.runner.versions.record
+
+    def meanwhile(*what):
+        project.set_route("agent", "stable", {"v1": 1}, note="of somebody else")
+        return record(*what)
+
+    monkeypatch.setattr(project.runner.versions, "record", meanwhile)
+    entry = project.deploy("agent.py:agent", route="stable", weight=25).route
+    assert (entry.n, destinations(entry)) == (3, [(1, 75), (2, 25)])
+
+
+def test_what_is_edited_while_it_is_deployed_gets_no_route(project, tmp_path, monkeypatch):
+    record = project.runner.versions.record
+
+    def meanwhile(*what):
+        write(tmp_path, "late.py", "def shout(text): return text\n")
+        return record(*what)
+
+    monkeypatch.setattr(project.runner.versions, "record", meanwhile)
+    with pytest.raises(CodeUnloadable, match="agent was edited while it was deployed"):
+        project.deploy("agent.py:agent", route="stable")
+    assert project.routes() == []
+
+
+@pytest.mark.parametrize(
     ("how", "told"),
     [
         ({"route": "v3"}, "a route cannot be called 'v3'"),
         ({"route": "a b"}, "a route cannot be called 'a b'"),
+        ({"route": "a" * 1001}, "a route cannot be called"),
         ({"note": "why"}, "a note is kept in the log of a route"),
         ({"weight": 10}, "a weight is of a route"),
         ({"route": "stable", "weight": 0}, "a weight of 0"),
