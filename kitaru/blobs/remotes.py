@@ -26,6 +26,7 @@ OPTIONS = ("endpoint-url", "profile", "region")
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]")
+_ENDPOINT = re.compile(r"https?://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?(/[A-Za-z0-9._/-]*)?")
 _HINT = "kitaru remote add NAME s3://BUCKET/PREFIX, or a folder"
 
 
@@ -117,6 +118,5 @@ def _check_options(scheme: str, options: Mapping[str, str]) -> None:
             raise BadConfig(f"a remote has no setting {name!r}", hint=f"its settings are {', '.join(OPTIONS)}")
         if scheme != "s3":
             raise BadConfig(f"{name} is a setting of s3:// only", hint=_HINT)
-    endpoint = options.get("endpoint-url", "http://")
-    if not endpoint.startswith(("http://", "https://")) or "@" in endpoint or "?" in endpoint:
+    if _ENDPOINT.fullmatch(options.get("endpoint-url", "http://none")) is None:
         raise BadConfig("endpoint-url is not http://HOST[:PORT] or https://…, without user and password", hint=_SECRETS)

@@ -155,6 +155,11 @@ class TestWithoutAServer:
         gone = place._replace(url="s3://no-such-bucket/x")
         assert all_say("no such bucket", refusals(opened(gone), RemoteUnreachable))
 
+    @pytest.mark.parametrize("name", ["PermanentRedirect", "AuthorizationHeaderMalformed"])
+    def test_another_region(self, blobs, s3_proxy, name):
+        s3_proxy.fail(1, f"error:{name}", times=999)
+        assert "region" in refusal(blobs, "listing", RemoteUnreachable)
+
     def test_no_such_bucket_for_what_is_large(self, place):
         gone = place._replace(url="s3://no-such-bucket/x")
         large = refusal(opened(gone), lambda blobs: blobs.create("k", bytes(20 << 20)), RemoteUnreachable)

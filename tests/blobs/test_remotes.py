@@ -73,6 +73,9 @@ def test_what_is_no_url_is_refused(url):
     [
         ("s3://bucket", {"color": "red"}),
         ("s3://bucket", {"endpoint-url": "127.0.0.1:8333"}),
+        ("s3://bucket", {"endpoint-url": "http://no host"}),
+        ("s3://bucket", {"endpoint-url": "http://:80"}),
+        ("s3://bucket", {"endpoint-url": "http://host:port"}),
         ("s3://bucket", {"endpoint-url": f"http://user:{SECRET}@host"}),
         ("share", {"profile": "team"}),
         ("memory://x", {"region": "eu-west-1"}),
@@ -82,6 +85,11 @@ def test_options_that_are_none_are_refused(url, options):
     with pytest.raises(BadConfig) as caught:
         open_remote(url, options)
     assert SECRET not in caught.value.message
+
+
+@pytest.mark.parametrize("endpoint", ["http://127.0.0.1:8333", "https://s3.example.org", "http://[::1]:9000/s3"])
+def test_an_endpoint_may_be_any_server(endpoint):
+    assert open_remote("s3://bucket", {"endpoint-url": endpoint}).url == "s3://bucket"
 
 
 def test_options_that_say_nothing_are_none(tmp_path):

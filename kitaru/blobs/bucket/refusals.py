@@ -26,7 +26,8 @@ class NotBucket(Exception):
 
 
 _CUT = (boto.HTTPClientError, boto.IncompleteReadError, aiohttp.ClientError, Truncated)
-FAILURES = (boto.BotoCoreError, boto.ClientError, ResponseParserError, NotBucket, OSError, ValueError, *_CUT)
+_WRONG = (ResponseParserError, NotBucket, ValueError)
+FAILURES = (boto.BotoCoreError, boto.ClientError, OSError, RecursionError, *_WRONG, *_CUT)
 """What a request may raise."""
 
 CONDITION = {"PreconditionFailed", "412"}
@@ -45,6 +46,8 @@ _RENEW = "get new ones, for instance with `aws sso login`, and try again"
 _BUCKET = "see `kitaru remote list`; a bucket is made with the tools of whoever runs the server"
 _NETWORK = "see the network, and the endpoint-url of the remote with `kitaru remote list`"
 
+_REGION = ("the bucket is in another region", "kitaru remote add --region REGION")
+
 _REFUSED = {
     **dict.fromkeys(
         ("InvalidAccessKeyId", "InvalidClientTokenId"), ("the server does not know this access key", _KEYS)
@@ -59,14 +62,11 @@ _REFUSED = {
         "the clock of this machine differs too much from the server's",
         "set the clock, for instance with `timedatectl set-ntp true`",
     ),
-    "AuthorizationHeaderMalformed": ("the request was signed for another region", "kitaru remote add --region REGION"),
 }
 _ABSENT = {
     "NoSuchBucket": ("there is no such bucket", _BUCKET),
     "InvalidBucketName": ("the server can have no bucket of this name", _BUCKET),
-    **dict.fromkeys(
-        ("PermanentRedirect", "301", "307"), ("the bucket is in another region", "kitaru remote add --region REGION")
-    ),
+    **dict.fromkeys(("PermanentRedirect", "AuthorizationHeaderMalformed", "301", "307"), _REGION),
 }
 _DENIED = {"AccessDenied", "AllAccessDisabled", "Forbidden", "UnauthorizedAccess", "401", "403"}
 _NO_S3 = ("what answers there does not speak the protocol of S3", _NETWORK)
@@ -109,7 +109,7 @@ def tries(error: Exception) -> int:
         status = _status_of(error)
         passing = code_of(error) in _PASSING or status == 429 or (status >= 500 and status != _NOT_BUILT)
         return 5 if passing else 1
-    if isinstance(error, boto.SSLError):
+    if isinstance(error, boto.SSLError) or any(isinstance(cause, RecursionError) for cause in _causes(error)):
         return 1
     if isinstance(error, (boto.ConnectionError, boto.ReadTimeoutError)):
         return 2
@@ -126,9 +126,16 @@ def explain(error: Exception, doing: str, where: str) -> StoreError | BadConfig:
     """
     if isinstance(error, boto.ClientError):
         return _answered(error, doing, where)
-    if isinstance(error, (ResponseParserError, NotBucket)):
+    found = _without_credentials(error, where)
+    if found is not None:
+        return found
+    if isinstance(
+        error, (ResponseParserError, NotBucket, ValueError)
+    ):  # a number that is none, a name that no host has
         return RemoteUnreachable(f"{where}: {_NO_S3[0]}", hint=_NO_S3[1])
-    return _without_credentials(error, where) or _without_network(error, where)
+    if isinstance(error, boto.BotoCoreError) and not isinstance(error, (*_CUT, boto.ConnectionError)):
+        return RemoteError(f"{where}: the request cannot be made ({type(error).__name__})", hint="see ~/.aws/config")
+    return _without_network(error, where)
 
 
 def _answered(error: Any, doing: str, where: str) -> StoreError:  # noqa: ANN401 - as above
@@ -156,8 +163,8 @@ def _without_credentials(error: Exception, where: str) -> StoreError | BadConfig
         return RemoteRefused(f"{where}: there are no credentials for it", hint=_KEYS)
     if isinstance(error, (boto.ConfigParseError, boto.ConfigNotFound)):
         return RemoteRefused(f"{where}: the files in ~/.aws cannot be read", hint="see ~/.aws/config")
-    if isinstance(error, ValueError):  # a region or an endpoint that cannot be one; a host with a space in it
-        return BadConfig(f"{where}: the region or the endpoint-url is not one", hint="kitaru remote list")
+    if isinstance(error, boto.InvalidRegionError):
+        return BadConfig(f"{where}: the region is not one", hint="kitaru remote list")
     return None
 
 
@@ -166,6 +173,7 @@ def _without_network(error: Exception, where: str) -> StoreError:
 
 
 _LACKS: tuple[tuple[tuple[type[BaseException], ...], str], ...] = (
+    ((RecursionError,), _REGION[0]),  # botocore follows an answer that leads back to where it came from
     ((boto.SSLError, aiohttp.ClientSSLError), "no connection that can be trusted could be made (TLS)"),
     ((socket.gaierror, aiohttp.ClientConnectorDNSError), "no host of this name was found"),
     ((ConnectionRefusedError,), "nothing answers at this address: the connection was refused"),
