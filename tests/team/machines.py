@@ -9,6 +9,7 @@ import contextlib
 import os
 import subprocess
 import sys
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,6 +20,8 @@ LIMIT_S = 120
 
 FLOWS = """
 import os
+import time
+from pathlib import Path
 import kitaru
 from kitaru import checkpoint, flow
 
@@ -31,6 +34,34 @@ def publish(n: int) -> int:
 @flow
 def asks(n: int) -> int:
     return publish(n) if kitaru.wait("approve") else 0
+
+@checkpoint
+def slowly(n: int) -> int:
+    effects = Path(os.environ["EFFECTS"])
+    effects.with_name("begun").touch()
+    while not effects.with_name("released").exists():
+        time.sleep(0.01)
+    return n
+
+@flow
+def held(n: int) -> int:
+    return publish(slowly(n)) if kitaru.wait("approve") else 0
+
+@checkpoint
+def tick(n: int) -> None:
+    Path(os.environ["EFFECTS"]).with_name("begun").touch()
+    time.sleep(0.02)
+
+@flow
+def ticks(n: int) -> int:
+    if kitaru.wait("approve"):
+        for n in range(5000):
+            tick(n)
+    return n
+
+@flow
+def does(n: int) -> int:
+    return publish(n)
 """
 
 
@@ -88,6 +119,14 @@ class Machine:
 def end_of(process):
     out, err = process.communicate(timeout=LIMIT_S)
     return Ended(process.returncode, out, err)
+
+
+def wait_until(holds):
+    """Return once something holds; what never does fails."""
+    until = time.monotonic() + LIMIT_S
+    while not holds():
+        assert time.monotonic() < until
+        time.sleep(0.02)
 
 
 class Team:
