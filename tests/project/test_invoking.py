@@ -113,6 +113,18 @@ def test_a_resume_goes_on_with_the_recorded_code(tmp_path):
     assert project.answer(handle.exec_id, "w", "said", foreground=True).wait() == "said old"
 
 
+def test_what_was_deployed_is_invoked_when_its_sources_are_gone(tmp_path):
+    project = memory_project()
+    for word in ("old", "new"):
+        (tmp_path / "agent.py").write_text(AGENT)
+        (tmp_path / "shared.py").write_text(f"WORD = {word!r}\n")
+        project.deploy("agent.py:agent", route=word)
+    (tmp_path / "agent.py").unlink()
+    (tmp_path / "shared.py").unlink()
+    for word in ("old", "new"):
+        assert outcome(project, f"agent@{word}", {"question": "hi"})[0] == f"{word} hi"
+
+
 # -- inputs ----------------------------------------------------------------------------------------------------------
 
 
