@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kitaru.cli.damage import tell_damaged
-from kitaru.cli.options import Output, OutputOpt
+from kitaru.cli.options import Output, OutputOpt, SinceOpt
 from kitaru.cli.page import Page, write_json
 from kitaru.cli.text import since
 
@@ -41,9 +41,7 @@ def cost(
     *,
     by: Annotated[By, typer.Option("--by", metavar="model|flow|run|checkpoint", help="What to tell apart.")] = By.MODEL,
     flow: Annotated[str | None, typer.Option("--flow", metavar="FLOW", help="Only runs of this flow.")] = None,
-    since_: Annotated[
-        str | None, typer.Option("--since", metavar="TIME", help="Only runs since then: 7d, 12h, 2026-03-01.")
-    ] = None,
+    since_: SinceOpt = None,
     output: OutputOpt = Output.TEXT,
 ) -> None:
     """Show what runs spent on models."""

@@ -38,7 +38,7 @@ from kitaru.cli.flow_page import (
     version_page,
     version_rows,
 )
-from kitaru.cli.options import Output, OutputOpt
+from kitaru.cli.options import Output, OutputOpt, SinceOpt
 from kitaru.cli.page import Page, Span, write_json
 from kitaru.cli.text import since
 
@@ -111,9 +111,7 @@ def versions(flow: FlowArg, *, output: OutputOpt = Output.TEXT) -> None:
 def stats(
     flow: FlowArg,
     *,
-    since_: Annotated[
-        str | None, typer.Option("--since", metavar="TIME", help="Only runs since then: 7d, 12h, 2026-03-01.")
-    ] = None,
+    since_: SinceOpt = None,
     output: OutputOpt = Output.TEXT,
 ) -> None:
     """Compare the versions of a flow by their runs: how they ended, how long they took, what they cost."""

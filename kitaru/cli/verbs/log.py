@@ -26,7 +26,7 @@ from kitaru.cli.documents import call_json, how_of, no_longer_made, run_json, su
 from kitaru.cli.events import origin
 from kitaru.cli.graph import Graph
 from kitaru.cli.invoked import invoked_line
-from kitaru.cli.options import Output, OutputOpt
+from kitaru.cli.options import Output, OutputOpt, SinceOpt
 from kitaru.cli.page import Page, Span, status_span, write_json
 from kitaru.cli.text import age, duration, error_name, local_time, one_line, short, since, sleeps
 from kitaru.model.spending import dollars, model_calls, spent
@@ -51,9 +51,7 @@ def log(
     tag: Annotated[
         list[str], typer.Option("--tag", metavar="TAG", help="Only runs that have this tag; may be repeated.")
     ] = [],  # noqa: B006 - typer copies defaults, and shows None as a value
-    since_: Annotated[
-        str | None, typer.Option("--since", metavar="WHEN", help="Only runs started since: 7d, 12h, or an ISO date.")
-    ] = None,
+    since_: SinceOpt = None,
     limit: Annotated[
         int, typer.Option("-n", "--limit", metavar="N", min=0, help="At most so many runs; 0 for all.")
     ] = DEFAULT_LIMIT,
