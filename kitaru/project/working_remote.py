@@ -15,6 +15,7 @@ from kitaru.errors import Diverged, KitaruError, RunClaimed, StoreError, Untrust
 from kitaru.project.claiming import Handed
 from kitaru.project.working import MAX_BACKOFF_S, NotNowError, Told
 from kitaru.store import claims, layout, names
+from kitaru.store.invocations import read_invocation
 from kitaru.store.sync.tracking import Tracking
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ class RemoteWork:
         self._ended: queue.SimpleQueue[tuple[str, int, Claim]] = queue.SimpleQueue()
         self._unpushed = set(self._left_behind())
         self._said: set[str] = set()
-        self._look_at = self._retry_at = clock()
+        self._push_at = self._look_at = self._retry_at = clock()
         self._failures = 0
         self.trouble: KitaruError | None = None
 
@@ -73,12 +74,13 @@ class RemoteWork:
     def before(self) -> Iterator[Told]:
         """Push what was carried on, and pull what is new, where it is time; yield what there is to say."""
         self._settle()
-        if self._clock() < self._retry_at or not (self._unpushed or self._clock() >= self._look_at):
+        now = self._clock()
+        if now < self._retry_at:
             return
         try:
-            if self._unpushed:
+            if self._unpushed and now >= self._push_at:
                 yield from self._push()
-            if self._clock() >= self._look_at:
+            if now >= self._look_at:
                 yield from self._pull()
         except UsageError:  # a remote that cannot be as it is written down, or a library that is not there
             raise
@@ -96,6 +98,7 @@ class RemoteWork:
                 return
             if self._has_more(run, had):
                 self._unpushed.add(run)
+                self._push_at = self._clock()
             else:
                 claim.release()
 
@@ -107,10 +110,22 @@ class RemoteWork:
         """Yield the runs that live on the remote and went further here, and that a worker before did not push."""
         repo = self._project.repo
         for run in repo.run_ids():
-            there = self._tracking.segments_of(run)
-            is_ahead = 0 < there < len(repo.blobs.children(layout.run_key(run)))
+            if not self._lives_there(run):
+                continue
+            is_ahead = self._tracking.segments_of(run) < len(repo.blobs.children(layout.run_key(run)))
             if is_ahead and not repo.blobs.children(layout.open_key(run)) and not repo.is_held(run):
                 yield run
+
+    def _lives_there(self, run: str) -> bool:
+        """Tell whether a run is on the remote, or is to be: it was queued there, or by a schedule that is there."""
+        there = self._tracking.there
+        if self._tracking.has_run(run) or layout.queue_key(run) in there:
+            return True
+        try:
+            schedule = read_invocation(self._project.repo.blobs, run).schedule
+        except (KeyError, KitaruError):
+            return False
+        return bool(schedule) and layout.schedule_key(schedule, 1) in there
 
     def _failed(self, error: KitaruError) -> Iterator[Told]:
         """Rest longer and longer; say once what is wrong."""
@@ -136,7 +151,8 @@ class RemoteWork:
         now = self._project.services.clock_us()
         done = push(self._project.repo, self._blobs, self._tracking, PushChoice(runs=runs), at=now)
         skipped = {left.what for left in done.skipped}
-        self._unpushed = {run for run in runs if run in skipped}
+        self._unpushed = {run for run in runs if run in skipped}  # somebody here executes it again
+        self._push_at = self._clock() + self._poll_s
         for moved in done.runs:
             yield Told("pushed", f"pushed to {self._remote.name}", moved.run)
         yield from self._told(done)
@@ -172,9 +188,9 @@ class RemoteWork:
             NotNowError: another machine has it, its code is not trusted here, or the remote does not answer.
         """
         run = due.run
+        if not self._lives_there(run):
+            return self._carry(due, None)
         if not due.is_new:
-            if not self._tracking.has_run(run):
-                return self._carry(due, None)
             self._check_trusted(run)
         here = [name.segment for name in names.segments(self._project.repo.blobs, run)]
         claim = self._claim(run, here)
