@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import socket
 import threading
+from datetime import timedelta
 
+import botocore.auth
 import pytest
 
 from kitaru.blobs.bucket import BucketBlobs, Limits
@@ -133,6 +135,12 @@ class TestWithoutCredentials:
         s3_proxy.fail(1, f"error:{name}", times=999)
         assert all_say(words, refusals(blobs, RemoteRefused))
         assert len(s3_proxy.requests) < 40  # what is refused is not asked again
+
+    @pytest.mark.parametrize("hours", [-1, 1])
+    def test_a_clock_that_is_wrong(self, blobs, monkeypatch, hours):
+        now = botocore.auth.get_current_datetime
+        monkeypatch.setattr("botocore.auth.get_current_datetime", lambda: now() + timedelta(hours=hours))
+        assert all_say("the clock of this machine", refusals(blobs, RemoteRefused))
 
     def test_a_session_token_that_the_server_does_not_know_is_told(self, blobs, s3_proxy, monkeypatch):
         s3_proxy.fail(1, "error:InvalidToken", times=999)
