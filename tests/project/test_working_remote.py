@@ -9,9 +9,11 @@ from kitaru import flow
 from kitaru.blobs.folder import FolderBlobs
 from kitaru.errors import UnknownRemote
 from kitaru.project import Project
+from kitaru.project.due import Due
 from kitaru.project.working import Carried, Told, Work
 from kitaru.project.working_remote import RemoteWork
 from kitaru.store import claims, layout, names
+from kitaru.store.invocations import Invocation, put_invocation
 from kitaru.store.sync import pull, push
 from kitaru.store.sync.results import PushChoice
 from kitaru.store.sync.tracking import Tracking
@@ -287,3 +289,38 @@ def test_there_must_be_such_a_remote(machines):
     ann, _, _ = machines
     with pytest.raises(UnknownRemote):
         RemoteWork(ann.project, "nowhere", ann.carry)
+
+
+def queue(machine):
+    """Queue an invocation whose run is to be called q1."""
+    project = machine.project
+    encoded = project.values.encode({}, frozenset(), "inputs")
+    project.repo.put_objects(encoded.objects)
+    put_invocation(project.repo.blobs, Invocation("q1", "body@latest", "body", encoded.id, nonce="n"))
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["queued there", "queued here only"])
+def test_what_is_queued_there_is_claimed_and_pushed_and_what_is_queued_here_only_stays(machines, shared, known):
+    ann, _, _ = machines
+    ann.push()
+    queue(ann)
+    if known:
+        ann.push()
+    team, _ = ann.worker()
+    team._carry = lambda due, claim: lambda: (0 if claim else 1, "")
+    code, _ = team.start(Due("q1", "body", "queued", ()))()
+    assert code == (0 if known else 1)
+    assert (claims.standing(shared, "q1", 1) is not None) == known
+
+
+def test_a_run_that_was_begun_of_a_queue_and_not_pushed_is_pushed_by_the_next_worker(machines, shared):
+    ann, _, _ = machines
+    code = asking()
+    queue(ann)
+    ann.push()
+    options = ann.project._options("", None)
+    options.run = "q1"
+    prepared = ann.project.runner.start(code, {}, options, text=False)
+    prepared.execute()
+    assert said(ann.work_once()) == [("pushed", "q1")]
+    assert shared.exists(layout.run_key("q1", 1))
