@@ -34,6 +34,7 @@ Raised where the fault is known, printed in one place (`kitaru.cli`), matched by
     |-- StoreError                 1   the disk said no: full, read-only, failing
     |   |-- Damaged                4   bytes are not what was written
     |   |-- UnknownFormat          4
+    |   |   `-- NotAStore          4   something else is where a remote is to be
     |   `-- RemoteError            1   a remote said no, or nothing
     |       |-- RemoteUnreachable  1   no network, no such host, no such bucket
     |       |-- RemoteRefused      1   credentials that are missing, wrong, expired or may not do this
@@ -372,6 +373,17 @@ class UnknownFormat(StoreError):
         super().__init__(
             f"{where}: this store has format {found}, and this kitaru reads format 1",
             hint="pip install --upgrade kitaru",
+        )
+
+
+class NotAStore(UnknownFormat):
+    """A remote is to be where something else is."""
+
+    def __init__(self, where: str) -> None:
+        StoreError.__init__(
+            self,
+            f"{where}: something is there, and it is no store",
+            hint="choose a place that is empty, or one that others push to",
         )
 
 

@@ -12,7 +12,6 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, TypeVar
 
 from kitaru.errors import StoreError, UsageError
-from kitaru.store import layout
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,8 +42,10 @@ def _check_empty(target: Path, url: str) -> None:
 
 
 def check_store(remote: Remote) -> None:
-    """Raise UsageError where nothing was ever pushed to a remote."""
-    if not remote.connect().exists(layout.FORMAT_KEY):
+    """Raise UsageError where nothing was ever pushed to a remote, UnknownFormat where another version did."""
+    from kitaru.store.sync.sight import format_of
+
+    if not format_of(remote.connect()):
         raise UsageError(
             f"there is no store at {remote.url}", hint=f"kitaru init --remote {remote.url}, and kitaru push"
         )

@@ -13,14 +13,15 @@ from typing import TYPE_CHECKING
 from kitaru.errors import Damaged, KitaruError, RemoteError, RemoteRefused, UnknownFormat
 from kitaru.model.records import Start
 from kitaru.store import layout, names
-from kitaru.store.repository import Repository
 from kitaru.store.strand import read_segment
+from kitaru.store.sync.sight import format_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from kitaru.blobs.contract import Listed, RemoteBlobs
     from kitaru.project.remotes import Remote
+    from kitaru.store.repository import Repository
 
 MAX_ASKED = 200
 """So many runs are looked at for whose they are, the newest."""
@@ -59,21 +60,13 @@ def inspect(remote: Remote, repo: Repository) -> Inspection:
     found = Inspection()
     try:
         blobs = remote.connect()
-        found.is_store = _is_store(blobs)
+        found.is_store = format_of(blobs)
         found.exclusive = _is_exclusive(blobs)
         if found.is_store:
             _count(found, blobs, repo)
     except (RemoteError, UnknownFormat) as error:
         found.problem = error
     return found
-
-
-def _is_store(remote: RemoteBlobs) -> bool:
-    """Tell whether anything was ever pushed there; raises UnknownFormat where another version did."""
-    if not remote.exists(layout.FORMAT_KEY):
-        return False
-    Repository.open(remote)  # type: ignore[arg-type]  # it reads one key, and is let go
-    return True
 
 
 def _is_exclusive(remote: RemoteBlobs) -> bool | None:

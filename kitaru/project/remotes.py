@@ -7,6 +7,7 @@ option holds a secret. Knows nothing of what goes to a remote and comes from it.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kitaru.blobs.remotes import OPTIONS, open_remote, written
@@ -89,6 +90,13 @@ def chosen(remotes: Iterable[Remote], name: str | None) -> Remote:
 def check(url: str, *, endpoint_url: str = "", profile: str = "", region: str = "") -> None:
     """Raise BadConfig where these can be no remote's."""
     written(url, {"endpoint-url": endpoint_url, "profile": profile, "region": region})
+
+
+def check_elsewhere(remote: Remote, store: Path) -> None:
+    """Raise BadConfig where a remote would be the store itself, or in it."""
+    place = Path(remote.url)
+    if place.is_absolute() and place.resolve().is_relative_to(store.resolve()):
+        raise BadConfig(f"{remote.url} is this project's own store", hint="choose a folder that others can write to")
 
 
 def made(name: str, url: str, options: Mapping[str, str], known: Iterable[Remote]) -> Remote:

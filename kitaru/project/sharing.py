@@ -77,10 +77,11 @@ class Sharing(Reading):
             BadConfig: the name or the URL cannot be, or there is a secret in it.
             UsageError: there is a remote of that name.
         """
-        from kitaru.project.remotes import made
+        from kitaru.project.remotes import check_elsewhere, made
 
         options = {"endpoint-url": endpoint_url, "profile": profile, "region": region}
         remote = made(name, url, options, self.remotes())
+        check_elsewhere(remote, self.root / STORE)
         put(self._settings_file, "remotes", name, remote.entry())
         self.config = load(self._settings_file)
         return remote
@@ -239,8 +240,11 @@ class Sharing(Reading):
     ) -> Outcome:
         there = self.remote(remote)
         blobs = there.connect()
+        tracking = self._tracking(there)
         named = self._named(runs, lambda text: _find_there(blobs, text))
-        outcome = act(blobs, self._tracking(there), replace(choice, runs=named))
+        outcome = act(blobs, tracking, replace(choice, runs=named))
+        if outcome.is_nothing and not tracking.there:
+            outcome.skip(there.name, "nothing was pushed there yet")
         if strict and outcome.refused:
             _raise(outcome)
         return outcome

@@ -13,6 +13,7 @@ from kitaru.errors import (
     AmbiguousRevision,
     Damaged,
     Diverged,
+    NotAStore,
     RemoteUnreachable,
     StoreError,
     UnknownRemote,
@@ -242,6 +243,24 @@ def test_what_is_damaged_there_is_refused_by_name(people):
         people("ben").pull()
     assert runs(people("ben")) == [good]
     assert len(people("ben").pull(strict=False).refused) == 1
+
+
+def test_where_nothing_is_nothing_is_brought_and_that_is_said(people):
+    for came in (people("ana").pull(), people("ana").fetch()):
+        assert [(left.what, left.why) for left in came.skipped] == [("team", "nothing was pushed there yet")]
+    people.run("ana", "doubled")
+    people("ana").push()
+    assert people("ana").pull().skipped == []
+
+
+def test_where_something_else_is(people):
+    people.folder.mkdir()
+    (people.folder / "letters").write_text("mine")
+    people.run("ana", "doubled")
+    for verb in (people("ana").push, people("ana").pull):
+        with pytest.raises(NotAStore, match="something is there, and it is no store"):
+            verb()
+    assert [path.name for path in people.folder.iterdir()] == ["letters"]
 
 
 # -- clone ---------------------------------------------------------------------------------------------------------

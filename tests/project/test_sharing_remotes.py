@@ -70,6 +70,15 @@ def test_a_url_with_a_secret_is_refused_and_not_repeated(project, url):
     assert settings(project).read_bytes() == before
 
 
+def test_a_store_is_no_remote_of_its_own(project, monkeypatch):
+    (project.root / "link").symlink_to(project.root / ".kitaru")
+    for url in (".kitaru", ".kitaru/runs", "link"):
+        monkeypatch.chdir(project.root)
+        with pytest.raises(BadConfig, match="is this project's own store"):
+            project.add_remote("team", url)
+    assert project.remotes() == []
+
+
 def test_a_name_is_taken_once(project):
     project.add_remote("team", "/mnt/team")
     with pytest.raises(UsageError, match="there is a remote 'team' already: /mnt/team"):

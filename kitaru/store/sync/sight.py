@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from kitaru.errors import RemoteError, UnknownFormat
+from kitaru.errors import NotAStore, RemoteError, UnknownFormat
 from kitaru.store import layout, names
 from kitaru.store.sync.kinds import KINDS, Key, parse
 from kitaru.store.sync.results import Left
@@ -110,8 +110,7 @@ def format_of(remote: RemoteBlobs) -> bool:
 
 def _check_empty(transfer: Transfer) -> None:
     if any(not listed.key.startswith(f"{layout.TMP}/") for listed in transfer.remote.listing("")):
-        where = transfer.remote.where(layout.FORMAT_KEY)
-        raise UnknownFormat(where, "none, though something is there")
+        raise NotAStore(transfer.remote.url)
 
 
 def _sighted(keys: Iterable[str]) -> Sight:
