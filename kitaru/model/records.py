@@ -39,8 +39,8 @@ class Start(Record):
         key: what a caller gave so that the run is started once, or empty.
         limits: `{"max_calls": n, "max_us": microseconds}`, those that were given for this run.
         invoked: for a run of recorded code, started by naming it: `{"target": as typed, "version": {"id", "n"}, "why"}`
-            and, as they apply, `route`, `entry` (of its log), `weights`, `point`, `key`, `invocation`, `schedule`,
-            `tick`.
+            and, as they apply, `route`, `entry` (of its log), `moved`, `weights`, `point`, `key`, `invocation`,
+            `schedule`, `tick`, `env`, `differs`.
     """
 
     kind: ClassVar[str] = "start"

@@ -45,7 +45,7 @@ class Choice:
     Attributes:
         target: as it was typed.
         why: `named`, `latest`, `route`, or `weight` where the route goes to several.
-        told: what is recorded of the route: its name, the number of the entry that decided, and its weights.
+        told: what is recorded of the route: its name, number and time of the entry that decided, and its weights.
     """
 
     target: str
@@ -90,7 +90,7 @@ class Routing(Reading):
             version = find_version(self.repo, wanted)
             return Choice(target, wanted.flow, version, "named" if wanted.n else LATEST)
         entry = standing_entry(self.repo, wanted.flow, route)
-        told: dict[str, Any] = {"route": route, "entry": entry.n}
+        told: dict[str, Any] = {"route": route, "entry": entry.n, "moved": entry.at}
         if len(entry.to) == 1:
             return Choice(target, wanted.flow, version_at(self.repo, entry, entry.to[0]), "route", told)
         point = routes.point_of(key, sum(destination.weight for destination in entry.to))

@@ -17,7 +17,7 @@ from unittest.mock import patch
 
 from kitaru.blobs import LocalBlobs
 from kitaru.model import records
-from kitaru.store import Repository, packing
+from kitaru.store import Repository, packing, routes
 from kitaru.store.gc import _last_visit, collect
 from kitaru.store.names import key_digest
 from tests.store.samples import call, end, nonces, obj, start, value
@@ -44,6 +44,7 @@ def make(root: Path) -> dict[str, object]:
     _resumed(repo, version)
     _version(repo, LONG)
     repo.put_start_key("demo", "order 18", "neverbegun", by="cy", at=20)
+    _routed(repo, version)
     _pruned(repo, version, root)
     return _expected(repo)
 
@@ -118,10 +119,18 @@ def _everything(repo: Repository, version: str) -> None:
         run.seal()
 
 
+def _routed(repo: Repository, version: str) -> None:
+    """A route that was set to two versions, removed, and rolled back."""
+    both = (routes.Destination(version, 1, 90), routes.Destination("0f" * 32, 2, 10))
+    for n, (to, back) in enumerate([(both, 0), ((), 0), (both, 1)], 1):
+        entry = routes.RouteEntry("demo", "stable", n, to, back, 20 + n, "cy", "why", "f0" * 12)
+        routes.add_entry(repo.blobs, entry)
+
+
 def _invoked(version: dict[str, object]) -> dict[str, object]:
     weights = [[version["id"], 1, 90], ["0f" * 32, 2, 10]]
     return {
-        "target": "demo@stable", "version": version, "why": "weight", "route": "stable", "entry": 3,
+        "target": "demo@stable", "version": version, "why": "weight", "route": "stable", "entry": 3, "moved": 23,
         "weights": weights, "point": 42, "key": "order 17",
     }  # fmt: skip
 
@@ -238,6 +247,7 @@ def _expected(repo: Repository) -> dict[str, object]:
         "pruned": {run: repo.tombstone(run).by for run in repo.pruned_ids()},
         "cancels": {"ca11edoff2": repo.cancellation("ca11edoff2").reason},
         "keys": {"demo": {key_digest(key): repo.start_key("demo", key).run for key in ("order 17", "order 18")}},
+        "routes": {"demo": {"stable": [[e.weights, e.back] for e in routes.route_log(repo.blobs, "demo", "stable")]}},
         "noted": sorted(_last_visit(repo.blobs, 31)),
     }
 

@@ -332,7 +332,14 @@ def read(store):
     for parts, directory in below(store / "keys"):
         started = {p.name: name(p, "run", "by", "at", "nonce") for p in directory.iterdir()}
         keys[unescaped(parts)] = started
+    routes = {}
+    for parts, directory in below(store / "routes"):
+        routes[unescaped(parts)] = {
+            unescaped(p): [name(n, "to", "back", "at", "by", "note", "nonce") for n in numbered(log)]
+            for p, log in below(directory)
+        }
     asked = {
+        "routes": routes,
         "answers": answers,
         "pruned": pruned,
         "cancels": cancels,

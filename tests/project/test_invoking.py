@@ -333,7 +333,7 @@ def test_while_a_route_moves_every_run_tells_by_which_entry_it_got_its_version(p
         start = project.state(run).start
         told, entry = start.invoked, log[start.invoked["entry"]]
         weights = {destination.version for destination in entry.to}
-        assert told["route"] == "stable"
+        assert (told["route"], told["moved"]) == ("stable", entry.at)
         assert start.version["id"] in weights
         assert ("weights" in told) == (len(weights) > 1)
         assert {"v": told["version"]} == {"v": start.version}

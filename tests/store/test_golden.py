@@ -17,9 +17,10 @@ from kitaru.store.catalog import Catalog
 from kitaru.store.check import check
 from kitaru.store.gc import collect
 from kitaru.store.names import key_digest
+from kitaru.store.routes import flows_with_routes, route_log, route_names
 from tests.store.samples import call
 
-NAMES = ("runs", "flows", "answers", "pruned", "cancels", "keys")
+NAMES = ("runs", "flows", "answers", "pruned", "cancels", "keys", "routes")
 GOLDEN = Path(__file__).parent.parent / "golden/store-1"
 EXPECTED = json.loads((GOLDEN / "expected.json").read_text())
 
@@ -56,6 +57,14 @@ def test_requests_tombstones_and_keys(repo):
     assert {run: repo.cancellation(run).reason for run in EXPECTED["cancels"]} == EXPECTED["cancels"]
     for key in ("order 17", "order 18"):
         assert repo.start_key("demo", key).run == EXPECTED["keys"]["demo"][key_digest(key)]
+
+
+def test_routes(repo):
+    found = {
+        f: {r: route_log(repo.blobs, f, r) for r in route_names(repo.blobs, f)} for f in flows_with_routes(repo.blobs)
+    }
+    told = {f: {r: [[e.weights, e.back] for e in log] for r, log in of.items()} for f, of in found.items()}
+    assert told == EXPECTED["routes"]
 
 
 def test_it_has_every_kind_of_name_and_record_and_every_field(repo):

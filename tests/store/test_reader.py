@@ -45,6 +45,8 @@ def test_it_reads_the_golden_store(tmp_path):
     assert {run: name["by"] for run, name in found["pruned"].items()} == EXPECTED["pruned"]
     assert {run: name["reason"] for run, name in found["cancels"].items()} == EXPECTED["cancels"]
     assert {f: {d: k["run"] for d, k in keys.items()} for f, keys in found["keys"].items()} == EXPECTED["keys"]
+    logs = {f: {r: [[e["to"], e["back"]] for e in log] for r, log in of.items()} for f, of in found["routes"].items()}
+    assert logs == EXPECTED["routes"]
     assert found["noted"] == EXPECTED["noted"]
     assert found["objects"] == EXPECTED["objects"]
     versions = {

@@ -33,7 +33,8 @@ only the waiting.
 ## JSON and events
 
 As of [run](run.md#json). There is one more event, `invoked`: `target`, `version` (`n`, `id`), `why` (`named`, `latest`,
-`route` or `weight`) and, where a route decided, `route`, `entry`, `weights` (lists of id, number, weight) and `point`;
+`route` or `weight`) and, where a route decided, `route`, `entry`, `moved` (when that entry was made), `weights` (lists
+of id, number, weight) and `point`;
 `differs` (lists of name, recorded and present version). `--detach` and `--queue` without `--wait` print `run`,
 `target`, and `queued` (whether a worker is to begin it).
 """
