@@ -150,9 +150,10 @@ class _Look:
         spec = _find(top)
         if spec is None:
             return None
-        elsewhere = project_source(spec.origin, self._root) if spec.origin else None
-        if elsewhere is not None:
-            raise ModuleNotFoundError(name=top, path=elsewhere)
+        if spec.origin and self._own(spec.origin) is None:
+            elsewhere = project_source(spec.origin, self._root)
+            if elsewhere is not None:
+                raise ModuleNotFoundError(name=top, path=elsewhere)
         folders = [own for place in spec.submodule_search_locations or () if (own := self._own(place)) is not None]
         return self._descend(folders, rest) if folders else []
 

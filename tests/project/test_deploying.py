@@ -191,6 +191,16 @@ def test_a_projects_module_that_the_environment_leads_to_is_not_found_in_the_che
     assert hint.endswith("import helper")
 
 
+def test_the_check_may_lie_inside_the_project(project, tmp_path, monkeypatch):
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
+    assert project.deploy("agent.py:agent").notes == ()
+    write(tmp_path, "agent.py", AGENT + "\ndef f():\n    import helper\n")
+    write(tmp_path, "tmp/helper.py", "")
+    with pytest.raises(CodeUnloadable, match=r"tmp/helper\.py is not in it"):
+        project.deploy("agent.py:agent")
+
+
 NATIVE = importlib.machinery.EXTENSION_SUFFIXES[0]
 
 
