@@ -222,11 +222,19 @@ class Hold:
                     self._claim = self._open()
                 if self._claim is not None:
                     self._claim.renew()
+                    self._look_for_cancellation(self._claim)
             except RunClaimed as lost:
                 self._claim = self._open = None
                 return stop(_taken_over(self._run, lost))
             except KitaruError:
                 continue  # nobody can tell; the segment's name decides in the end
+
+    def _look_for_cancellation(self, claim: Claim) -> None:
+        """Bring the request to cancel the run here, where the engine looks for it."""
+        if not self._repo.is_cancellation_there(self._run):
+            asked = claim.cancellation()
+            if asked is not None:
+                self._repo.blobs.create(layout.cancel_key(self._run), asked)
 
     def end(self) -> None:
         """Give the claim back where nothing was recorded; else keep others from the run until it can be pushed.

@@ -118,6 +118,16 @@ class Claim:
         with contextlib.suppress(RunClaimed, StoreError):
             self._write(0)
 
+    def cancellation(self) -> bytes | None:
+        """Return the name by which somebody asked on the remote for the run to be cancelled, verified, if any did."""
+        key = layout.cancel_key(self.run)
+        try:
+            data = self._blobs.get(key, limit=names.MAX_NAME)
+        except KeyError:
+            return None
+        names.unpack(data, names.CANCEL_SHAPE, self._blobs.where(key))
+        return data
+
     def _write(self, lease_us: int) -> None:
         number = self.number
         while True:  # what is there already, with the own nonce, was written by a request that was thought to be lost

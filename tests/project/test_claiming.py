@@ -13,11 +13,11 @@ import pytest
 import kitaru
 from kitaru import checkpoint, flow
 from kitaru.blobs.folder import FolderBlobs
-from kitaru.errors import CodeUnloadable, Diverged, RemoteUnreachable, RunClaimed, RunHeld, RunInterrupted
+from kitaru.errors import CodeUnloadable, Diverged, RemoteUnreachable, RunCancelled, RunClaimed, RunHeld, RunInterrupted
 from kitaru.model.history import Status
 from kitaru.project import Project
 from kitaru.project.claiming import HANDED_OVER, Handed, Hold, Home, handed_over
-from kitaru.store import claims, layout
+from kitaru.store import claims, layout, names
 from kitaru.store.sync.tracking import Tracking
 from kitaru.testing import fixed_services
 
@@ -245,6 +245,33 @@ def test_a_run_whose_claim_was_lost_is_stopped_and_can_be_resumed(team, monkeypa
     state = team.project.state(run)
     assert state.status is Status.INTERRUPTED
     assert [call.label for call in state.ordered_calls if call.record] == ["slow"]
+
+
+def test_a_run_that_somebody_cancels_elsewhere_ends_here_at_the_next_renewal(team, monkeypatch):
+    inside, stopped = threading.Event(), threading.Event()
+
+    @checkpoint
+    def slow():
+        inside.set()
+        assert stopped.wait(10)
+
+    @flow
+    def body():
+        if kitaru.wait("approve"):
+            slow()
+
+    run = team.publish(team.project.run(body, {}, foreground=True).exec_id)
+    monkeypatch.setattr("kitaru.project.claiming.hold_of", lambda project: hold(team))
+    handle = team.project.answer(run, None, True)
+    handle._stop.__self__._prepared.engine.on_stop.append(stopped.set)
+    assert inside.wait(10)
+    team.folder.create(layout.cancel_key(run), b"no name")
+    request = {"by": "bob", "at": 1, "reason": "enough", "nonce": "n"}
+    team.folder.delete(layout.cancel_key(run))
+    team.folder.create(layout.cancel_key(run), names.pack(request))
+    with pytest.raises(RunCancelled, match="by bob .*: enough"):
+        handle.wait(10)
+    assert team.project.state(run).status is Status.CANCELLED
 
 
 def test_while_the_remote_is_away_the_run_goes_on(team):
