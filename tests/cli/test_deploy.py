@@ -57,6 +57,12 @@ def test_what_is_not_whole_is_refused_in_a_line(project, directory):
     ]
 
 
+def test_what_a_file_prints_on_import_is_not_in_the_result(project, directory):
+    (directory / "flows.py").write_text("print('loud')\nfrom kitaru import flow\n\n@flow\ndef agent(): ...\n")
+    ended = project("deploy", "flows.py:agent", "-o", "json")
+    assert (json.loads(ended.out)["n"], ended.err) == (1, "loud\n")
+
+
 def test_mistakes_in_options_are_usage(project):
     for words in (["--note", "x"], ["--weight", "10"], ["--route", "v1"], ["--route", "stable", "--weight", "0"]):
         ended = project("deploy", "flows.py:agent", *words)

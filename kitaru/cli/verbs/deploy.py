@@ -17,6 +17,8 @@ With `--weight 10` of a hundred invocations of the route ten go to this version;
 
 from __future__ import annotations
 
+import contextlib
+import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -50,7 +52,8 @@ def deploy(
     from kitaru.project import Project
 
     project = Project.open()
-    deployed = project.deploy(target, route=route, note=note, weight=weight)
+    with contextlib.redirect_stdout(sys.stderr):  # what the file prints when it is imported is not the result
+        deployed = project.deploy(target, route=route, note=note, weight=weight)
     if output is Output.JSON:
         return write_json(_document(project, deployed))
     page = Page()
