@@ -18,21 +18,20 @@ from typing import TYPE_CHECKING
 
 from kitaru.errors import Damaged, KitaruError, UnknownFormat, UnknownObject, UnknownRun
 from kitaru.model.encoding import Malformed, references
-from kitaru.model.records import Answer, Call, End, Note, Resumed, Start, Wait
+from kitaru.model.records import Start
 from kitaru.store import layout, loose, names, parted, runs
+from kitaru.store.naming import named_by
 from kitaru.store.repository import Repository
 from kitaru.store.strand import FrameCache
+from kitaru.store.sync import kinds
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from kitaru.blobs.contract import Workspace
-    from kitaru.model.records import Record
     from kitaru.store.strand import Strand
 
 DAMAGE, TORN, LEFTOVER = "damage", "torn tail", "leftover"
-ASKED = ("prompt_id", "response_id")
-"""Fields of a request to a language model that name values."""
 _OFFSET = re.compile(r"at offset (\d+)")
 
 
@@ -82,43 +81,6 @@ class Report:
         self.findings.append(Finding(severity, where, what, None, affects))
 
 
-def named_by(record: Record) -> Iterator[str]:
-    """Yield the ids of the values that a record names."""
-    match record:
-        case Start():
-            yield record.version["id"]
-            yield from record.inputs.values()
-            for chosen in record.overrides.values():
-                if isinstance(chosen, dict):
-                    yield from (value for value in chosen.values() if isinstance(value, str))
-        case Resumed():
-            yield record.version["id"]
-        case Call():
-            yield from _given(record.key, record.output, record.logs, record.metadata, _value_of(record.error))
-            yield from record.args.values()
-            yield from record.saved.values()
-            for asked in record.llm:
-                yield from _given(*(value for name in ASKED if isinstance(value := asked.get(name), str)))
-        case Wait():
-            yield from _given(record.metadata, record.default)
-            yield from record.shown.values()
-        case Answer():
-            yield record.value
-        case End():
-            yield from _given(record.output, _value_of(record.error))
-        case Note() if record.about == "metadata":
-            yield from _given(_value_of(record.data))
-
-
-def _given(*ids: str | None) -> Iterator[str]:
-    yield from (object_id for object_id in ids if object_id)
-
-
-def _value_of(described: dict[str, object] | None) -> str | None:
-    value = (described or {}).get("value")
-    return value if isinstance(value, str) else None
-
-
 def _references(data: bytes) -> list[str] | str:
     """Return what an object refers to, or why it is no value."""
     try:
@@ -153,6 +115,7 @@ class _Check:
         self.answers()
         self.requests()
         self.keys()
+        self.invoked()
         self.trust()
         self.marks()
         self.values()
@@ -351,6 +314,21 @@ class _Check:
                 self.report.add(DAMAGE, where, "no key has such a name")
             except Damaged as error:
                 self.report.damage(error, where, flow)
+
+    def invoked(self) -> None:
+        """Look at routes, schedules and what was queued."""
+        for kind in (kinds.ROUTES, kinds.SCHEDULES, kinds.QUEUE):
+            for key in self.blobs.keys(kind.directory):
+                where = self.blobs.where(key)
+                try:
+                    named = kinds.parse(key)
+                    fields = kinds.read(named, self.blobs.get(key, limit=names.MAX_NAME), where)
+                    for value in kind.values:
+                        self.wanted[fields[value]].add(f"{kind.directory}/{named.owner}")
+                except ValueError:
+                    self.report.add(DAMAGE, where, f"nothing in {kind.directory}/ has such a name")
+                except Damaged as error:
+                    self.report.damage(error, where)
 
     def trust(self) -> None:
         for _, error in self.repo.trust.damaged():

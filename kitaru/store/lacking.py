@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from kitaru.errors import Damaged, UnknownObject
 from kitaru.model.encoding import Malformed, references
-from kitaru.store.check import named_by
+from kitaru.store.naming import named_by
 from kitaru.store.states import run_state
 
 if TYPE_CHECKING:

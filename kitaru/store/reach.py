@@ -34,7 +34,7 @@ class Unreached:
 
     Attributes:
         names: of pruned runs that no replay needs, and of runs that never recorded anything: journals, segments' names
-            from the last to the first, answers, a request to cancel.
+            from the last to the first, answers, a request to cancel, an invocation that was queued.
         segments: files of sealed journals that no run names.
         packed: ids of such in packs, and how many bytes each has.
         objects: large objects that nothing names.
@@ -95,7 +95,10 @@ class _Walk:
         self._contents(files.keys() | packed.keys(), objects)
         gone = sorted(self._pruned - self._kept)
         return Unreached(
-            [key for run in [*self._empty, *gone] for key in _names_of(self._blobs, run)],
+            [
+                *(key for run in self._empty for key in _names_of(self._blobs, run, begun=False)),
+                *(key for run in gone for key in _names_of(self._blobs, run, begun=True)),
+            ],
             [key for segment, key in files.items() if segment not in self._segments],
             {segment: size for segment, size in packed.items() if segment not in self._segments},
             [key for object_id, key in objects.items() if object_id not in self._used],
@@ -145,7 +148,7 @@ class _Walk:
         gone = {layout.run_part(run) for run in self._pruned - self._kept}
         for directory in (layout.ANSWERS, layout.QUEUE, layout.SCHEDULES):
             for key in self._blobs.keys(directory):
-                if directory != layout.ANSWERS or key.split("/")[1] not in gone:
+                if directory == layout.SCHEDULES or key.split("/")[1] not in gone:
                     self._used.update(_found(self._blobs.get(key, limit=names.MAX_NAME)))
 
     def _contents(self, segments: set[str], objects: dict[str, str]) -> None:
@@ -223,12 +226,18 @@ def _ids(blobs: Workspace, directory: str) -> Iterator[tuple[str, str]]:
             yield content_id, key
 
 
-def _names_of(blobs: Workspace, run: str) -> Iterable[str]:
-    """Return the keys of a run's names in the order in which they go: what is left is a whole run at any time."""
+def _names_of(blobs: Workspace, run: str, *, begun: bool) -> Iterable[str]:
+    """Return the keys of a run's names in the order in which they go: what is left is a whole run at any time.
+
+    One that never recorded anything may be queued, and is begun yet, or never, if that was called off.
+    """
     numbered = [layout.run_key(run, n) for p in blobs.children(layout.run_key(run)) if (n := layout.number_of(p))]
+    queued = [layout.queue_key(run)] if blobs.exists(layout.queue_key(run)) else []
+    cancelled = [layout.cancel_key(run)] if blobs.exists(layout.cancel_key(run)) else []
     return [
         *runs.open_keys(blobs, run),
         *sorted(numbered, key=lambda key: (len(key), key), reverse=True),
         *blobs.keys(layout.answer_key(run)),
-        *([layout.cancel_key(run)] if blobs.exists(layout.cancel_key(run)) else []),
+        *(cancelled if begun or not queued else []),
+        *(queued if begun else []),
     ]

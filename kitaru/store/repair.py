@@ -18,14 +18,20 @@ from kitaru.model.records import Start
 from kitaru.store import layout, loose, names, recovery, runs, salvage
 from kitaru.store.partial import PARTIAL_SHAPE
 from kitaru.store.strand import read_segment
+from kitaru.store.sync import kinds
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from kitaru.store.names import SegmentName
     from kitaru.store.repository import Repository
     from kitaru.store.strand import Strand
 
+_AGAIN = {
+    layout.QUEUE: "it can be queued anew",
+    layout.SCHEDULES: "what the entry before it says holds",
+    layout.ROUTES: "what the entry before it says holds",
+}
 MAX_FLIPPED = 16
 """A name of which at most so many bytes are wrong is known by the others."""
 
@@ -65,6 +71,7 @@ class _Repair:
 
     def all(self) -> list[Repaired]:
         self._small_names()
+        self._invoked()
         self._trust()
         self._marks()
         self._packs()
@@ -147,6 +154,12 @@ class _Repair:
             if self._is_damaged(key, PARTIAL_SHAPE) and self._tell(key, "put aside: a pull of its run makes it whole"):
                 self._put_aside(key)
 
+    def _invoked(self) -> None:
+        for kind in (kinds.QUEUE, kinds.SCHEDULES, kinds.ROUTES):
+            for key in list(self._blobs.keys(kind.directory)):
+                if self._is_damaged(key, kind.shape) and self._tell(key, f"put aside: {_AGAIN[kind.directory]}"):
+                    self._put_aside(key)
+
     def _start_key(self, key: str) -> None:
         """Make the name of a key again from the run that was started for it; without one it is left as it is."""
         for run in self._repo.run_ids() + self._repo.pruned_ids():
@@ -162,7 +175,7 @@ class _Repair:
                     self._blobs.replace(key, names.pack(fields), self._aside(key))
                 return
 
-    def _is_damaged(self, key: str, shape: dict[str, type]) -> bool:
+    def _is_damaged(self, key: str, shape: Mapping[str, type]) -> bool:
         try:
             names.unpack(self._blobs.get(key, limit=names.MAX_NAME), shape, self._blobs.where(key))
         except Damaged:

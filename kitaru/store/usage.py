@@ -11,12 +11,13 @@ import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from kitaru.errors import KitaruError
+from kitaru.errors import Damaged, KitaruError
 from kitaru.model.encoding import Malformed, references
 from kitaru.model.ids import display_call
 from kitaru.model.records import Answer, Call, End, Note, Start, Wait
 from kitaru.store import layout, names
 from kitaru.store.catalog import Catalog
+from kitaru.store.sync import kinds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -85,6 +86,7 @@ class _Count:
 
     def all(self) -> Iterator[Use]:
         yield from self._versions()
+        yield from self._invoked()
         for _, run in sorted(self._begun()):
             try:
                 yield from self._run(run, self._repo.run_content(run))
@@ -115,6 +117,19 @@ class _Count:
             for version in names.versions(self._blobs, flow):
                 size = self._blobs.size(layout.flow_key(flow, version.n))
                 yield Use(flow, "", f"v{version.n}", size + sum(self._claim(version.id, "", {}, set())))
+
+    def _invoked(self) -> Iterator[Use]:
+        """Yield what is queued and scheduled, with its inputs, and the routes."""
+        for kind in (kinds.QUEUE, kinds.SCHEDULES, kinds.ROUTES):
+            size = 0
+            for key in self._blobs.keys(kind.directory):
+                size += self._blobs.size(key)
+                with contextlib.suppress(ValueError, KeyError, Damaged):
+                    data, where = self._blobs.get(key, limit=names.MAX_NAME), self._blobs.where(key)
+                    fields = kinds.read(kinds.parse(key), data, where)
+                    size += sum(sum(self._claim(fields[value], "", {}, set())) for value in kind.values)
+            if size:
+                yield Use("", "", f"({kind.directory})", size)
 
     def _run(self, run: str, content: RunContent) -> Iterator[Use]:
         records = content.records

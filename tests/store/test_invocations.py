@@ -8,9 +8,14 @@ import pytest
 
 from kitaru.blobs import LocalBlobs, MemoryBlobs
 from kitaru.errors import Damaged
-from kitaru.store import names
+from kitaru.store import Repository, layout, names
+from kitaru.store.check import check
 from kitaru.store.invocations import QUEUE_SHAPE, Invocation, invocation_ids, put_invocation, read_invocation
+from kitaru.store.reach import unreached
+from kitaru.store.repair import repair
 from kitaru.store.schedules import SCHEDULE_SHAPE, ScheduleEntry, last_entry, put_entry, schedule_log, schedule_names
+from kitaru.store.usage import usage
+from tests.store.samples import fill, start, value
 
 INPUTS = "ab" * 32
 QUEUED = Invocation("abcdefghjk", "agent@stable", "agent", INPUTS, priority=2, tags=["nightly"], at=5, nonce="n1")
@@ -69,3 +74,71 @@ def test_a_number_that_is_none_is_damage(blobs):
 def test_the_shapes_are_the_fields():
     assert QUEUED.fields().keys() == QUEUE_SHAPE.keys()
     assert ENTRY.fields().keys() == SCHEDULE_SHAPE.keys()
+
+
+@pytest.fixture
+def repo(tmp_path):
+    return Repository.create(LocalBlobs(tmp_path))
+
+
+def keep(repo):
+    """Keep a value that nothing else names, and return its id."""
+    object_id, objects = value({"question": "why?"})
+    repo.put_objects(objects)
+    return object_id
+
+
+def again(repo):
+    """Open it again, for what was read before is known."""
+    return Repository.open(repo.blobs)
+
+
+def findings(repo):
+    return [f for f in check(repo).findings if f.severity == "damage"]
+
+
+def test_inputs_of_what_is_queued_and_scheduled_are_needed(repo):
+    put_invocation(repo.blobs, replace(QUEUED, inputs=keep(repo)))
+    put_entry(repo.blobs, replace(ENTRY, inputs=keep(repo)))
+    assert findings(repo) == []
+    assert unreached(repo).objects == []
+    assert {use.artifact for use in usage(repo)} == {"(queue)", "(schedules)"}
+    repo.blobs.delete(layout.object_key(keep(repo)))
+    assert {f.affects for f in findings(again(repo))} == {("queue/abcdefghjk", "schedules/daily")}
+
+
+@pytest.mark.parametrize("key", ["queue/abcdefghjk", "schedules/daily/000001", "routes/agent/stable/000001"])
+def test_damaged_names_are_told_and_put_aside(repo, key):
+    repo.blobs.create(key, b'{"damaged": true}\n')
+    (finding,) = findings(repo)
+    assert finding.where == repo.blobs.where(key)
+    (done,) = repair(repo, nonce=lambda: "aside", now=1)
+    assert "put aside" in done.did
+    assert findings(repo) == []
+
+
+@pytest.mark.parametrize("key", ["queue/ABC", "schedules/daily/one", "schedules/000001", "routes/agent/000001"])
+def test_names_that_nobody_makes_are_told(repo, key):
+    repo.blobs.create(key, names.pack(QUEUED.fields()))
+    assert len(findings(repo)) == 1
+
+
+def test_an_invocation_goes_with_its_run(repo):
+    fill(repo, QUEUED.id)
+    put_invocation(repo.blobs, replace(QUEUED, inputs=keep(repo)))
+    assert unreached(repo).names == []
+    repo.prune(QUEUED.id, at=1, by="ann", may=None)
+    found = unreached(repo)
+    assert "queue/abcdefghjk" in found.names
+    assert layout.object_key(keep(repo)) in found.objects
+
+
+def test_one_that_was_begun_and_not_recorded_stays_queued_or_called_off(repo):
+    put_invocation(repo.blobs, replace(QUEUED, inputs=keep(repo)))
+    with repo.begin(QUEUED.id) as writer:
+        writer.commit(start(), [])
+    (journal,) = repo.blobs.keys(layout.open_key(QUEUED.id))
+    (repo.blobs.directory / journal).write_bytes(repo.blobs.get(journal)[:120])  # killed in its first write
+    repo = again(repo)
+    repo.put_cancellation(QUEUED.id, by="ann", at=1, reason="")
+    assert {key.split("/")[0] for key in unreached(repo).names} == {"open"}

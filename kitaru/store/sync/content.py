@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from kitaru.errors import Damaged
 from kitaru.model.encoding import Malformed, references
 from kitaru.store import layout, loose, runs
-from kitaru.store.check import named_by
+from kitaru.store.naming import named_by
 from kitaru.store.strand import FrameCache, read_segment
 from kitaru.store.sync.verify import verified
 
