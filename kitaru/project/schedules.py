@@ -74,6 +74,8 @@ class Schedules:
         fired = []
         if 0 < seen.next <= now_us:
             for tick in due_ticks(cron, entry.catch_up, seen.settled, now_us, seen.looked):
+                if self._repo.tombstone(tick_id(entry.schedule, tick)) is not None:
+                    continue  # its run was pruned, and the invocation has gone with it
                 won, invocation = put_invocation(self._repo.blobs, self._invocation(entry, tick, now_us))
                 fired += [invocation] if won else []
             seen.settled, seen.next = now_us, cron.first_after(now_us)
@@ -97,5 +99,6 @@ class Schedules:
 def last_tick(repo: Repository, entry: ScheduleEntry, now_us: int) -> int:
     """Return the latest tick of a schedule that was invoked; 0 where none was, of the last thousand."""
     ticks = Cron(entry.cron, entry.tz).latest(0, now_us)
+    keys = ((tick, tick_id(entry.schedule, tick)) for tick in reversed(ticks))
     exists = repo.blobs.exists
-    return next((t for t in reversed(ticks) if exists(layout.queue_key(tick_id(entry.schedule, t)))), 0)
+    return next((t for t, run in keys if exists(layout.queue_key(run)) or exists(layout.pruned_key(run))), 0)

@@ -190,3 +190,14 @@ def test_of_many_workers_one_makes_each_invocation(project):
     [thread.join() for thread in threads]
     assert len(fired) == len(set(fired)) == 12
     assert sorted(fired) == invocation_ids(project.repo.blobs)
+
+
+def test_ticks_whose_runs_were_pruned_are_not_called_for_again(project):
+    hourly(project, catch_up="all")
+    project.services.clock_us.advance(2 * HOUR_S)
+    ticks = work_off(project)
+    project.prune(runs=ticks)
+    for run in ticks:
+        project.repo.blobs.delete(f"queue/{run}")  # as gc does
+    project.services.clock_us.advance(HOUR_S)
+    assert hours(Schedules(project.repo, lambda: project.services).fire()) == [11]
