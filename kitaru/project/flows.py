@@ -130,13 +130,19 @@ class Flows(Routing):
         routes = defaultdict(list)
         for entry in self.routes():
             routes[entry.flow].append(entry)
-        return [self._line(flow, routes[flow], count[flow], last.get(flow)) for flow in self.repo.flows()]
+        found = []
+        for flow in self.repo.flows():
+            versions, latest = self._latest(flow)
+            if latest is not None:  # a directory is there before the first name in it
+                run = last.get(flow)
+                found.append(FlowLine(flow, versions, latest, routes[flow], count[flow], run and self._live(run)))
+        return found
 
-    def _line(self, flow: str, routes: list[RouteEntry], runs: int, last: RunSummary | None) -> FlowLine:
+    def _latest(self, flow: str) -> tuple[int, VersionName | None]:
+        """Return how many versions a flow has, and the latest: of the others only the numbers are looked at."""
         parts = self.repo.blobs.children(layout.flow_key(flow))
         numbers = [n for part in parts if (n := layout.number_of(part)) is not None]
-        latest = names.version(self.repo.blobs, flow, max(numbers))
-        return FlowLine(flow, len(numbers), latest, routes, runs, last and self._live(last))
+        return len(numbers), names.version(self.repo.blobs, flow, max(numbers)) if numbers else None
 
     def find_version(self, target: str) -> VersionName:
         """Return the version that `FLOW`, `FLOW@v3`, `FLOW@latest` or `FLOW@ROUTE` leads to.

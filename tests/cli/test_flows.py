@@ -30,6 +30,12 @@ def test_flows_are_listed_with_their_latest_version_and_last_run(edited):
     assert [(f["last"]["status"], f["latest"]["by"]) for f in found] == [("waiting", "ada"), ("failed", "ada")]
 
 
+def test_a_flow_whose_first_version_is_just_being_recorded_is_not_listed_yet(project, directory):
+    (directory / ".kitaru/flows/early").mkdir(parents=True)
+    assert json.loads(project("flow", "list", "-o", "json").out) == {"flows": []}
+    assert "nothing is recorded of a flow 'early'" in project("flow", "show", "early").err
+
+
 def test_a_version_is_shown_with_what_it_takes_and_its_runs(edited):
     first, latest = (json.loads(edited("flow", "show", t, "-o", "json").out) for t in ("agent@v1", "agent"))
     assert (first["n"], latest["n"], latest["flow"]) == (1, 2, "agent")
