@@ -109,13 +109,13 @@ class Sharing(Reading):
 
     def standing(self) -> dict[str, Standing]:
         """Return how this store stands to each remote, by name, as of the last look there; none is asked."""
-        return {remote.name: self.standing_to(remote) for remote in self.remotes()}
+        remotes = self.remotes()
+        if not remotes:
+            return {}
+        from kitaru.store.sync import compare, keys_here
 
-    def standing_to(self, remote: Remote) -> Standing:
-        """Return how this store stands to a remote, as of the last look there."""
-        from kitaru.store.sync import compare
-
-        return compare(self.repo, self._tracking(remote))
+        ours = keys_here(self.repo.blobs)
+        return {remote.name: compare(ours, self._tracking(remote)) for remote in remotes}
 
     def _tracking(self, remote: Remote) -> Tracking:
         from kitaru.store.sync.tracking import Tracking

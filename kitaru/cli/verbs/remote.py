@@ -100,7 +100,7 @@ def show(
     project = Project.open()
     entry = project.remote(name)
     found = project.inspect_remote(entry.name)
-    stands = project.standing_to(entry)
+    stands = project.standing()[entry.name]
     if output is Output.JSON:
         is_default = entry.name == project.remote().name
         write_json({**_document(entry, is_default=is_default), **_found_json(found), "standing": standing_json(stands)})

@@ -6,7 +6,7 @@ Content goes first and names last, each verified before it is visible, so that w
 again. Where both made a name, the first one stands, and nothing of the other's is lost: see `conflicts`.
 """
 
-from kitaru.store.sync.comparing import compare
+from kitaru.store.sync.comparing import compare, keys_here
 from kitaru.store.sync.pull import fetch, pull
 from kitaru.store.sync.push import push
 from kitaru.store.sync.results import (
@@ -38,6 +38,7 @@ __all__ = [
     "VersionMoved",
     "compare",
     "fetch",
+    "keys_here",
     "pull",
     "push",
     "tell_nobody",
