@@ -64,6 +64,7 @@ class _Beginning:
                 env=invocation.env,
                 tags=invocation.tags,
                 run=invocation.run,
+                env=invocation.env,
                 invocation=self._told(),
                 observer=self._let_others_in,
                 foreground=True,

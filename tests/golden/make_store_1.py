@@ -12,12 +12,13 @@ import hashlib
 import json
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from unittest.mock import patch
 
 from kitaru.blobs import LocalBlobs
 from kitaru.model import records
-from kitaru.store import Repository, packing, routes
+from kitaru.store import Repository, invocations, packing, routes, schedules
 from kitaru.store.gc import _last_visit, collect
 from kitaru.store.names import key_digest
 from tests.store.samples import call, end, nonces, obj, start, value
@@ -45,6 +46,7 @@ def make(root: Path) -> dict[str, object]:
     _version(repo, LONG)
     repo.put_start_key("demo", "order 18", "neverbegun", by="cy", at=20)
     _routed(repo, version)
+    _queued(repo)
     _pruned(repo, version, root)
     return _expected(repo)
 
@@ -125,6 +127,21 @@ def _routed(repo: Repository, version: str) -> None:
     for n, (to, back) in enumerate([(both, 0), ((), 0), (both, 1)], 1):
         entry = routes.RouteEntry("demo", "stable", n, to, back, 20 + n, "cy", "why", "f0" * 12)
         routes.add_entry(repo.blobs, entry)
+
+
+def _queued(repo: Repository) -> None:
+    """An invocation that nobody has begun, one that a schedule called for, and that schedule, paused."""
+    inputs, _ = value({"question": "why"})  # held by the run that was started for a key
+    put, entry = invocations.put_invocation, schedules.ScheduleEntry
+    first = invocations.Invocation(
+        "queuedrun2", "demo@stable", "demo", inputs, "", "recorded", 3, 99, ["nightly"], at=24
+    )
+    tick = invocations.Invocation("tickedrun2", "demo", "demo", inputs, schedule="daily", tick=25, at=26, by="cy")
+    for invocation in (first, tick):
+        put(repo.blobs, replace(invocation, nonce="f1" * 12))
+    for n, state in enumerate(("active", "paused"), 1):
+        fields = ("demo", inputs, "0 9 * * 1-5", "Europe/Berlin", "last", 20 + n, "cy", "why", "f2" * 12)
+        schedules.put_entry(repo.blobs, entry("daily", n, state, *fields))
 
 
 def _invoked(version: dict[str, object]) -> dict[str, object]:
@@ -248,6 +265,10 @@ def _expected(repo: Repository) -> dict[str, object]:
         "cancels": {"ca11edoff2": repo.cancellation("ca11edoff2").reason},
         "keys": {"demo": {key_digest(key): repo.start_key("demo", key).run for key in ("order 17", "order 18")}},
         "routes": {"demo": {"stable": [[e.weights, e.back] for e in routes.route_log(repo.blobs, "demo", "stable")]}},
+        "queue": {
+            i: invocations.read_invocation(repo.blobs, i).fields() for i in invocations.invocation_ids(repo.blobs)
+        },
+        "schedules": {"daily": [entry.fields() for entry in schedules.schedule_log(repo.blobs, "daily")]},
         "noted": sorted(_last_visit(repo.blobs, 31)),
     }
 

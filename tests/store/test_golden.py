@@ -16,11 +16,13 @@ from kitaru.store import Repository
 from kitaru.store.catalog import Catalog
 from kitaru.store.check import check
 from kitaru.store.gc import collect
+from kitaru.store.invocations import invocation_ids, read_invocation
 from kitaru.store.names import key_digest
 from kitaru.store.routes import flows_with_routes, route_log, route_names
+from kitaru.store.schedules import schedule_log, schedule_names
 from tests.store.samples import call
 
-NAMES = ("runs", "flows", "answers", "pruned", "cancels", "keys", "routes")
+NAMES = ("runs", "flows", "answers", "pruned", "cancels", "keys", "routes", "queue", "schedules")
 GOLDEN = Path(__file__).parent.parent / "golden/store-1"
 EXPECTED = json.loads((GOLDEN / "expected.json").read_text())
 
@@ -65,6 +67,13 @@ def test_routes(repo):
     }
     told = {f: {r: [[e.weights, e.back] for e in log] for r, log in of.items()} for f, of in found.items()}
     assert told == EXPECTED["routes"]
+
+
+def test_queue_and_schedules(repo):
+    found = {run: read_invocation(repo.blobs, run).fields() for run in invocation_ids(repo.blobs)}
+    assert found == EXPECTED["queue"]
+    logs = {name: [e.fields() for e in schedule_log(repo.blobs, name)] for name in schedule_names(repo.blobs)}
+    assert logs == EXPECTED["schedules"]
 
 
 def test_it_has_every_kind_of_name_and_record_and_every_field(repo):
