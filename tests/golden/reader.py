@@ -338,13 +338,11 @@ def read(store):
             unescaped(p): [name(n, "to", "back", "at", "by", "note", "nonce") for n in numbered(log)]
             for p, log in below(directory)
         }
-    queued = (
-        "target", "flow", "inputs", "key", "env", "priority", "not_before", "tags", "schedule", "tick", "at", "by", "nonce",
-    )  # fmt: skip
+    queued = ("target", "flow", "inputs", "key", "env", "priority", "not_before", "tags", "schedule", "tick")
     entry = ("state", "target", "inputs", "cron", "tz", "catch_up", "at", "by", "note", "nonce")
     asked = {
         "routes": routes,
-        "queue": {unescaped(p): name(path, *queued) for p, path in below(store / "queue")},
+        "queue": {unescaped(p): name(path, *queued, "at", "by", "nonce") for p, path in below(store / "queue")},
         "schedules": {unescaped(p): [name(n, *entry) for n in numbered(log)] for p, log in below(store / "schedules")},
         "answers": answers,
         "pruned": pruned,
