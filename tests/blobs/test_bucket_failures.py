@@ -266,6 +266,13 @@ class TestWhatIsWrong:
             blobs.get("k", limit=10)
         assert len(s3_proxy.requests) == 1
 
+    def test_a_body_without_a_length_is_not_taken_for_a_key_that_is_missing(self, blobs, direct, s3_proxy):
+        direct.create("k", CONTENT)
+        s3_proxy.fail(1, "chunked", times=999)
+        for use in ("get", "chunks"):
+            refusal(blobs, use, RemoteUnreachable)
+        assert [listed.key for listed in blobs.listing("")] == ["k"]
+
     def test_what_is_written_past_the_end_of_a_limit_is_refused_with_a_start_too(self, blobs, direct):
         direct.create("k", b"0123456789")
         with pytest.raises(Damaged):

@@ -21,6 +21,7 @@ is done when it is the n-th. A rule is over after its `times`. What a rule may d
     status:CODE     answer with that status and an S3 error whose code is as real servers have it (500, 503, 409, 403);
     error:NAME      answer with the S3 error NAME (ExpiredToken, RequestTimeTooSkewed, AccessDenied, SlowDown, …)
     page            answer 200 with a page of HTML, as a captive portal does
+    chunked         pass on the answer without its length, in chunks
     noise           answer with bytes that are no HTTP
     deaf            answer a write with success and pass nothing on, as a server that knows no conditions would
 
@@ -203,6 +204,9 @@ class Proxy:
         if behaviour == "hold":
             self.held.set()
             self._released.wait()
+        if behaviour == "chunked":
+            client.sendall(_in_chunks(answer, content))
+            return True
         client.sendall(answer + _spoiled(content, behaviour))
         return behaviour != "truncate"
 
@@ -265,6 +269,12 @@ def _answer(told, method: str) -> tuple[bytes, bytes]:
     _head(told)
     lines = [line for line in head.split(b"\r\n") if line and not line.lower().startswith(b"transfer-encoding:")]
     return b"\r\n".join([*lines, b"Content-Length: %d" % len(body), b"", b""]), body
+
+
+def _in_chunks(head: bytes, content: bytes) -> bytes:
+    lines = [line for line in head.split(b"\r\n") if line and not line.lower().startswith(b"content-length:")]
+    chunks = b"%x\r\n%s\r\n" % (len(content), content) if content else b""
+    return b"\r\n".join([*lines, b"Transfer-Encoding: chunked", b"", chunks + b"0", b"", b""])
 
 
 def _spoiled(content: bytes, behaviour: str) -> bytes:

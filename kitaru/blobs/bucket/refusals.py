@@ -73,24 +73,27 @@ _NO_S3 = ("what answers there does not speak the protocol of S3", _NETWORK)
 
 
 _PROOFS = {
-    "put_object": "ETag",
-    "get_object": "ETag",
-    "head_object": "ETag",
-    "create_multipart_upload": "UploadId",
-    "upload_part": "ETag",
-    "complete_multipart_upload": "ETag",
-    "list_objects_v2": "IsTruncated",
+    "put_object": {"ETag"},
+    "get_object": {"ETag", "ContentLength"},
+    "head_object": {"ETag", "ContentLength"},
+    "create_multipart_upload": {"UploadId"},
+    "upload_part": {"ETag"},
+    "complete_multipart_upload": {"ETag"},
+    "list_objects_v2": {"IsTruncated"},
 }
 """What is in every answer of a real server: whoever takes any `200 OK` for one believes that his work is safe."""
+_LISTED = {"Key", "Size", "LastModified"}
 
 
 def check_answer(name: str, answer: dict[str, Any], *, ranged: bool = False) -> None:
     """Raise NotBucket if an answer is not one to the request `name`, or, if it is `ranged`, not to one for a range."""
-    if name in _PROOFS and answer.get(_PROOFS[name]) is None:
-        raise NotBucket
-    if ranged and "ContentRange" not in answer:
-        raise NotBucket
-    if name == "delete_object" and answer["ResponseMetadata"]["HTTPStatusCode"] != _NO_CONTENT:
+    whole = answer.keys() >= _PROOFS.get(name, set())
+    whole = whole and all(entry.keys() >= _LISTED for entry in answer.get("Contents", ()))
+    if ranged:
+        whole = whole and "ContentRange" in answer
+    if name == "delete_object":
+        whole = answer["ResponseMetadata"]["HTTPStatusCode"] == _NO_CONTENT
+    if not whole:
         raise NotBucket
 
 
