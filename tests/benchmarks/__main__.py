@@ -26,7 +26,7 @@ WORDS = {"history": ["300", "300", "300", "3000"], "size": ["1000"]}
 def scripts(python: str) -> dict[str, list[str]]:
     """Return what each script is called with, in the order in which the table speaks of them."""
     names = dict.fromkeys(figure.script for figure in FIGURES)
-    given = {**WORDS, "start": [python], "scale": ["--python", python]}
+    given = {**WORDS, "start": [python], "scale": ["--python", python], "flows": ["--python", python]}
     return {name: given.get(name, []) for name in names}
 
 

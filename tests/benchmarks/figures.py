@@ -109,6 +109,7 @@ FIGURES = [
     Figure("a chat of 30 turns, over its text", "llm", "chat", _at("times"), "times", most=1.5),
     Figure("`kitaru log`, 20,000 runs", "scale", "scale", _at("before", "warm_ms"), "ms", most=300),
     Figure("its index from nothing", "scale", "scale", _at("before", "index_s"), "s", most=20),
+    Figure("`kitaru flow list`, 2,000 versions", "flows", "flows", _at("warm_ms"), "ms", most=200),
     Figure("fsck, large objects", "fsck", "fsck", _at("mb_per_s"), "MB/s", least=200),
     Figure("`kitaru inbox`, 500 questions", "inbox", "inbox", _at("open_s"), "s", most=0.8),
     Figure("a key in its filter", "inbox", "inbox", _at("key_ms"), "ms", most=50),
