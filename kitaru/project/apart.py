@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from kitaru.model.history import Status
     from kitaru.runtime.ending import Outcome
+    from kitaru.runtime.runner import Options
 
 R = TypeVar("R")
 
@@ -126,6 +127,35 @@ def start_apart(
     return process, Begun(str(reply["run"]), bool(reply.get("existing")), tuple(reply.get("other_inputs", ())))
 
 
+def resume_apart(python: Path, root: Path, run: str, options: Options, *, offline: bool) -> subprocess.Popen[bytes]:
+    """Start `kitaru resume RUN` with another Python; whoever watches the run sees its progress on stderr.
+
+    Raises:
+        StoreError: it could not be started.
+    """
+    import subprocess
+
+    words = ["resume", "--no-input", "--stay", f"{options.stay_us // 1_000_000}s"]
+    words += ["--on-drift", options.on_drift] if options.on_drift else []
+    words += [] if options.cache is None else ["--cache" if options.cache else "--no-cache"]
+    words += ["--offline"] if offline else []
+    if (calls := options.limits.get("max_calls")) is not None:
+        words += ["--max-calls", str(calls)]
+    if (took := options.limits.get("max_us")) is not None:
+        words += ["--max-seconds", str(took / 1_000_000)]
+    shown = None if options.observer is not None else subprocess.DEVNULL
+    try:
+        return subprocess.Popen(  # noqa: S603 - a Python that was built of a trusted version, and an id of ours
+            [str(python), "-P", "-m", "kitaru", "-C", str(root), *words, "--", run],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=shown,
+            env=environ_of(str(python)),
+        )
+    except OSError as error:
+        raise StoreError(f"run {run} was not carried on: {error.strerror}", hint=f"kitaru resume {run}") from error
+
+
 def environ_of(python: str) -> dict[str, str]:
     """Return the environment variables for a process: another Python is not to find the packages of this one."""
     if python == sys.executable:
@@ -143,10 +173,10 @@ def _log(store: Path, run: str) -> Path:
 def _ask(process: subprocess.Popen[bytes], data: bytes) -> dict[str, Any]:
     assert process.stdin is not None  # noqa: S101 - piped; for the type checker
     assert process.stdout is not None  # noqa: S101 - as above
-    with process.stdout, contextlib.suppress(BrokenPipeError):
-        with process.stdin as stdin:
-            stdin.write(data)
-        line = process.stdout.readline()
+    with contextlib.suppress(BrokenPipeError), process.stdin as stdin:  # it died; its last words say more
+        stdin.write(data)
+    with process.stdout as stdout:
+        line = stdout.readline()
     found = json.loads(line) if line.endswith(b"\n") else {}
     return found if isinstance(found, dict) else {}
 

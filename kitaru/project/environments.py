@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import kitaru
 from kitaru.errors import EnvironmentUnbuildable
+from kitaru.runtime.environment import MARK, made_of, wanted
 from kitaru.text import one_line
 
 if TYPE_CHECKING:
@@ -32,13 +33,7 @@ DIRECTORY = "environments"
 MAX_TOLD = 400
 """Characters of what uv says last that are told."""
 
-MARK = "recorded.json"
-"""In an environment: what it was built from."""
-
 _PACKAGE = Path(kitaru.__file__).parent.resolve()
-_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
-_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9.!+_-]*")
-_PYTHON = re.compile(r"(\d{1,2}\.\d{1,3})\.\d+\w*\+?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,34 +102,13 @@ def environment_of(recorded: Mapping[str, Any], cache: Path) -> Environment:
     Raises:
         EnvironmentUnbuildable: the version names what no index can have, or Kitaru does not know what it needs itself.
     """
-    python = _PYTHON.fullmatch(str(recorded.get("python")))
-    named = recorded.get("distributions")
-    if python is None or not isinstance(named, dict):
-        raise EnvironmentUnbuildable("the version does not say what it was recorded with", hint="--env current")
-    pins = tuple(sorted(_pin(name, version) for name, version in named.items() if name != "kitaru"))
-    if _built_from(Path(sys.prefix)) == [python[1], *pins]:
-        return Environment(python[1], pins, (), Path(sys.prefix))
+    python, *pins = made = wanted(recorded)
+    if made_of(Path(sys.prefix)) == made:
+        return Environment(python, tuple(pins), (), Path(sys.prefix))
     needs = _own_needs()
-    told = [python[1], pins, needs, str(_PACKAGE), kitaru.__version__, sysconfig.get_platform()]
+    told = [made, needs, str(_PACKAGE), kitaru.__version__, sysconfig.get_platform()]
     digest = hashlib.sha256(json.dumps(told).encode()).hexdigest()
-    return Environment(python[1], pins, needs, cache.absolute() / DIRECTORY / digest[:32])
-
-
-def _pin(name: object, version: object) -> str:
-    """Return a requirement; a name that is an option or a URL to uv is none."""
-    if isinstance(name, str) and isinstance(version, str) and _NAME.fullmatch(name) and _VERSION.fullmatch(version):
-        return f"{name}=={version}"
-    told = one_line(f"{name} {version}", 80)
-    raise EnvironmentUnbuildable(
-        f"the version was recorded with {told}, which cannot be installed", hint="--env current"
-    )
-
-
-def _built_from(prefix: Path) -> object:
-    try:
-        return json.loads((prefix / MARK).read_text())
-    except (OSError, ValueError):
-        return None
+    return Environment(python, tuple(pins), needs, cache.absolute() / DIRECTORY / digest[:32])
 
 
 def _minor() -> str:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from kitaru.runtime.ending import Outcome
     from kitaru.runtime.events import Observer
     from kitaru.runtime.handle import FlowHandle
+    from kitaru.runtime.invoking import EnvironmentNeeded
     from kitaru.runtime.keys import StartedBefore
     from kitaru.runtime.runner import Options, Prepared, Runner
     from kitaru.runtime.versions import Version
@@ -177,6 +178,19 @@ class Invoking(Routing):
             before.other_inputs = begun.other_inputs
             return self._finished(run, before)
         return ApartHandle(run, process, lambda: self._told(run), lambda: self.state(run).status)
+
+    def _resume_there(
+        self, run: str, needed: EnvironmentNeeded, options: Options, *, offline: bool, foreground: bool
+    ) -> FlowHandle[Any]:
+        """Carry a run on in the environment that its version was recorded with."""
+        from kitaru.project.apart import ApartHandle, resume_apart
+
+        python = self.environment(needed.version).build(self.root)
+        process = resume_apart(python, self.root, run, options, offline=offline)
+        handle: FlowHandle[Any] = ApartHandle(run, process, lambda: self._told(run), lambda: self.state(run).status)
+        if foreground:
+            handle.join()
+        return handle
 
     def await_run(self, run: str, *, rest: Callable[[float], object] = time.sleep) -> None:
         """Block until a run that others execute, or are to begin, has come to its end or to a stop.

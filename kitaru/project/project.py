@@ -414,9 +414,10 @@ class Project(Keeping, Comparing, VersionComparing, Checking, Flows, Models, Dep
     def _taken_up(self, run: str, options: Options, *, offline: bool, foreground: bool) -> FlowHandle[Any]:
         """Carry a run on, claimed where it lives on a remote; one that was to be ended is, and hooks are told of it."""
         from kitaru.project.claiming import hold_of
+        from kitaru.runtime.invoking import EnvironmentNeeded
 
         hold = None if offline else hold_of(self)
-        options.claim = hold.take if hold is not None else None
+        options.claim, options.apart = hold.take if hold is not None else None, True
         try:
             prepared = self.runner.resume(run, options)
         except BaseException as error:
@@ -424,6 +425,8 @@ class Project(Keeping, Comparing, VersionComparing, Checking, Flows, Models, Dep
                 hold.end()
             if isinstance(error, RunCancelled):
                 self.hooks.ended(run)
+            if isinstance(error, EnvironmentNeeded):
+                return self._resume_there(run, error, options, offline=offline, foreground=foreground)
             raise
         return self._handle(prepared, options, foreground=foreground, hold=hold)
 

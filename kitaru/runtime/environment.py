@@ -5,6 +5,7 @@ Owns: finding these, quickly. Knows nothing of stores and runs, and never import
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import sys
@@ -14,12 +15,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import kitaru
+from kitaru.errors import EnvironmentUnbuildable
+from kitaru.text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+MARK = "recorded.json"
+"""In an environment that was built for flow versions: what it was made of."""
+
 GIT_TIMEOUT_S = 2.0
 _MAX_GIT_PATHS = 500
+_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
+_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9.!+_-]*")
+_PYTHON = re.compile(r"(\d{1,2}\.\d{1,3})\.\d+\w*\+?")
 _METADATA = re.compile(r"(?P<name>.+?)-(?P<version>[^-]+)(?:-py[\d.]+)?\.(?:dist|egg)-info")
 
 
@@ -50,6 +59,45 @@ def differing(recorded: Mapping[str, Any]) -> list[list[str]]:
     if isinstance(named, dict):
         told += [[str(name), str(then), _installed().version(str(name))] for name, then in sorted(named.items())]
     return [[name, then, now] for name, then, now in told if then != now]
+
+
+def wanted(recorded: Mapping[str, Any]) -> list[str]:
+    """Return what an environment for a flow version is made of: Python as `3.12`, then `name==version`, sorted.
+
+    Kitaru is not among them. What is an option or a URL to an installer is refused.
+
+    Args:
+        recorded: as of `differing`.
+
+    Raises:
+        EnvironmentUnbuildable: the version does not say, or names what no index can have.
+    """
+    python, named = _PYTHON.fullmatch(str(recorded.get("python"))), recorded.get("distributions")
+    if python is None or not isinstance(named, dict):
+        raise EnvironmentUnbuildable("the version does not say what it was recorded with", hint="--env current")
+    return [python[1], *sorted(_pin(name, version) for name, version in named.items() if name != "kitaru")]
+
+
+def _pin(name: object, version: object) -> str:
+    if isinstance(name, str) and isinstance(version, str) and _NAME.fullmatch(name) and _VERSION.fullmatch(version):
+        return f"{name}=={version}"
+    told = one_line(f"{name} {version}", 80)
+    raise EnvironmentUnbuildable(
+        f"the version was recorded with {told}, which cannot be installed", hint="--env current"
+    )
+
+
+def made_of(prefix: Path) -> object:
+    """Return what the environment in a directory was made of, as `wanted` told it; None for any other."""
+    try:
+        return json.loads((prefix / MARK).read_text())
+    except (OSError, ValueError):
+        return None
+
+
+def is_inside(recorded: Mapping[str, Any]) -> bool:
+    """Tell whether this process runs in the environment of a flow version; raises as `wanted`."""
+    return made_of(Path(sys.prefix)) == wanted(recorded)
 
 
 @dataclass(frozen=True)

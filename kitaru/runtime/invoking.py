@@ -15,6 +15,18 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
+class EnvironmentNeeded(Exception):
+    """A run is to go on in the environment that its version was recorded with, and this process is not in it.
+
+    Attributes:
+        version: the version's value.
+    """
+
+    def __init__(self, version: Mapping[str, Any]) -> None:
+        super().__init__()
+        self.version = version
+
+
 def checked_inputs(
     name: str,
     schema: object,

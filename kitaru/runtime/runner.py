@@ -29,6 +29,8 @@ from kitaru.runtime.capture import capturing
 from kitaru.runtime.decorators import Flow, find_live_flow
 from kitaru.runtime.ending import Outcome
 from kitaru.runtime.engine import Engine
+from kitaru.runtime.environment import is_inside
+from kitaru.runtime.invoking import EnvironmentNeeded
 from kitaru.runtime.keys import StartedBefore, begin_named, begin_once
 from kitaru.runtime.limits import limits_of
 from kitaru.runtime.loading import LoadedFlow, during_import, load_entry, load_target
@@ -41,7 +43,7 @@ from kitaru.runtime.schema import parse_inputs
 from kitaru.runtime.sleeping import STAY_US
 from kitaru.runtime.sources import Entry, changed_files, entry_of
 from kitaru.runtime.trusting import check_trusted
-from kitaru.runtime.versions import Version, Versions
+from kitaru.runtime.versions import Version, Versions, describe
 from kitaru.store.live import LiveWriter, path_of
 from kitaru.store.runs import collector_paused
 from kitaru.store.states import run_state
@@ -76,6 +78,7 @@ class Options:
         claim: called with a run that is to be carried on once it is locked, and before anything is recorded of it;
             what it raises leaves the run as it was.
         run: the id that a new run is to have, where it was chosen before; empty for one of its own.
+        apart: whoever asks can carry a run on in its recorded environment, where it was invoked there.
     """
 
     on_drift: str = ""
@@ -89,6 +92,7 @@ class Options:
     prompts: bool = False
     claim: Callable[[str], None] | None = None
     run: str = ""
+    apart: bool = False
 
 
 @dataclass(slots=True)
@@ -335,7 +339,10 @@ class Runner:
         if rejected is not None:
             raise end_rejected(writer, state, *rejected, self._services)
         sticks = options.as_recorded is None and state.executed.code == RECORDED
-        code = self._code(state, as_recorded=sticks or bool(options.as_recorded))
+        as_recorded = sticks or bool(options.as_recorded)
+        if as_recorded and options.apart and state.start.invoked.get("env") == RECORDED:
+            self._check_environment(state)
+        code = self._code(state, as_recorded=as_recorded)
         resumed = Resumed(
             self._services.clock_us(),
             version=code.version.to_json(),
@@ -352,6 +359,13 @@ class Runner:
         writer.announce()
         self._tell(engine, state, code, resumed=True)
         return Prepared(engine, code.flow, inputs)
+
+    def _check_environment(self, state: RunState) -> None:
+        """Raise EnvironmentNeeded if this process is not in the environment that a run's version was recorded with."""
+        check_trusted(self._repo, state.start.flow, state.version["id"], int(state.version["n"]))
+        version = describe(self.values, state.version)
+        if not is_inside(version):
+            raise EnvironmentNeeded(version)
 
     # -- replay ------------------------------------------------------------------------------------------------
 

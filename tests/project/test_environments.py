@@ -20,15 +20,15 @@ from kitaru.testing import memory_project
 HERE = {"python": platform.python_version(), "distributions": {"kitaru": "0.1.0"}}
 FLOW = """
 import tiny
-from kitaru import checkpoint, flow
+from kitaru import checkpoint, flow, wait
 
 @checkpoint
 def say(n: int) -> str:
     return tiny.WORD * n
 
 @flow
-def talk(n: int) -> str:
-    return say(n)
+def talk(n: int, ask: bool = False) -> str:
+    return say(wait(name="w", schema=int) if ask else n)
 """
 
 
@@ -129,6 +129,19 @@ def test_it_runs_on_what_was_recorded(project, offline, monkeypatch, tmp_path):
         "invoke", "talk@v2", "--env", "recorded", "--key", "k", "--input", "-", "--detach", given='{"n": 3}'
     )
     assert "was started for this key before with another n" in again.stderr
+
+
+def test_a_run_goes_on_where_it_began(project, offline, tmp_path):
+    (tmp_path / "tiny.py").unlink()
+    sys.modules.pop("tiny", None)
+    handle = project.invoke("talk@v2", {"n": 0, "ask": True}, env="recorded", foreground=True)
+    assert handle.status == "waiting"
+    assert project.answer(handle.exec_id, "w", 3, foreground=True).wait() == "v1.0 v1.0 v1.0 "
+    run = project.invoke("talk@v2", {"n": 0, "ask": True}, env="recorded", detach=True).exec_id
+    project.await_run(run)
+    answered = command("answer", run, "w", "1", "-o", "json")
+    assert (answered.returncode, '"result": "v1.0 "' in answered.stdout) == (0, True)
+    assert "✓ say" in answered.stderr
 
 
 def command(*words: str, given: str = "") -> "subprocess.CompletedProcess[str]":
