@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 EVERYTHING = "*/"
 """In place of what is taken from a package: a name that the code computes, so that it may be any module of it."""
 
+_IMPORTING = (ast.Import, ast.ImportFrom, ast.Call)
 _CALLS = frozenset({"import_module", "__import__"})
 _FORGIVEN = frozenset({"ImportError", "ModuleNotFoundError", "Exception", "BaseException"})
 
@@ -47,7 +48,7 @@ def imports_of(source: bytes) -> tuple[Import, ...]:
     """
     found: dict[tuple[int, tuple[str, ...], tuple[str, ...]], Import] = {}
     for node in _nodes(source):
-        for item in _imports(node):
+        for item in _imports(node) if isinstance(node, _IMPORTING) else ():
             found.setdefault((item.level, item.parts, item.names), item)
     return tuple(found.values())
 
