@@ -20,7 +20,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import kitaru
 from kitaru.errors import EnvironmentUnbuildable
 from kitaru.runtime.environment import MARK, made_of, wanted
 from kitaru.text import one_line
@@ -33,7 +32,7 @@ DIRECTORY = "environments"
 MAX_TOLD = 400
 """Characters of what uv says last that are told."""
 
-_PACKAGE = Path(kitaru.__file__).parent.resolve()
+_PACKAGE = Path(__file__).parents[1].resolve()
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +105,7 @@ def environment_of(recorded: Mapping[str, Any], cache: Path) -> Environment:
     if made_of(Path(sys.prefix)) == made:
         return Environment(python, tuple(pins), (), Path(sys.prefix))
     needs = _own_needs()
-    told = [made, needs, str(_PACKAGE), kitaru.__version__, sysconfig.get_platform()]
+    told = [made, needs, str(_PACKAGE), sysconfig.get_platform()]
     digest = hashlib.sha256(json.dumps(told).encode()).hexdigest()
     return Environment(python, tuple(pins), needs, cache.absolute() / DIRECTORY / digest[:32])
 

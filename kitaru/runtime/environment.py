@@ -14,7 +14,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import kitaru
 from kitaru.errors import EnvironmentUnbuildable
 from kitaru.text import one_line
 
@@ -51,13 +50,19 @@ def distributions(modules: Iterable[str]) -> dict[str, str]:
 def differing(recorded: Mapping[str, Any]) -> list[list[str]]:
     """Return what is not here as a flow version recorded it: name, version then, and now (empty where it is missing).
 
+    Not Kitaru itself: it reads what any earlier one recorded, and may be no distribution at all.
+
     Args:
         recorded: a flow version's value, or what `environment` returned; nobody vouches for it.
     """
     python, named = recorded.get("python"), recorded.get("distributions")
     told = [["python", str(python), sys.version.split(maxsplit=1)[0]]] if isinstance(python, str) else []
     if isinstance(named, dict):
-        told += [[str(name), str(then), _installed().version(str(name))] for name, then in sorted(named.items())]
+        told += [
+            [str(name), str(then), _installed().version(str(name))]
+            for name, then in sorted(named.items())
+            if name != "kitaru"
+        ]
     return [[name, then, now] for name, then, now in told if then != now]
 
 
@@ -137,8 +142,6 @@ class _Installed:
     def version(self, distribution: str) -> str:
         """Return the version of a distribution, or nothing where it is not installed."""
         name = _normal(distribution)
-        if name == "kitaru":  # which may be no distribution at all
-            return kitaru.__version__
         return next((folder.found[name][0] for folder in self._folders if name in folder.found), "")
 
     def _same_name(self, module: str) -> list[tuple[str, str]]:

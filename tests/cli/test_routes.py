@@ -97,3 +97,63 @@ def test_what_can_be_invoked_is_completed(deployed):
     assert [name for name, _ in complete.invocable("talk@v")] == ["talk@v2", "talk@v1"]
     assert complete.routes("s") == [("stable", "talk")]
     assert complete.invocable("nothing@") == []
+
+
+# -- not here, not now -----------------------------------------------------------------------------------------------
+
+
+def test_a_detached_one_is_waited_for(deployed):
+    ended = deployed("invoke", "talk@v1", "q=hi", "--detach", "--wait")
+    assert (ended.code, ended.out) == (0, "one hi\n")
+    ended = deployed("invoke", "talk@v1", "q=hi", "--detach", "--key", "k", "-o", "json")
+    told = json.loads(ended.out)
+    assert (ended.code, told["target"], told["queued"]) == (0, "talk@v1", False)
+    ended = deployed("invoke", "talk@v1", "q=ho", "--detach", "--wait", "--key", "k")
+    assert (ended.code, ended.out) == (0, "one hi\n")
+    assert f"run {told['run']} was started for this key before with another q" in ended.err
+
+
+def test_a_queued_one_is_listed_and_its_version_chosen_when_it_starts(deployed):
+    deployed("route", "set", "talk", "stable", "v1")
+    ended = deployed("invoke", "talk@stable", "q=hi", "--queue", "--priority", "5")
+    run = ended.out.strip()
+    assert (ended.code, ended.err) == (0, "hint: kitaru work\n")
+    later = json.loads(deployed("invoke", "talk@stable", "q=ho", "--queue", "--not-before", "2h", "-o", "json").out)
+    assert later["queued"]
+    listed = json.loads(deployed("queue", "list", "-o", "json").out)["invocations"]
+    assert [(i["id"], i["state"], i["priority"], i["env"] or "") for i in listed] == [
+        (run, "queued", 5, ""),
+        (later["run"], "delayed", 0, ""),
+    ]
+    deployed("route", "set", "talk", "stable", "v2")
+    assert deployed("work", "--once").code == 0
+    shown = json.loads(deployed("show", run, "-o", "json").out)
+    assert (shown["result"]["value"], shown["invoked"]["entry"]) == ("two hi", 2)
+    assert shown["invoked"]["invocation"] == run
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--priority", "3"], "are for what is queued"),
+        (["--not-before", "2h"], "are for what is queued"),
+        (["--wait"], "are for what is queued"),
+        (["--queue", "--detach"], "--queue goes with neither"),
+        (["--queue", "--max-calls", "3"], "--queue goes with neither"),
+        (["--queue", "--not-before", "soon"], "'soon' is not a time"),
+    ],
+)
+def test_words_that_do_not_go_together(deployed, words, told):
+    ended = deployed("invoke", "talk@v1", "q=hi", *words)
+    assert (ended.code, told in ended.err) == (2, True)
+    assert deployed("queue", "list").out == ""
+
+
+def test_an_environment_that_cannot_be_built_starts_nothing(deployed, monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    before = deployed("log", "-o", "json").out
+    ended = deployed("invoke", "talk@v1", "q=hi", "--env", "recorded")
+    assert (ended.code, ended.out) == (1, "")
+    assert ended.err == "error: there is no uv to build the recorded environment with\nhint: pip install uv\n"
+    assert deployed("log", "-o", "json").out == before
