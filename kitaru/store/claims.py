@@ -166,19 +166,50 @@ def take(blobs: RemoteBlobs, run: str, here: Sequence[str], who: Holder, *, same
     """
     segment = same + 1
     while True:
-        claim = _claim(blobs, run, segment, who)
         try:
-            there = _last(blobs, layout.run_key(run))
-            following = there[0] + 1 if there is not None else 1
-            if following > same + 1:
-                _check_same(claim, blobs, here, there)
-            if following == segment:
-                return claim
+            claim = _claim(blobs, run, segment, who)
+        except RunClaimed:
+            _look(blobs, run, here, who, same)  # its holder may be done, and has named the segment
+            raise
+        try:
+            following = _look(blobs, run, here, who, same)
         except BaseException:
             claim.release()
             raise
+        if following == segment:
+            return claim
         claim.release()
         segment = following
+
+
+def _look(blobs: RemoteBlobs, run: str, here: Sequence[str], who: Holder, same: int) -> int:
+    """Return the number of the segment that a run gets next on a remote; raises Diverged as `take`."""
+    there = _last(blobs, layout.run_key(run))
+    if there is None:
+        return 1
+    number, found = there
+    if number > same and not _is_here(blobs, found, here[number - 1 : number]):
+        by = _other(blobs, run, number, who)
+        told = f" by {one_line(by, MAX_SAID)}" if by else ""
+        raise Diverged(f"run {run} was continued{told} at {utc_text(found.changed_us)}", hint="kitaru pull")
+    return number + 1
+
+
+def _is_here(blobs: RemoteBlobs, found: Listed, here: Sequence[str]) -> bool:
+    """Tell whether a name there is of the segment that is here, if one is."""
+    if not here:
+        return False
+    fields = names.unpack(blobs.get(found.key, limit=names.MAX_NAME), names.SEGMENT_SHAPE, blobs.where(found.key))
+    return bool(fields["segment"] == here[0])
+
+
+def _other(blobs: RemoteBlobs, run: str, segment: int, who: Holder) -> str:
+    """Return who else held the claim on a segment last: he, as far as is known, named it."""
+    for found in sorted(blobs.listing(layout.claim_key(run, segment)), reverse=True)[:MAX_LOOKED_BACK]:
+        name = _read(blobs, found.key)
+        if name.nonce != who.nonce:
+            return name.by
+    return ""
 
 
 def held(run: str, by: Standing) -> RunClaimed:
@@ -198,29 +229,6 @@ def _claim(blobs: RemoteBlobs, run: str, segment: int, who: Holder) -> Claim:
     claim = Claim(blobs, run, segment, who, last.number if last is not None else 0)
     claim.renew()
     return claim
-
-
-def _check_same(claim: Claim, blobs: RemoteBlobs, here: Sequence[str], there: tuple[int, Listed] | None) -> None:
-    """Raise Diverged where the last segment that the remote has of a run is not the one of that number here."""
-    if there is None:
-        return
-    number, found = there
-    if number <= len(here):
-        fields = names.unpack(blobs.get(found.key, limit=names.MAX_NAME), names.SEGMENT_SHAPE, blobs.where(found.key))
-        if fields["segment"] == here[number - 1]:
-            return
-    by = _other(blobs, claim, number)
-    who = f" by {one_line(by, MAX_SAID)}" if by else ""
-    raise Diverged(f"run {claim.run} was continued{who} at {utc_text(found.changed_us)}", hint="kitaru pull")
-
-
-def _other(blobs: RemoteBlobs, claim: Claim, segment: int) -> str:
-    """Return who held the claim on a segment last, before `claim` was made: he, as far as is known, named it."""
-    for found in sorted(blobs.listing(layout.claim_key(claim.run, segment)), reverse=True)[:MAX_LOOKED_BACK]:
-        name = _read(blobs, found.key)
-        if name.nonce != claim.who.nonce:
-            return name.by
-    return ""
 
 
 def _last(blobs: RemoteBlobs, directory: str) -> tuple[int, Listed] | None:

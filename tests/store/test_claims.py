@@ -176,6 +176,14 @@ def test_a_run_that_was_carried_on_meanwhile_is_not(shared):
     assert standing(shared, "r", 2).left_us == 0
 
 
+def test_of_one_that_is_done_it_is_told_that_it_is(shared):
+    take(shared, "r", [], holder("ann"), same=0)
+    publish(shared, "r", *SEGMENTS[:1])
+    with pytest.raises(Diverged, match="run r was continued by ann at"):
+        take(shared, "r", [], holder("bob"), same=0)
+    assert len(numbers(shared, "r", 1)) == 1
+
+
 def test_it_is_looked_at_again_once_it_is_claimed(shared):
     def carry_on_at_the_last_moment(key):
         if key.startswith("claims/"):
