@@ -15,8 +15,8 @@ from kitaru.model.moments import utc_text
 class Tell(Protocol):
     """Is told how far a transfer is, from several threads, one at a time.
 
-    `total` with `files` and `bytes` (0 where nobody knows yet) when more is to be transferred; `done` with `key`
-    and `bytes` for each.
+    `total` with `files` and `bytes` (0 where nobody knows yet) when more is to be transferred; `part` with the `bytes`
+    of a piece of something large; `done` with `key`, and the `bytes` that were not told yet, for each.
     """
 
     def __call__(self, event: str, **fields: object) -> None:

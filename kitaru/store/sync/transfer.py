@@ -20,6 +20,8 @@ T = TypeVar("T")
 U = TypeVar("U")
 
 THREADS = 16
+PIECE = 16 * 1024 * 1024
+"""What is larger goes piece by piece; a bucket takes parts of this size as they come."""
 PAGE = 1000
 """So many keys come with one answer to a request for a listing."""
 
@@ -78,16 +80,25 @@ class Transfer:
     def create(self, key: str, data: Content, size: int) -> bool:
         """Put something at a key, exclusively; False if there is something, which stays as it is."""
         self.count(requests=1)
-        won = self.remote.create(key, data)
+        large = size > PIECE and isinstance(data, bytes | memoryview)
+        won = self.remote.create(key, self._pieces(memoryview(data)) if large else data)  # type: ignore[arg-type]  # bytes
         if won:
-            self.copied(key, size)
+            self.copied(key, size, told=size if large else 0)
         return won
+
+    def _pieces(self, data: memoryview) -> Iterator[Piece]:
+        """Yield what is large piece by piece, told as it goes."""
+        for start in range(0, len(data), PIECE):
+            piece = data[start : start + PIECE]
+            yield piece
+            self._tell_part(len(piece))
 
     def chunks(self, key: str, limit: int) -> Iterator[Piece]:
         """Yield the bytes at a key piece by piece, told as they come."""
         self.count(requests=1)
         for piece in self.remote.chunks(key, limit=limit):
             self.count(size=len(piece))
+            self._tell_part(len(piece))
             yield piece
 
     # -- how far it is -------------------------------------------------------------------------------------------
@@ -98,12 +109,16 @@ class Transfer:
             with self._guard:
                 self._tell("total", files=files, bytes=size)
 
-    def copied(self, key: str, size: int) -> None:
-        """Tell that something was copied."""
+    def copied(self, key: str, size: int, *, told: int = 0) -> None:
+        """Tell that something was copied, so many of whose bytes were told already."""
         self.count(size=size)
         with self._guard:
             self.files += 1
-            self._tell("done", key=key, bytes=size)
+            self._tell("done", key=key, bytes=size - told)
+
+    def _tell_part(self, size: int) -> None:
+        with self._guard:
+            self._tell("part", bytes=size)
 
     def count(self, *, requests: int = 0, size: int = 0) -> None:
         """Count requests, and bytes copied."""
