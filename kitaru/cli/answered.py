@@ -78,4 +78,6 @@ def tell_recorded(project: Project, run: str, wait: WaitView | None) -> None:
         return
     page = Page(sys.stderr)
     page.line(f"the answer to {wait.label} is recorded, but the run was not carried on:", whole=True)
+    if remote := project.lives_on(run):
+        page.line("others can carry it on after: ", (f"kitaru push {remote}", "bold"), whole=True)
     page.write()

@@ -77,6 +77,8 @@ def carry(project: Project, start: Start, manner: Manner) -> None:
             break
         outcome = answered
     _tell(project, outcome, manner)
+    if not manner.quiet:
+        _tell_unpushed(project, outcome.run)
     if outcome.status is Status.WAITING:
         _tell_refused(outcome)
         _tell_waiting(project, outcome.run)
@@ -156,6 +158,14 @@ def _tell_existing(outcome: Outcome) -> None:
     page = Page(sys.stderr)
     page.line(("note: ", "yellow"), told, wrap=True)
     page.write()
+
+
+def _tell_unpushed(project: Project, run: str) -> None:
+    """Remind of the others, who wait for a run that lives on a remote."""
+    if remote := project.lives_on(run, behind=True):
+        page = Page(sys.stderr)
+        page.line(("note: ", "yellow"), f"run {run} lives on {remote}: ", (f"kitaru push {remote}", "bold"), whole=True)
+        page.write()
 
 
 def _why(project: Project, run: str) -> None:

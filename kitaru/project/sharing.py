@@ -122,6 +122,19 @@ class Sharing(Reading):
 
         return Tracking.open(self.repo.blobs, remote.name, remote.place)
 
+    def lives_on(self, run: str, *, behind: bool = False) -> str:
+        """Return the name of the first remote that had a run at the last look there; empty where none had.
+
+        Args:
+            behind: only one that had less of it than is here now.
+        """
+        here = len(self.repo.blobs.children(layout.run_key(run)))
+        for remote in self.remotes():
+            there = self._tracking(remote).segments_of(run)
+            if there and (there < here or not behind):
+                return remote.name
+        return ""
+
     # -- push, fetch, pull ---------------------------------------------------------------------------------------
 
     def push(

@@ -97,7 +97,7 @@ def answer(
         project.answer(state.run, name, text, text=True, by=by, note=note, resume=False)
         if detach:
             _detach(project, state.run, view, offline=offline)
-        _recorded(state.run, view.label if view is not None else name, output, detach)
+        _recorded(project, state.run, view.label if view is not None else name, output, detach)
         return
     with recorded_first(project, state.run, view):
         carry(
@@ -201,7 +201,7 @@ def _ask(project: Project, state: RunState, name: str | None, no_input: bool) ->
     return text
 
 
-def _recorded(run: str, name: str | None, output: Output, detach: bool) -> None:
+def _recorded(project: Project, run: str, name: str | None, output: Output, detach: bool) -> None:
     if output is Output.JSON:
         document: dict[str, Any] = {"run": run, "wait": name, "recorded": True}
         write_json({**document, "detached": True} if detach else document)
@@ -211,4 +211,6 @@ def _recorded(run: str, name: str | None, output: Output, detach: bool) -> None:
         page.line("recorded; carried on in the background: ", (f"kitaru logs -f {run}", "bold"), whole=True)
     else:
         page.line("recorded; ", (f"kitaru resume {run}", "bold"), " carries the run on", whole=True)
+        if remote := project.lives_on(run):
+            page.line("or somebody else does, after ", (f"kitaru push {remote}", "bold"), whole=True)
     page.write()
