@@ -71,7 +71,9 @@ def cancel(
     """
     _check_is_going(state)
     won, request = repo.put_cancellation(state.run, by=by, at=services.clock_us(), reason=reason)
-    holder = _end(repo, state.run, lambda writer: _end_now(repo, writer, request, services), wait_s, over, hold)
+    holder = _end(
+        repo, state.run, lambda writer: _end_now(repo, writer, request, services), wait_s=wait_s, over=over, hold=hold
+    )
     if not won:
         raise _asked_before(cancelled(state.run, request).message, state.run, ended=not holder)
     return Cancellation(state.run, request.by, request.at, request.reason, not holder, holder)
@@ -88,7 +90,9 @@ def reject(
     hold: Hold | None = None,
 ) -> Cancellation:
     """See to the end of a run that was rejected at a question; arguments as of `cancel`."""
-    holder = _end(repo, run, lambda writer: _end_rejected(repo, writer, services), wait_s, over, hold)
+    holder = _end(
+        repo, run, lambda writer: _end_rejected(repo, writer, services), wait_s=wait_s, over=over, hold=hold
+    )
     return Cancellation(run, given.by, given.at, given.note, not holder, holder)
 
 
@@ -110,6 +114,7 @@ def _end(
     repo: Repository,
     run: str,
     end_now: Callable[[RunWriter], bool],
+    *,
     wait_s: float,
     over: Callable[[str], None],
     hold: Hold | None,

@@ -82,6 +82,7 @@ def test_the_story(machines):
         for line in block.splitlines():
             printed[line] = machines.type(line, code=3 if " kitaru run " in line else 0)
     assert "Publish this?" in printed["ben$ kitaru waits"]
+    assert "kitaru push team" in printed["ben$ kitaru answer @ approve true --no-resume"]
     assert "kitaru push" not in printed["cyd$ kitaru work --remote team --once"]
     assert "published: All that is known about tides." in machines.type("ana$ kitaru show @")
 

@@ -145,6 +145,15 @@ def test_a_run_that_executes_here_already_is_not_claimed_again(team):
     assert team.claims(run) == []
 
 
+def test_what_the_others_wait_for_is_known(team):
+    here, there = team.waiting(), team.publish(team.waiting())
+    assert team.project.lives_on(here) == ""
+    assert team.project.lives_on(there) == "team"
+    assert team.project.lives_on(there, behind=True) == ""
+    team.answer(there)
+    assert team.project.lives_on(there, behind=True) == "team"
+
+
 def test_a_claim_is_given_back_where_nothing_was_done(team):
     run = team.publish(team.waiting())
     handle = team.project.resume(run, foreground=True)
