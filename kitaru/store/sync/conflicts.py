@@ -111,7 +111,6 @@ class Conflicts:
             for key, data in zip(run.keys, run.names, strict=True):
                 made += not self._blobs.exists(key.key)
                 placing.put(key.key, data)
-                self._tracking.match(key.key)
             return made
 
     def _ours(self, run: RunThere) -> list[bytes | None]:

@@ -45,6 +45,7 @@ class Job:
         """Look at the names of the remote; raises as `sight.there`."""
         theirs = sights.there(self.transfer)
         self.tracking.looked(theirs.names, self.at)
+        self.tracking.same &= sights.here(self.repo.blobs).names.keys()
         for left in theirs.refused:
             if left not in self.outcome.refused:
                 self.outcome.refused.append(left)

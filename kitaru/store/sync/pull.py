@@ -106,6 +106,7 @@ class Pulling:
         self._incoming = Incoming(todo.repo, todo.transfer)
         self._verifier = Verifier(todo, self._incoming, theirs)
         self._placing = Placing(todo.repo.blobs, todo.transfer)
+        self._pruned = {key.owner for key in theirs.names.values() if key.kind is PRUNED} | set(todo.repo.pruned_ids())
         self._waiting: set[str | None] = set()  # runs that execute here, and what branches from them
         self._conflicts = Conflicts(todo)
 
@@ -143,15 +144,13 @@ class Pulling:
         """Return the runs of which the remote has a name that is not known to be the same here."""
         same, chosen = self._tracking.same, set(self._choose.runs)
         found = {key.owner for key in self._theirs.names.values() if key.kind is RUNS and key.key not in same}
-        pruned = {key.owner for key in self._theirs.names.values() if key.kind is PRUNED}
-        pruned |= set(self._repo.pruned_ids())
-        return sorted(run for run in found if run not in pruned and (not chosen or run in chosen))
+        return sorted(run for run in found if run not in self._pruned and (not chosen or run in chosen))
 
     # -- names other than those of segments ------------------------------------------------------------------------
 
     def names(self, keys: Iterable[Key], *, named: bool = True) -> None:
         """Bring names, with the values that they name."""
-        wanted = [key for key in keys if key.key not in self._tracking.same]
+        wanted = [key for key in keys if key.key not in self._tracking.same and not self._is_over(key)]
         found = [(key, data) for key, data in zip(wanted, self._transfer.each(self._read, wanted), strict=True) if data]
         whole = self._with_values(found)
         if not named:
@@ -163,6 +162,11 @@ class Pulling:
                 self._versions(group)
             elif group:
                 self._put(group)
+
+    def _is_over(self, key: Key) -> bool:
+        """Tell whether a name is of a run that was pruned, and is not needed here: gc removes it."""
+        of_run = key.kind in OF_RUNS and key.kind is not PRUNED
+        return of_run and key.owner in self._pruned and not self._repo.has_run(key.owner)
 
     def _read(self, key: Key) -> bytes | None:
         try:
@@ -270,13 +274,18 @@ class Pulling:
             mark = self._repo.partial.mark
             for run in runs:
                 mark(run.run, remote=self._tracking.name, url=self._tracking.place, at=self._at)
+        placed = []
         for run in runs:
             made = None if run.source in self._waiting else self._conflicts.place_run(run, self._placing)
             if made is None:
                 self._waiting.add(run.run)
-            elif made:
+                continue
+            placed += [key.key for key in run.keys]
+            if made:
                 self._outcome.runs.append(RunMoved(run.run, run.start.flow, not ours[run.run], made))
         self._placing.settle()
+        for key in placed:
+            self._tracking.match(key)
 
 
 def _levels(runs: list[RunThere]) -> Iterator[list[RunThere]]:

@@ -119,17 +119,17 @@ class Pushing:
     def all(self, guard: Guard) -> None:
         """Send what is wanted; then let what was second here give way."""
         self._send(self._choose)
-        while waiting := sorted(self._parting.keys() - self._parted):
+        tried: set[str] = set()
+        while waiting := sorted(self._parting.keys() - tried):
+            tried.update(waiting)
             new = self._part(waiting)
             self._ours = sights.here(self._blobs)
-            self._send_runs(new)
-            self._parted.update(waiting)
+            self._send_runs(new.values())
+            self._parted.update(new)
             late, self._late = self._late, {}
-            if new:
-                self._send_runs(late)
-            else:
-                for run, branch in late.items():
-                    self._outcome.skip(run, f"branches from run {branch.source}, which waits")
+            self._send_runs(late)
+        for run, branch in self._late.items():
+            self._outcome.skip(run, f"branches from run {branch.source}, which waits")
         if not self._outcome.is_nothing:
             guard.settle(self._reached)
         self._give_way()
@@ -344,14 +344,14 @@ class Pushing:
 
     # -- what was second ---------------------------------------------------------------------------------------------
 
-    def _part(self, runs: Iterable[str]) -> list[str]:
-        """Make what was recorded here of runs that were continued there runs of their own; return these."""
-        new = []
+    def _part(self, runs: Iterable[str]) -> dict[str, str]:
+        """Make what was recorded here of runs that were continued there runs of their own; return what these are."""
+        new = {}
         for run in runs:
             with parting.held(self._repo, run) as ok:
                 if ok:
                     parting.seal(self._repo, run)
-                    new.append(parting.part(self._repo, run, self._parting[run]))
+                    new[run] = parting.part(self._repo, run, self._parting[run])
                 else:
                     self._outcome.skip(run, HELD)
         return new
