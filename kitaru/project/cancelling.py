@@ -90,9 +90,7 @@ def reject(
     hold: Hold | None = None,
 ) -> Cancellation:
     """See to the end of a run that was rejected at a question; arguments as of `cancel`."""
-    holder = _end(
-        repo, run, lambda writer: _end_rejected(repo, writer, services), wait_s=wait_s, over=over, hold=hold
-    )
+    holder = _end(repo, run, lambda writer: _end_rejected(repo, writer, services), wait_s=wait_s, over=over, hold=hold)
     return Cancellation(run, given.by, given.at, given.note, not holder, holder)
 
 
