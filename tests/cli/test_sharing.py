@@ -218,6 +218,17 @@ def test_the_second_to_answer_is_told_and_ends_with_6(shared, colleague):
     assert shared("push").code == 0
 
 
+def test_the_second_to_move_a_route_is_told_and_ends_with_10(shared, colleague):
+    for who in (colleague, shared):
+        assert who("route", "set", "numbers", "stable", "v1").code == 0
+    assert "1 entry of a route" in colleague("push").out
+    ended = shared("push")
+    assert (ended.code, "error: a route of numbers was moved by ada at" in ended.err) == (10, True)
+    assert "hint: kitaru route list numbers" in ended.err
+    assert re.search(r"second +numbers +the entry of a route of ada at .* stands", ended.out)
+    assert shared("push").code == 0
+
+
 def part(shared, colleague):
     run = ids(shared)["agent"]
     colleague("trust", "agent@v1", "--yes")

@@ -190,7 +190,7 @@ class Outcome:
         self.skipped.sort(key=lambda left: left.what)
 
     def error(self) -> KitaruError | None:
-        """Return what a push ends with when all else is done: damage first, then runs that parted, then answers."""
+        """Return what a push ends with when all else is done: damage first, then runs, answers, routes."""
         if self.refused:
             more = f" (and {len(self.refused) - 1} more)" if len(self.refused) > 1 else ""
             return Damaged(self.refused[0].what, self.refused[0].why + more, hint="kitaru fsck --remote NAME")
@@ -201,7 +201,21 @@ class Outcome:
             first = answers[0]
             text = f"run {first.owner} was answered by {first.by or 'somebody'} at {utc_text(first.at)}, before you"
             return AlreadyAnswered(text, hint=f"kitaru show {first.owner}")
-        return None
+        moved = next((lost for lost in self.lost if lost.kind in _LOGS), None)
+        return _overtaken(moved) if moved is not None else None
+
+
+_LOGS = {
+    "routes": ("a route of {} was moved", "kitaru route list {}"),
+    "schedules": ("schedule {} was changed", "kitaru schedule log {}"),
+}
+"""Names whose order counts: an entry that was second would not mean what it meant when it was made."""
+
+
+def _overtaken(lost: Lost) -> Diverged:
+    what, look = _LOGS[lost.kind]
+    text = f"{what.format(lost.owner)} by {lost.by or 'somebody'} at {utc_text(lost.at)}, before you; do it again on top"
+    return Diverged(text, hint=look.format(lost.owner))
 
 
 def _diverged(parted: list[Parted]) -> Diverged:
