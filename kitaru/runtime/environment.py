@@ -58,11 +58,8 @@ def differing(recorded: Mapping[str, Any]) -> list[list[str]]:
     python, named = recorded.get("python"), recorded.get("distributions")
     told = [["python", str(python), sys.version.split(maxsplit=1)[0]]] if isinstance(python, str) else []
     if isinstance(named, dict):
-        told += [
-            [str(name), str(then), _installed().version(str(name))]
-            for name, then in sorted(named.items())
-            if name != "kitaru"
-        ]
+        pairs = sorted((str(name), str(then)) for name, then in named.items() if name != "kitaru")
+        told += [[name, then, _installed().version(name)] for name, then in pairs]
     return [[name, then, now] for name, then, now in told if then != now]
 
 

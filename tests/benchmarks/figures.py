@@ -115,5 +115,9 @@ FIGURES = [
     Figure("a key in its filter", "inbox", "inbox", _at("key_ms"), "ms", most=50),
     Figure("queued runs of 2 workers, synced", "queue", "queue, power-loss", _at("per_s"), "/s", least=30),
     Figure("queued runs of 2 workers, not synced", "queue", "queue, process-crash", _at("per_s"), "/s"),
+    Figure("`kitaru invoke`, over `kitaru run`, one file", "invoke", "invoke, one file", _at("over_ms"), "ms", most=50),
+    Figure(
+        "the same, 30 modules of 300 lines", "invoke", "invoke", _at("over_ms"), "ms", most=50, where={"modules": 30}
+    ),
     Figure("`kitaru --help`, over `pass`", "start", "start", _at("help_over_pass"), "times", most=6),
 ]
