@@ -33,6 +33,8 @@ HANDED_OVER = "KITARU_CLAIM"
 """The environment variable by which a worker tells the process that it starts which claim that is to renew."""
 BEATS = 3
 """A claim is renewed so many times a lease."""
+LOOK_S = 1.0
+"""How often it is looked whether one is due."""
 LAST_WORD_S = 5.0
 """How long the end of a run waits for a renewal that is under way."""
 _NONCE = re.compile("[0-9a-f]{24}")
@@ -216,7 +218,7 @@ class Hold:
                 self.end()
 
     def _renew(self, over: threading.Event, stop: Callable[[KitaruError], None]) -> None:
-        while not over.wait(self._who.lease_us / BEATS / 1_000_000):
+        for _ in self._beats(over):
             try:
                 if self._claim is None and self._open is not None:
                     self._claim = self._open()
@@ -228,6 +230,17 @@ class Hold:
                 return stop(_taken_over(self._run, lost))
             except KitaruError:
                 continue  # nobody can tell; the segment's name decides in the end
+
+    def _beats(self, over: threading.Event) -> Iterator[None]:
+        """Yield each time a renewal is due: soon after a machine wakes, too, whose own clock stood still meanwhile."""
+        every_us = self._who.lease_us // BEATS
+        step_s = min(every_us / 1_000_000, LOOK_S)
+        since_us, waited_s = self._who.clock_us(), 0.0
+        while not over.wait(step_s):
+            waited_s += step_s
+            if waited_s * 1_000_000 >= every_us or self._who.clock_us() - since_us >= every_us:
+                yield
+                since_us, waited_s = self._who.clock_us(), 0.0
 
     def _look_for_cancellation(self, claim: Claim) -> None:
         """Bring the request to cancel the run here, where the engine looks for it."""

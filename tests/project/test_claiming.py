@@ -281,6 +281,16 @@ def test_a_run_that_somebody_cancels_elsewhere_ends_here_at_the_next_renewal(tea
     assert team.project.state(run).status is Status.CANCELLED
 
 
+def test_a_machine_that_wakes_renews_soon(team):
+    """Its wall clock has gone on, though the time that it counts has not."""
+    held = hold(team, lease_us=claims.LEASE_US)
+    over, times = threading.Event(), iter([0, 1, 40_000_000, 40_000_000])
+    over.wait = lambda seconds: False
+    held._who = claims.Holder("mine", "tester", "here", lambda: next(times))
+    assert next(held._beats(over)) is None
+    assert next(times) == 40_000_000
+
+
 def test_while_the_remote_is_away_the_run_goes_on(team):
     run = team.publish(team.waiting())
     held, tried = hold(team), threading.Event()
