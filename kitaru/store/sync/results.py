@@ -214,7 +214,8 @@ _LOGS = {
 
 def _overtaken(lost: Lost) -> Diverged:
     what, look = _LOGS[lost.kind]
-    text = f"{what.format(lost.owner)} by {lost.by or 'somebody'} at {utc_text(lost.at)}, before you; do it again on top"
+    by, at = lost.by or "somebody", utc_text(lost.at)
+    text = f"{what.format(lost.owner)} by {by} at {at}, before you; do it again on top"
     return Diverged(text, hint=look.format(lost.owner))
 
 
