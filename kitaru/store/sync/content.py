@@ -183,7 +183,7 @@ class Incoming:
             found = self._here(object_id)
             if found is None:
                 self._fetch_object(object_id)
-                found = self._referred(object_id)
+                found = self._referred_by_new(object_id)
         except Damaged as error:
             return error
         self._refers[object_id] = found
@@ -200,6 +200,13 @@ class Incoming:
             self._blobs.move(key, f"{layout.LOST}/damaged-{object_id}-{_nonce()}")
             return None
         return found if loose.rely(self._blobs, object_id) else None
+
+    def _referred_by_new(self, object_id: str) -> list[str]:
+        try:
+            return self._referred(object_id)
+        except Damaged:  # it has the right hash, and still no store writes such a thing
+            self._blobs.delete(layout.object_key(object_id))
+            raise
 
     def _referred(self, object_id: str) -> list[str]:
         with self._one_at_a_time:  # it may be large

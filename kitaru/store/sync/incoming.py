@@ -111,15 +111,14 @@ class Verifier:
 
     def _load(self, run: str) -> RunThere | None:
         try:
-            return self._read(run)
+            keys = self._there.run(run) or sights.found_of(self._transfer, run)
+            return self._read(run, keys) if keys else None
         except Damaged as error:
             self.refused[run] = error
             return None
 
-    def _read(self, run: str) -> RunThere:
-        loaded = RunThere(run, self._there.run(run) or sights.found_of(self._transfer, run))
-        if not loaded.keys:
-            raise Damaged(f"run {run}", "is named on the remote, and is not there")
+    def _read(self, run: str, keys: list[Key]) -> RunThere:
+        loaded = RunThere(run, keys)
         for key in loaded.keys:
             where = self._transfer.remote.where(key.key)
             data = self._name(key, where)
