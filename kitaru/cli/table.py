@@ -16,7 +16,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "answer": "Answer a wait, and carry the run on",
         "inbox": "Answer open questions on a screen that shows them all",
         "resume": "Carry on a run that was interrupted, failed or was answered",
-        "work": "Carry on what can be carried on, as it comes",
+        "work": "Begin what is queued, and carry on what can be, as it comes",
         "cancel": "End a run, wherever it executes",
         "replay": "Branch from a recorded run, with something changed",
     },

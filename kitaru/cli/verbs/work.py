@@ -1,9 +1,12 @@
 """`kitaru work`.
 
+Begun is what was [queued](queue.md) and what [schedules](schedule.md) call for, the highest priority first, within the
+limits of `[flows.NAME]` in `config.toml`: [queue and schedules](../queue.md) tells how.
+
 Carried on are runs that were answered, whose deadline has passed or whose sleep is over, and those that somebody asked
-to end; with `--interrupted` also those whose process is gone. Each is carried on by `kitaru resume` in a process of its
-own, with the code as it is then. Several workers may share a folder: one of them wins a run. A run that comes no
-further (its code cannot be imported, say) is tried again later and later, up to five minutes.
+to end; also those whose process is gone, if a worker began them, or with `--interrupted`. Each is carried on by `kitaru
+resume` in a process of its own, with the code as it is then. Several workers may share a folder: one of them wins a
+run. What comes no further (its code cannot be imported, say) is tried again later and later, up to five minutes.
 
 The first SIGTERM or Ctrl-C has it take up nothing more and end when what is at work has ended; a second one stops that
 as well, to be resumed. `--once` ends with status 0 when there is nothing left to do, and is for cron.
@@ -16,8 +19,9 @@ and later. [Teams](../team.md#workers) tells more.
 ## JSON
 
 `-o json` prints one JSON object a line: `event` (`start` or `end`), `run`, `flow`, `why` (`answered`, `deadline`,
-`slept`, `cancelled`, `interrupted`); of `end` also `status` (how the run stands now), `code` (exit status of the
-process that carried it), `took_us`, and where it came no further `again_us` and `told` (what it wrote last).
+`slept`, `cancelled`, `interrupted`, `queued`, `scheduled`); of `end` also `status` (how the run stands now), `code`
+(exit status of the process that carried it; 7 where another worker was faster), `took_us`, and where it came no further
+`again_us` and `told` (what it wrote last).
 With `--remote` also `pulled`, `pushed`, `diverged`, `untrusted` and `trouble`, with `run` (or null), `text` and `hint`.
 """
 
@@ -34,6 +38,7 @@ from kitaru.cli.events import write_json_line
 from kitaru.cli.options import Output, OutputOpt
 from kitaru.cli.page import Page, status_span
 from kitaru.cli.text import duration, one_line
+from kitaru.errors import RunHeld
 
 if TYPE_CHECKING:
     from kitaru.project import Project
@@ -67,7 +72,7 @@ def work(
     ] = 5.0,
     output: OutputOpt = Output.TEXT,
 ) -> None:
-    """Carry on what can be carried on, as it comes: answered runs, those whose deadline or sleep is over."""
+    """Begin what is queued or scheduled, and carry on what can be carried on, as it comes."""
     from kitaru.project import Project
     from kitaru.project.due import Due
     from kitaru.project.runners import Runners
@@ -120,11 +125,14 @@ def _say(*spans: Any) -> None:  # noqa: ANN401 - as of Page.line
 
 
 def _say_ended(carried: Carried) -> None:
+    if carried.due.is_new and carried.code == RunHeld.exit_code and not carried.again_s:
+        return _say((carried.due.run, "bold"), "  was begun by another worker")
     line = [(carried.due.run, "bold"), "  ", status_span(carried.status or "unreadable")]
     _say(*line, (f"  {duration(int(carried.took_s * 1_000_000))}", "dim"))
     if carried.again_s:
         why = one_line(carried.told) or f"status {carried.code}"
         _say(f"  came no further, once more in {duration(int(carried.again_s * 1_000_000))}: {why}")
+    return None
 
 
 def _say_told(told: Told) -> None:
