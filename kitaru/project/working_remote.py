@@ -69,6 +69,11 @@ class RemoteWork:
         self._failures = 0
         self.trouble: KitaruError | None = None
 
+    @property
+    def unpushed(self) -> list[str]:
+        """The runs that went further here and could not be pushed yet."""
+        return sorted(self._unpushed)
+
     # -- before each look for work ---------------------------------------------------------------------------------
 
     def before(self) -> Iterator[Told]:

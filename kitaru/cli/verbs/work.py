@@ -68,7 +68,7 @@ def work(
         typer.Option("--remote", metavar="NAME", help="Also those of a remote.", autocompletion=complete.remotes),
     ] = "",
     poll: Annotated[
-        float, typer.Option("--poll", metavar="S", min=0.1, help="Seconds between two looks at the remote.")
+        float, typer.Option("--poll", metavar="S", min=0.1, help="Seconds between two looks at the remote: 5.")
     ] = 5.0,
     output: OutputOpt = Output.TEXT,
 ) -> None:
@@ -93,7 +93,7 @@ def work(
             _say_ended(told)
         else:
             _say_told(told)
-    if team is not None and team.trouble is not None:
+    if team is not None and team.trouble is not None and (once or team.unpushed):
         raise team.trouble
 
 
