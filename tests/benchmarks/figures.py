@@ -117,7 +117,7 @@ FIGURES = [
     Figure("queued runs of 2 workers, not synced", "queue", "queue, process-crash", _at("per_s"), "/s"),
     Figure("`kitaru invoke`, over `kitaru run`, one file", "invoke", "invoke, one file", _at("over_ms"), "ms", most=50),
     Figure(
-        "the same, 30 modules of 300 lines", "invoke", "invoke", _at("over_ms"), "ms", most=50, where={"modules": 30}
+        "the same, 30 modules of 300 lines", "invoke", "invoke", _at("over_ms"), "ms", most=50, where=(("modules", 30),)
     ),
     Figure("`kitaru --help`, over `pass`", "start", "start", _at("help_over_pass"), "times", most=6),
 ]
