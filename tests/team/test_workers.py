@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 
 import pytest
@@ -145,3 +146,24 @@ def test_a_run_that_is_cancelled_on_one_machine_ends_on_the_other_that_executes_
     (said,) = work([worker])
     assert [e["status"] for e in said if e["event"] == "end"] == ["cancelled"]
     assert ana.project.state(run).end.cancelled["reason"] == "enough"
+
+
+def test_a_run_whose_process_was_killed_is_pushed_as_it_is_and_another_worker_goes_on(folder_team):
+    ana, (run,), (wes, xan) = prepare(folder_team, 1, ["wes", "xan"], "held")
+    worker = wes.start(*WORK)
+    wait_until((folder_team.root / "begun").exists)
+    os.kill(int(wes.project.repo.holder(run).split()[1]), signal.SIGKILL)
+    (killed,) = work([worker])
+    assert [(e["event"], e.get("status")) for e in killed] == [
+        ("pulled", None),
+        ("start", None),
+        ("end", "interrupted"),
+        ("pushed", None),
+    ]
+    (folder_team.root / "released").touch()
+    assert [e["event"] for e in work([xan.start(*WORK)])[0]] == ["pulled"]
+    (said,) = work([xan.start(*WORK, "--interrupted")])
+    assert [e["status"] for e in said if e["event"] == "end"] == ["completed"]
+    assert folder_team.did() == [0]
+    ana.project.pull()
+    assert str(ana.project.state(run).status) == "completed"
