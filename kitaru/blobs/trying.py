@@ -14,15 +14,16 @@ from typing import TYPE_CHECKING
 from kitaru.errors import NotExclusive, StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from kitaru.blobs.contract import Blobs
 
-WRITERS = 5
+PAIRS = 4
+"""So many keys are written by two at once: a server may make each further writer of one key wait for a second."""
 
 
 def is_exclusive(blobs: Blobs, random_bytes: Callable[[int], bytes] = os.urandom) -> bool:
-    """Return whether `create` refuses a second writer: one that comes later, with and without content, and one at once.
+    """Return whether `create` refuses a second writer: one that comes later, with and without content, or at once.
 
     Args:
         blobs: the place; scratch keys below `tmp/` are made and removed again.
@@ -32,9 +33,9 @@ def is_exclusive(blobs: Blobs, random_bytes: Callable[[int], bytes] = os.urandom
         RemoteError: the place cannot be written to at all.
     """
     stem = f"tmp/{random_bytes(12).hex()}"
-    keys = [f"{stem}-{trial}" for trial in ("later", "empty", "race")]
+    keys = [f"{stem}-{trial}" for trial in ("later", "empty", *range(PAIRS))]
     try:
-        return _later(blobs, keys[0], b"first") and _later(blobs, keys[1], b"") and _at_once(blobs, keys[2])
+        return _later(blobs, keys[0], b"first") and _later(blobs, keys[1], b"") and _at_once(blobs, keys[2:])
     except NotExclusive:
         return False
     finally:
@@ -49,13 +50,17 @@ def _later(blobs: Blobs, key: str, content: bytes) -> bool:
     return won and not again and blobs.get(key) == content
 
 
-def _at_once(blobs: Blobs, key: str) -> bool:
-    gate = Barrier(WRITERS)
+def _at_once(blobs: Blobs, keys: Sequence[str]) -> bool:
+    gate = Barrier(2 * len(keys))
 
-    def write(writer: int) -> bool:
+    def write(key: str, content: bytes) -> bool:
         gate.wait()
-        return blobs.create(key, b"%d" % writer)
+        return blobs.create(key, content)
 
-    with ThreadPoolExecutor(WRITERS) as pool:
-        won = [writer for writer, first in enumerate(pool.map(write, range(WRITERS))) if first]
-    return len(won) == 1 and blobs.get(key) == b"%d" % won[0]
+    with ThreadPoolExecutor(gate.parties) as pool:
+        pairs = [(key, [pool.submit(write, key, content) for content in _CONTENTS]) for key in keys]
+        won = [(key, [first.result() for first in pair]) for key, pair in pairs]
+    return all(sum(pair) == 1 and blobs.get(key) == _CONTENTS[pair.index(True)] for key, pair in won)
+
+
+_CONTENTS = (b"one", b"other")
