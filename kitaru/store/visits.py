@@ -16,7 +16,7 @@ from kitaru.errors import Damaged
 from kitaru.store import layout, names
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from kitaru.blobs.contract import RemoteBlobs
 
@@ -47,7 +47,8 @@ class Visit:
         removing: whether somebody was about to remove something when he wrote it.
         until: when his lease is over, by the clock of the remote, microseconds since 1970 UTC.
         by, host: who, and where.
-        noted: key to when it was first noted, and its stamp then: both by the clock of the remote.
+        noted: key to when it was first noted, and its stamp then: both by the clock of the remote. Nothing else is
+            removed by its writer; None where there is no entry, or it cannot be read.
         nonce: its writer's.
     """
 
@@ -63,6 +64,10 @@ class Visit:
         """Tell whether somebody may be removing things, at a time by the clock of the remote."""
         return self.removing and now < self.until
 
+    def may_remove(self, keys: Collection[str]) -> bool:
+        """Tell whether its writer may be about to remove any of these."""
+        return self.removing and (self.noted is None or any(key in self.noted for key in keys))
+
 
 def numbers(remote: RemoteBlobs) -> list[int]:
     """Return the numbers of all entries."""
@@ -70,7 +75,7 @@ def numbers(remote: RemoteBlobs) -> list[int]:
 
 
 def last(remote: RemoteBlobs) -> Visit:
-    """Return the last entry; one that cannot be read counts as that of somebody at work who noted nothing."""
+    """Return the last entry; one that cannot be read counts as that of somebody at work, on nobody knows what."""
     while True:
         listed = {n: item for item in remote.listing(layout.VISITS) if (n := _number(item.key))}
         if not listed:
@@ -82,7 +87,7 @@ def last(remote: RemoteBlobs) -> Visit:
         except KeyError:  # there is a later one by now
             continue
         except Damaged:
-            return Visit(n, removing=True, until=listed[n].changed_us + LEASE_US, noted={})
+            return Visit(n, removing=True, until=listed[n].changed_us + LEASE_US)
         lease = min(max(fields["lease"], 0), MAX_LEASE_US)
         removing, until = fields["state"] != NOTED, listed[n].changed_us + lease
         by, host, nonce = fields["by"], fields["host"], fields["nonce"]

@@ -50,8 +50,9 @@ class Guard:
         """
         checked = False
         while (last := self._last()) != self._seen or not (checked or self._is_quiet(last)):
-            self._seen = self._await_end()
-            self._put_back(keys())
+            wanted = set(keys())
+            self._seen = self._await_end(wanted)
+            self._put_back(wanted)
             checked = True  # and if nobody has begun to remove things since he was waited for, that is all
 
     def _last(self) -> int:
@@ -65,19 +66,19 @@ class Guard:
         """Tell whether the last entry is not that of somebody who was removing things, then or since."""
         return not n or not visits.last(self._remote).removing
 
-    def _await_end(self) -> int:
-        """Wait until nobody removes anything there any more; return the number of the last entry then."""
+    def _await_end(self, keys: set[str]) -> int:
+        """Wait until nobody removes any of these any more; return the number of the last entry then."""
         told = False
-        while (visit := visits.last(self._remote)).is_at_work(self._remote.now_us()):
+        while (visit := visits.last(self._remote)).may_remove(keys) and visit.is_at_work(self._remote.now_us()):
             if not told:
                 notice(f"waiting for gc on {self._remote.url}, until {utc_text(visit.until)} at the latest")
                 told = True
             self._wait(LOOK_EVERY_S)
         return visit.n
 
-    def _put_back(self, keys: Iterable[str]) -> None:
+    def _put_back(self, keys: set[str]) -> None:
         """Put back what is missing: content first, names last, as in any push."""
-        wanted = sorted(set(keys), key=lambda key: (key.split("/")[0] not in (layout.OBJECTS, layout.SEGMENTS), key))
+        wanted = sorted(keys, key=lambda key: (key.split("/")[0] not in (layout.OBJECTS, layout.SEGMENTS), key))
         there = self._transfer.each(self._transfer.exists, wanted)
         missing = [key for key, found in zip(wanted, there, strict=True) if not found]
         content = [key for key in missing if key.startswith((f"{layout.OBJECTS}/", f"{layout.SEGMENTS}/"))]

@@ -228,6 +228,18 @@ def test_a_place_without_exclusive_names_is_refused(ana, remote, monkeypatch):
     assert [moved.run for moved in ana.push(unsafe=True).runs] == ["one"]
 
 
+def test_whoever_pushes_there_second_is_refused_as_well(ana, bob, remote, monkeypatch):
+    with monkeypatch.context() as once:
+        once.setattr(type(remote), "is_exclusive", lambda _: False)
+        ana.run("one").push(unsafe=True)
+        bob.pull()
+        with pytest.raises(NotExclusive):
+            bob.run("two").push()
+    assert [moved.run for moved in bob.push().runs] == ["two"]
+    monkeypatch.setattr(type(remote), "is_exclusive", lambda _: False)
+    assert bob.push().is_nothing  # it was tried out once
+
+
 def test_other_names_go_too(ana, bob):
     blobs, inputs = ana.blobs, value({"topic": "x"})
     ana.repo.put_objects(inputs[1])
