@@ -113,6 +113,7 @@ class RunState:
             these again.
         refused: digests of waits whose answer did not fit.
         unmade: places that were kept for calls which then were not made: name and occurrence to the scope of the call.
+        number: the number that its version has now, where that is known: it may be another than was recorded.
     """
 
     run: str
@@ -130,6 +131,7 @@ class RunState:
     doomed: set[str] = field(default_factory=set)
     refused: set[str] = field(default_factory=set)
     unmade: dict[tuple[str, int], str] = field(default_factory=dict)
+    number: int | None = None
     executed: Start | Resumed = field(init=False)
 
     def __post_init__(self) -> None:
@@ -168,7 +170,8 @@ class RunState:
     @property
     def version(self) -> dict[str, Any]:
         """The flow version that a call, a wait or an end was last recorded under: `{"n", "id"}`."""
-        return self.executed.version
+        version = self.executed.version
+        return version if self.number is None else {**version, "n": self.number}
 
 
 def live_status(recorded: Status, *, held: bool) -> Status:

@@ -12,6 +12,7 @@ seconds of the youngest directory's time is looked at again: the number of names
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any, Protocol, overload
 
@@ -173,12 +174,24 @@ class Catalog:
         except ValueError:
             return None
         try:
-            return summarize(run, self._repo.records(run))
+            return self._numbered(summarize(run, self._repo.records(run)))
         except UnknownRun:
             return None
         except Damaged as error:
             self.damaged[run] = error
             return None
+
+    def _numbered(self, summary: RunSummary) -> RunSummary:
+        """Return a summary with the number that the run's flow version has now."""
+        recorded = {"id": summary.version_id, "n": summary.version}
+        number = self._repo.version_number(summary.flow, recorded)
+        return summary if number == summary.version else replace(summary, version=number)
+
+    def forget(self, run: str) -> None:
+        """Have a run looked at anew that was continued on two sides: what is kept of it may be of the other one."""
+        rows = self._rows()
+        rows.drop(layout.run_part(run))
+        rows.save()
 
     # -- what a listing asks -------------------------------------------------------------------------------------
 
@@ -202,7 +215,7 @@ class Catalog:
         rows = self._rows()
         found = rows.summary(part)
         if found is not None and layout.run_part(found.run) == part:
-            return found
+            return self._numbered(found)
         began = rows.started[rows.number[part]]
         rows.drop(part)  # to be made anew by the next listing
         rows.save()

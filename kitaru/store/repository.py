@@ -11,7 +11,7 @@ import json
 import os
 import socket
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kitaru.errors import Damaged, PrunedRun, RunHeld, StoreError, UnknownFormat, UnknownRun
 from kitaru.model.moments import utc_text
@@ -23,7 +23,7 @@ from kitaru.store.strand import FrameCache
 from kitaru.store.writer import RunWriter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from kitaru.blobs.contract import Lock, Workspace
     from kitaru.model.records import Stored
@@ -48,6 +48,7 @@ class Repository:
         self.blobs = blobs
         self._random_bytes = random_bytes
         self._cache = FrameCache()
+        self._numbers: dict[tuple[str, str], int] = {}
         self.segments = Segments(blobs)
         self._objects = ObjectFinder(self.segments, self._cache)
 
@@ -90,7 +91,8 @@ class Repository:
 
         return Partial(self.blobs)
 
-    def _nonce(self) -> str:
+    def nonce(self) -> str:
+        """Return a new nonce, for a name or for what is put aside."""
         return self._random_bytes(12).hex()
 
     # -- runs ----------------------------------------------------------------------------------------------------
@@ -151,7 +153,7 @@ class Repository:
                 raise StoreError(  # noqa: TRY301 - lets go of the lock, as every other failure here
                     f"there is a run {run} already", hint=f"kitaru log {run}"
                 )
-            told = recovery.seal_leftovers(self.blobs, run, content, self._nonce)
+            told = recovery.seal_leftovers(self.blobs, run, content, self.nonce)
             return self._writer(run, lock, content, "; ".join(told))
         except BaseException:
             lock.release()
@@ -178,7 +180,7 @@ class Repository:
         try:
             self.check_unpruned(run)
             content = self.run_content(run)
-            told = recovery.seal_leftovers(self.blobs, run, content, self._nonce)
+            told = recovery.seal_leftovers(self.blobs, run, content, self.nonce)
             return self._writer(run, lock, content, "; ".join(told))
         except BaseException:
             lock.release()
@@ -186,7 +188,7 @@ class Repository:
 
     def _writer(self, run: str, lock: Lock, content: runs.RunContent, tail: str) -> RunWriter:
         host = socket.gethostname()
-        return RunWriter(self.blobs, run, lock, content, nonce=self._nonce, host=host, tail=tail)
+        return RunWriter(self.blobs, run, lock, content, nonce=self.nonce, host=host, tail=tail)
 
     def _lock(self, run: str) -> Lock:
         lock = self.blobs.lock(layout.lock_name(run), wait_s=LOCK_WAIT_S)
@@ -241,7 +243,7 @@ class Repository:
             if self.tombstone(run) is None:
                 if may is not None and not may(self.records(run)):
                     return False
-                names.put_tombstone(self.blobs, run, {"by": by, "at": at, "nonce": self._nonce()})
+                names.put_tombstone(self.blobs, run, {"by": by, "at": at, "nonce": self.nonce()})
             return True
         finally:
             lock.release()
@@ -277,7 +279,7 @@ class Repository:
     def put_objects(self, objects: Iterable[tuple[str, bytes]]) -> None:
         """Keep objects that belong to no run, such as an answer's value: durable when this returns."""
         for object_id, data in objects:
-            loose.write(self.blobs, object_id, data, self._nonce)
+            loose.write(self.blobs, object_id, data, self.nonce)
 
     # -- names ---------------------------------------------------------------------------------------------------
 
@@ -289,9 +291,28 @@ class Repository:
         """Return a flow's versions, oldest first."""
         return names.versions(self.blobs, flow)
 
+    def version_number(self, flow: str, version: Mapping[str, Any]) -> int:
+        """Return the number that a version has now, which a record names as `{"id", "n"}`.
+
+        Where two stores gave the same number, one of them gave way since; the id stays. One that has no name of its
+        own any more, or cannot be read, has the number that it had when it was recorded.
+        """
+        n, version_id = version.get("n"), str(version.get("id"))
+        recorded = n if type(n) is int else 0
+        for number in dict.fromkeys((self._numbers.get((flow, version_id), recorded), recorded)):
+            with contextlib.suppress(KeyError, ValueError, StoreError):
+                if number > 0 and names.version(self.blobs, flow, number).id == version_id:
+                    return number
+        with contextlib.suppress(KeyError, ValueError, StoreError):
+            for name in names.versions(self.blobs, flow):
+                if name.id == version_id:
+                    self._numbers[flow, version_id] = name.n
+                    return name.n
+        return recorded
+
     def add_version(self, flow: str, *, id: str, digest: str, at: int, by: str) -> VersionName:
         """Give a flow its next version; when another process is first with the same digest, that one is returned."""
-        fields = {"id": id, "digest": digest, "at": at, "by": by, "nonce": self._nonce()}
+        fields = {"id": id, "digest": digest, "at": at, "by": by, "nonce": self.nonce()}
         return names.add_version(self.blobs, flow, fields)
 
     def answer(self, run: str, wait_digest: str, *, settle: bool = False) -> AnswerName | None:
@@ -305,7 +326,7 @@ class Repository:
         self, run: str, wait_digest: str, *, value: str, by: str, at: int, note: str = "", source: str = "person"
     ) -> tuple[bool, AnswerName]:
         """Answer a wait whose value's objects are there: whether this answer won, and the one that stands."""
-        fields = {"value": value, "by": by, "at": at, "note": note, "nonce": self._nonce(), "source": source}
+        fields = {"value": value, "by": by, "at": at, "note": note, "nonce": self.nonce(), "source": source}
         return names.put_answer(self.blobs, run, wait_digest, fields)
 
     def is_answered(self, run: str) -> bool:
@@ -321,7 +342,7 @@ class Repository:
 
     def put_cancellation(self, run: str, *, by: str, at: int, reason: str) -> tuple[bool, CancelName]:
         """Ask for a run to be cancelled: whether this request won, and the one that stands."""
-        fields = {"by": by, "at": at, "reason": reason, "nonce": self._nonce()}
+        fields = {"by": by, "at": at, "reason": reason, "nonce": self.nonce()}
         return names.put_cancellation(self.blobs, run, fields)
 
     def is_cancellation_there(self, run: str) -> bool:
@@ -334,7 +355,7 @@ class Repository:
 
     def put_start_key(self, flow: str, key: str, run: str, *, by: str, at: int) -> tuple[bool, KeyName]:
         """Name the run that is to be started for a key: whether this name won, and the one that stands."""
-        fields = {"run": run, "by": by, "at": at, "nonce": self._nonce()}
+        fields = {"run": run, "by": by, "at": at, "nonce": self.nonce()}
         return names.put_start_key(self.blobs, flow, key, fields)
 
 

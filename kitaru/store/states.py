@@ -15,9 +15,9 @@ from kitaru.store import parted
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from kitaru.blobs.contract import Blobs
     from kitaru.model.history import RunState
     from kitaru.model.records import Stored
-    from kitaru.blobs.contract import Blobs
     from kitaru.store.repository import Repository
 
 MAX_BRANCH_DEPTH = 500
@@ -33,7 +33,9 @@ def run_state(repo: Repository, run: str, records: Sequence[Stored] | None = Non
         UnknownRun: there is no such run, or a source of it is missing.
         Damaged: records that do not add up, or sources without an end.
     """
-    return state_of(repo.blobs, repo.records, run, repo.records(run) if records is None else records)
+    state, runs = state_of(repo.blobs, repo.records, run, repo.records(run) if records is None else records)
+    state.number = repo.version_number(state.start.flow, state.executed.version)
+    return state, runs
 
 
 def state_of(

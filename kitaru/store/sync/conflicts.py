@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from kitaru.model.records import Resumed, Start
 from kitaru.store import layout, names
+from kitaru.store.catalog import Catalog
 from kitaru.store.sync import numbering, parting
 from kitaru.store.sync.kinds import ANSWERS, PRUNED, Key, parse
 from kitaru.store.sync.placing import must_get, put_away
@@ -38,7 +39,7 @@ class Conflicts:
 
     def versions(self, flow: str, theirs: Mapping[int, bytes]) -> list[VersionMoved]:
         """Let a flow's versions have the numbers that they have there; return those of ours that have another now."""
-        moved = numbering.fit(self._blobs, flow, theirs)
+        moved = numbering.fit(self._repo, flow, theirs)
         for number in theirs:
             self._tracking.match(layout.flow_key(flow, number))
         return moved
@@ -51,9 +52,9 @@ class Conflicts:
             return self._answer(key, theirs)
         if key.kind.is_log:
             for later in self._later(key):
-                put_away(self._blobs, later)
+                put_away(self._repo, later)
         else:
-            put_away(self._blobs, key.key)
+            put_away(self._repo, key.key)
         self._stand(key, theirs)
         return True
 
@@ -69,7 +70,7 @@ class Conflicts:
                 self._outcome.skip(run, HELD)
                 return False
             self.answered_elsewhere(key, theirs)
-            put_away(self._blobs, key.key)
+            put_away(self._repo, key.key)
             self._stand(key, theirs)
         return True
 
@@ -107,10 +108,12 @@ class Conflicts:
                 if mine is not None and mine != data:
                     self._part(run.run, number, _theirs(run, number))
                     break
-            made = 0
+            made, is_new = 0, ours[:1] == [None]
             for key, data in zip(run.keys, run.names, strict=True):
                 made += not self._blobs.exists(key.key)
                 placing.put(key.key, data)
+            if made and not is_new:
+                Catalog(self._repo).forget(run.run)
             return made
 
     def _ours(self, run: RunThere) -> list[bytes | None]:

@@ -7,7 +7,6 @@ nobody sees what is put here, and gc removes it one day.
 from __future__ import annotations
 
 import itertools
-import os
 from dataclasses import dataclass
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -114,7 +113,7 @@ class Incoming:
     def _put_aside(self, segment: str) -> None:
         key = layout.segment_key(segment)
         if self._blobs.exists(key):
-            self._blobs.move(key, f"{layout.LOST}/damaged-{segment}-{_nonce()}")
+            self._blobs.move(key, f"{layout.LOST}/damaged-{segment}-{self._repo.nonce()}")
 
     def _fetched(self, segment: str) -> Part:
         key = layout.segment_key(segment)
@@ -132,7 +131,7 @@ class Incoming:
         return part
 
     def _spooled(self, segment: str, key: str, where: str) -> Part:
-        scratch, cache = f"{layout.TMP}/{_nonce()}-segment", FrameCache()
+        scratch, cache = f"{layout.TMP}/{self._repo.nonce()}-segment", FrameCache()
         self._blobs.stage(scratch, self._transfer.chunks(key, runs.MAX_SEGMENT))
         try:
             data = self._blobs.view(scratch)
@@ -197,7 +196,7 @@ class Incoming:
         except KeyError:
             return None
         except Damaged:
-            self._blobs.move(key, f"{layout.LOST}/damaged-{object_id}-{_nonce()}")
+            self._blobs.move(key, f"{layout.LOST}/damaged-{object_id}-{self._repo.nonce()}")
             return None
         return found if loose.rely(self._blobs, object_id) else None
 
@@ -238,7 +237,3 @@ class Incoming:
         """Make what was put in place durable: before a name reaches it."""
         unsettled, self._unsettled = self._unsettled, {}
         self._transfer.each(self._blobs.settle, unsettled.values())
-
-
-def _nonce() -> str:
-    return os.urandom(12).hex()

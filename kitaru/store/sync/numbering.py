@@ -17,19 +17,21 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from kitaru.blobs.contract import Workspace
+    from kitaru.store.repository import Repository
 
 
-def fit(blobs: Workspace, flow: str, theirs: Mapping[int, bytes]) -> list[VersionMoved]:
+def fit(repo: Repository, flow: str, theirs: Mapping[int, bytes]) -> list[VersionMoved]:
     """Let a flow's versions here have the numbers that they have on a remote.
 
     Args:
-        blobs: the store.
+        repo: the store.
         flow: its name.
         theirs: the remote's versions, by number; what their names name is here.
 
     Returns:
         Those of ours that have another number now.
     """
+    blobs = repo.blobs
     ours = _ours(blobs, flow)
     there = {number: _fields(data) for number, data in theirs.items()}
     numbers = {fields["digest"]: number for number, fields in there.items()}
@@ -43,7 +45,7 @@ def fit(blobs: Workspace, flow: str, theirs: Mapping[int, bytes]) -> list[Versio
         elif number in theirs:
             moved.append(VersionMoved(flow, _renumber(blobs, flow, data, theirs), fields["id"], number))
     for version in reversed(moved):
-        put_away(blobs, layout.flow_key(flow, version.was))
+        put_away(repo, layout.flow_key(flow, version.was))
     for number in sorted(theirs):
         blobs.stage(layout.flow_key(flow, number), theirs[number])
     blobs.settle(layout.flow_key(flow, 1))

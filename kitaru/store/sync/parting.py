@@ -7,7 +7,6 @@ remotes. The caller holds the run's lock.
 
 from __future__ import annotations
 
-import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -42,7 +41,7 @@ def seal(repo: Repository, run: str) -> list[str]:
     if not repo.blobs.children(layout.open_key(run)):
         return []
     content = read_run(repo.segments, run)
-    return recovery.seal_leftovers(repo.blobs, run, content, _nonce)
+    return recovery.seal_leftovers(repo.blobs, run, content, repo.nonce)
 
 
 def part(repo: Repository, run: str, number: int) -> str:
@@ -65,7 +64,7 @@ def part(repo: Repository, run: str, number: int) -> str:
 def give_way(repo: Repository, run: str, number: int) -> None:
     """Put the names of a run's segments from the n-th on into `lost/`, the last one first."""
     for name in reversed(names.segments(repo.blobs, run)[number - 1 :]):
-        put_away(repo.blobs, layout.run_key(run, name.number))
+        put_away(repo, layout.run_key(run, name.number))
 
 
 def consumed_in(repo: Repository, run: str, digest: str) -> int | None:
@@ -90,7 +89,3 @@ def _takes(record: Record, waits: set[str], digest: str) -> bool:
         case End():
             return bool(waits) and bool((record.cancelled or {}).get("wait"))
     return False
-
-
-def _nonce() -> str:
-    return os.urandom(12).hex()

@@ -5,7 +5,6 @@ Owns: making names as they are elsewhere, and putting away one of ours that was 
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 from kitaru.errors import Damaged
@@ -15,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from kitaru.blobs.contract import Workspace
+    from kitaru.store.repository import Repository
     from kitaru.store.sync.transfer import Transfer
 
 
@@ -48,10 +48,10 @@ class Placing:
         self._transfer.each(self._blobs.settle, unsettled.values())
 
 
-def put_away(blobs: Workspace, key: str) -> str:
+def put_away(repo: Repository, key: str) -> str:
     """Put a name of ours that was second into `lost/`, and return where it is now."""
-    kept = f"{layout.LOST}/{key}-{os.urandom(12).hex()}"
-    blobs.move(key, kept)
+    kept = f"{layout.LOST}/{key}-{repo.nonce()}"
+    repo.blobs.move(key, kept)
     return kept
 
 

@@ -6,8 +6,10 @@ import pytest
 
 from kitaru.errors import AlreadyAnswered, Diverged
 from kitaru.store import names
+from kitaru.store.catalog import Catalog
 from kitaru.store.names import VersionName
 from kitaru.store.parted import parted_id
+from kitaru.store.states import run_state
 from tests.store.samples import value
 from tests.store.sync.machines import ASKED, remote_damage
 
@@ -302,3 +304,26 @@ def test_a_version_name_tells_who_recorded_it_first(ana, bob):
     bob.pull()
     assert isinstance(bob.repo.versions("demo")[0], VersionName)
     assert bob.repo.versions("demo")[0].by == "ana"
+
+
+def test_a_run_tells_the_number_that_its_version_has_now(ana, bob):
+    ana.version(code="x = 2")
+    ana.push()
+    mine = bob.run("one").repo.versions("demo")[0]
+    catalog = Catalog(bob.repo)
+    assert catalog.summaries()[0].version == mine.n == 1
+    bob.push()
+    assert bob.repo.versions("demo")[1].id == mine.id
+    assert run_state(bob.repo, "one")[0].version == {"id": mine.id, "n": 2}
+    assert Catalog(bob.repo).summaries()[0].version == 2
+    ana.pull()
+    assert Catalog(ana.repo).summaries()[0].version == 2
+
+
+def test_a_listing_tells_of_a_run_as_it_stands_and_of_the_run_of_its_own(ana, bob, answered):
+    ana.carry_on(answered, ends=False).push()
+    bob.carry_on(answered)
+    assert [summary.status for summary in Catalog(bob.repo).summaries()] == ["completed"]
+    [parted] = bob.pull().parted
+    listed = {summary.run: summary.status for summary in Catalog(bob.repo).summaries()}
+    assert listed == {answered: "waiting", parted.new_run: "completed"}
