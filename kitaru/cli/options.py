@@ -101,6 +101,10 @@ NoInputOpt: TypeAlias = Annotated[
 ]
 
 
+RemoteOpt: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--remote", metavar="NAME", help="On this remote, instead of here.", autocompletion=complete.remotes),
+]
 MaxCallsOpt: TypeAlias = Annotated[
     int | None, typer.Option("--max-calls", metavar="N", min=1, help="Stop the run before it executes more calls.")
 ]

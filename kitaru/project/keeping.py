@@ -5,14 +5,17 @@ Owns: these verbs. What they do to the store is in `kitaru.store`; which runs ar
 
 from __future__ import annotations
 
+import hashlib
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from kitaru.errors import Damaged
 from kitaru.project.reading import Reading
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from kitaru.project.remotes import Remote
     from kitaru.project.upkeep import Pruned
     from kitaru.store.check import Report
     from kitaru.store.gc import Collected
@@ -23,6 +26,11 @@ if TYPE_CHECKING:
 
 class Keeping(Reading):
     """A project as it is looked after."""
+
+    if TYPE_CHECKING:  # `Sharing` has it
+
+        def remote(self, name: str | None = None) -> Remote:
+            """Return a remote by its name, or the default one."""
 
     @cached_property
     def results(self) -> ResultCache:
@@ -93,6 +101,40 @@ class Keeping(Reading):
 
         grace, nonce = GRACE_US if grace_us is None else grace_us, self.services.random_bytes(12).hex()
         return collect(self.repo, self.services.clock_us(), grace=grace, nonce=nonce, dry_run=dry_run)
+
+    def gc_remote(self, remote: str | None = None, *, grace_us: int | None = None, dry_run: bool = False) -> Collected:
+        """As `gc`, on a remote, by its clock: safe while others push there.
+
+        Args:
+            remote: its name; the default one without it.
+
+        Raises:
+            UnknownRemote: there is none of that name.
+            Damaged: something there cannot be read, and who knows what it names; nothing was removed.
+            RemoteError: another gc is at work there, or the remote said no, or nothing.
+        """
+        from kitaru.project.upkeep import GRACE_US
+        from kitaru.store.remote_gc import Who, collect
+
+        services = self.services
+        who = Who(services.user, services.host, lambda: services.random_bytes(12).hex())
+        place = self.remote(remote).connect()
+        grace = GRACE_US if grace_us is None else grace_us
+        return collect(place, who, grace=grace, dry_run=dry_run, near=self._segment_here)
+
+    def check_remote(self, remote: str | None = None) -> Report:
+        """As `check`, of a remote: all that is there is read. Raises UnknownRemote, RemoteError."""
+        from kitaru.store.remote_check import check
+
+        return check(self.remote(remote).connect())
+
+    def _segment_here(self, segment: str) -> bytes | None:
+        """Return a sealed journal if this store has it, too: it need not be fetched then."""
+        try:
+            data = bytes(self.repo.segments.find(segment).data)
+        except (KeyError, Damaged):
+            return None
+        return data if hashlib.sha256(data).hexdigest() == segment else None
 
     def cache_use(self) -> CacheUse:
         """Return what the result cache holds."""

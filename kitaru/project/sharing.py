@@ -240,7 +240,16 @@ class Sharing(Reading):
             at = self.services.clock_us()
             return sync.pull(self.repo, blobs, tracking, choice, at=at, tell=tell or _nobody, dry_run=dry_run)
 
-        return self._bring(remote, runs, _choosing(flow, since_us, runs_only=runs_only), act, strict=strict)
+        runs = tuple(runs)
+        outcome = self._bring(remote, runs, _choosing(flow, since_us, runs_only=runs_only), act, strict=strict)
+        if not (runs_only or dry_run or flow or since_us):
+            self._complete_from(self.remote(remote).place, runs)
+        return outcome
+
+    def _complete_from(self, place: str, runs: tuple[str, ...]) -> None:
+        """Bring the large objects that runs left on a remote when they were pulled without them."""
+        marked = [mark.run for mark in self.repo.partial.marks() if mark.url == place]
+        self.elsewhere.complete(run for run in marked if not runs or run.startswith(runs))
 
     def _bring(
         self,

@@ -10,6 +10,9 @@ before that stays: of a run that was never sealed as the run itself, whose later
 a sealed one as a run of its own, while the run itself waits for a whole copy of the file. `kitaru prune --force RUN`
 gives it up.
 
+`--remote NAME` checks a remote: everything there is read. It is not repaired: nothing that a name there says is ever
+changed, and what is damaged there may be whole in somebody's store.
+
 ## JSON
 
 `clean`, `runs`, `records`, `objects` (how many were checked), `elsewhere` (how many objects partial runs left on a
@@ -24,10 +27,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kitaru.cli.options import Output, OutputOpt
+from kitaru.cli.options import Output, OutputOpt, RemoteOpt
 from kitaru.cli.page import Page, write_json
+from kitaru.errors import UsageError
 
 if TYPE_CHECKING:
+    from kitaru.project import Project
     from kitaru.store.check import Finding, Report
     from kitaru.store.repair import Repaired
 
@@ -38,12 +43,15 @@ _STYLES = {"damage": "red", "torn tail": "yellow"}
 def fsck(
     *,
     mend: Annotated[bool, typer.Option("--repair", help="Mend what can be mended, and check what is left.")] = False,
+    remote: RemoteOpt = None,
     output: OutputOpt = Output.TEXT,
 ) -> None:
     """Check every byte of the store."""
     from kitaru.project import Project
 
     project = Project.open()
+    if remote is not None:
+        return _remote(project, remote, output, mend=mend)
     mended = project.repair() if mend else []
     report = project.check()
     left = project.repair(dry_run=True) if report.findings else []
@@ -51,6 +59,19 @@ def fsck(
         write_json({**_document(report), "repaired": _told(mended), "repairable": _told(left)})
     else:
         _print(report, mended, left)
+    if not report.is_clean:
+        raise typer.Exit(DAMAGED)
+    return None
+
+
+def _remote(project: Project, remote: str, output: Output, *, mend: bool) -> None:
+    if mend:
+        raise UsageError("a remote is not repaired from here", hint="kitaru push --all, from a store that is whole")
+    report = project.check_remote(remote)
+    if output is Output.JSON:
+        write_json({**_document(report), "repaired": [], "repairable": []})
+    else:
+        _print(report, [], [])
     if not report.is_clean:
         raise typer.Exit(DAMAGED)
 

@@ -12,6 +12,10 @@ knows what it names, and nothing is removed.
 What runs recorded, a small file for each, is put into packs: many in one file, which takes less room and is read
 faster. That needs no second visit. Packed are at least 64 files; packs that are small are put together.
 
+`--remote NAME` does the same on a remote, by its clock, and packs nothing there. Others may push meanwhile: a push that
+relies on what is just being removed puts it back. One gc at a time is at work on a remote; what one notes, another may
+remove. What a person pruned goes for everybody once the tombstone was pushed.
+
 ## JSON
 
 `removed` and `noted` (each `files` and `bytes`), `removable_from` (when the first of what is noted may go, or null),
@@ -25,7 +29,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kitaru.cli.options import Output, OutputOpt
+from kitaru.cli.options import Output, OutputOpt, RemoteOpt
 from kitaru.cli.page import Page, write_json
 from kitaru.cli.text import duration, iso, size, span
 
@@ -38,6 +42,7 @@ def gc(
     grace: Annotated[
         str, typer.Option("--grace", metavar="SPAN", help="The time between two visits: 30m, 12h, 7d.")
     ] = "12h",
+    remote: RemoteOpt = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Tell what would be removed now, and change nothing.")
     ] = False,
@@ -47,7 +52,10 @@ def gc(
     from kitaru.project import Project
 
     project = Project.open()
-    done = project.gc(grace_us=span(grace), dry_run=dry_run)
+    if remote is None:
+        done = project.gc(grace_us=span(grace), dry_run=dry_run)
+    else:
+        done = project.gc_remote(remote, grace_us=span(grace), dry_run=dry_run)
     if output is Output.JSON:
         return write_json(_document(done))
     page = Page()

@@ -59,7 +59,13 @@ def trust(
         ),
     ] = "",
     remote: Annotated[
-        str, typer.Option("--remote", metavar="NAME", help="All that comes from this remote, now and later.")
+        str,
+        typer.Option(
+            "--remote",
+            metavar="NAME",
+            help="All that comes from this remote, now and later.",
+            autocompletion=complete.remotes,
+        ),
     ] = "",
     revoke: Annotated[bool, typer.Option("--revoke", help="Take the trust back.")] = False,
     list_: Annotated[bool, typer.Option("--list", help="List what was decided, and what is not trusted.")] = False,

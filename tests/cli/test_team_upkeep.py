@@ -1,0 +1,138 @@
+"""A remote is looked after, and what came from it is looked at: gc, fsck, partial runs and trust, from end to end."""
+
+import json
+
+import pytest
+
+from kitaru.store import loose
+
+FLOWS = """
+import random
+from kitaru import checkpoint, flow
+
+@checkpoint
+def big(n: int) -> bytes:
+    return random.Random(n).randbytes(60_000)
+
+@checkpoint
+def size(data: bytes) -> int:
+    return len(data)
+
+@flow
+def heavy(n: int = 1) -> int:
+    return size(big(n))
+"""
+
+
+@pytest.fixture(autouse=True)
+def small_is_large(monkeypatch):
+    monkeypatch.setattr(loose, "LARGE", 10_000)
+
+
+@pytest.fixture
+def where(kitaru, directory, monkeypatch):
+    """Return a function that runs a command line in a project: Ann's, who has pushed two runs, or Bob's."""
+
+    def run(project, *words):
+        monkeypatch.chdir(directory)
+        return kitaru("-C", project, *words)
+
+    (directory / "ann").mkdir()
+    (directory / "ann" / "own.py").write_text(FLOWS)
+    run("ann", "init")
+    for n in (1, 2):
+        assert run("ann", "run", "own.py:heavy", f"n={n}", "-q").code == 0
+    assert run("ann", "remote", "add", "team", str(directory / "share")).code == 0
+    assert run("ann", "push", "-q").code == 0
+    return run
+
+
+def runs(where, project):
+    return [run["run"] for run in json.loads(where(project, "log", "-o", "json").out)["runs"]]
+
+
+def clone(where, *options):
+    assert where(".", "clone", "share", "bob", *options, "-q").code == 0
+
+
+def test_what_was_pruned_goes_from_the_remote_and_from_everybody(where):
+    clone(where)
+    gone = runs(where, "ann")[0]
+    where("ann", "prune", gone)
+    assert where("ann", "push", "-q").code == 0
+    noted = where("ann", "gc", "--remote", "team", "--grace", "0s")
+    assert noted.code == 0
+    assert "removed 0 files" in noted.out
+    assert "noted " in noted.out
+    dry = json.loads(where("ann", "gc", "--remote", "team", "--grace", "0s", "--dry-run", "-o", "json").out)
+    removed = json.loads(where("ann", "gc", "--remote", "team", "--grace", "0s", "-o", "json").out)
+    assert removed["removed"] == dry["removed"]
+    assert removed["removed"]["files"] >= 3
+    assert where("ann", "fsck", "--remote", "team").out.rstrip().endswith("clean")
+    assert where("bob", "pull", "-q").code == 0
+    assert where("bob", "push", "-q").code == 0
+    assert gone not in runs(where, "bob")
+    assert where("ann", "pull", "-q").code == 0
+    assert runs(where, "ann") == runs(where, "bob") != []
+
+
+def test_damage_there_is_told_and_not_repaired_from_here(where, directory):
+    assert json.loads(where("ann", "fsck", "--remote", "team", "-o", "json").out)["clean"] is True
+    segment = next((directory / "share" / "segments").rglob("[0-9a-f]*/*"))
+    data = bytearray(segment.read_bytes())
+    data[100] ^= 1
+    segment.chmod(0o600)
+    segment.write_bytes(data)
+    (directory / "share" / "runs" / "No run").mkdir()
+    (directory / "share" / "runs" / "No run" / "x").write_bytes(b"x")
+    told = where("ann", "fsck", "--remote", "team")
+    assert told.code == 4
+    assert str(segment) in told.out
+    assert "No run" in told.out
+    assert where("ann", "fsck", "--remote", "team", "--repair").code == 2
+    assert where("ann", "gc", "--remote", "team").code == 4
+    assert where("ann", "fsck").code == 0
+
+
+@pytest.mark.parametrize("verb", ["gc", "fsck"])
+def test_a_remote_that_is_none(where, verb):
+    ended = where("ann", verb, "--remote", "nowhere")
+    assert ended.code == 2
+    assert "nowhere" in ended.err
+
+
+def test_a_partial_run_is_read_on_demand(where, directory):
+    clone(where, "--runs-only")
+    fsck = where("bob", "fsck")
+    assert fsck.code == 0
+    assert "of partial runs are on a remote" in fsck.out
+    (run, *_) = runs(where, "bob")
+    shown = where("bob", "show", f"{run}:big")
+    assert shown.code == 0
+    assert shown.err == "large objects come from origin\n"
+    again = where("bob", "show", f"{run}:big")
+    assert (again.out, again.err) == (shown.out, "")
+    (directory / "share").rename(directory / "away")
+    other = runs(where, "bob")[1]
+    lost = where("bob", "show", f"{other}:big")
+    assert lost.code == 1
+    assert f"of run {other}" in lost.err
+    assert lost.err.count("\n") <= 3
+    (directory / "away").rename(directory / "share")
+    assert where("bob", "pull", "-q").code == 0
+    assert "on a remote" not in where("bob", "fsck").out
+    (directory / "share").rename(directory / "away")
+    assert where("bob", "show", f"{other}:big").code == 0
+
+
+def test_what_was_pulled_is_executed_once_it_is_trusted(where):
+    clone(where)
+    (run, *_) = runs(where, "bob")
+    words = ("replay", run, "--from", "size", "--as-recorded", "-q")
+    refused = where("bob", *words)
+    assert refused.code == 11
+    assert "heavy v1 was recorded by ada and came from origin; its code has not been looked at here" in refused.err
+    assert "heavy@v1" in where("bob", "trust", "--remote", "origin", "--yes").out
+    done = where("bob", *words)
+    assert (done.out, done.err) == ("60000\n", "")
+    assert where("ann", *words).out == "60000\n"
