@@ -73,15 +73,17 @@ def push(
             todo.outcome.dry_run = True
             pushing.foretell()
         else:
+            if not unsafe and not tracking.exclusive:
+                _check_exclusive(remote)
+                tracking.exclusive = True
             if not theirs.is_store:
-                _check_exclusive(remote, unsafe=unsafe)
                 sights.initialise(todo.transfer)
             pushing.all(guard)
     return todo.outcome
 
 
-def _check_exclusive(remote: RemoteBlobs, *, unsafe: bool) -> None:
-    if not unsafe and not remote.is_exclusive():
+def _check_exclusive(remote: RemoteBlobs) -> None:
+    if not remote.is_exclusive():
         raise NotExclusive(
             f"{remote.url} cannot tell who of two writers was first, so one could lose a run",
             hint="kitaru push --unsafe, if you are the only one who pushes there",

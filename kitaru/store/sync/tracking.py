@@ -41,11 +41,13 @@ class Tracking:
         at: when the remote was last looked at, microseconds since 1970 UTC; None for never.
         there: keys of the names that it had then.
         same: those of them that are the same here.
+        exclusive: whether it was tried, from here, that it tells who of two writers was first.
     """
 
     def __init__(self, path: Path | None, name: str, place: str) -> None:
         self._path, self.name, self.place = path, name, place
         self.at: int | None = None
+        self.exclusive = False
         self.there: set[str] = set()
         self.same: set[str] = set()
         if path is not None:
@@ -64,7 +66,7 @@ class Tracking:
         if said["place"] != self.place or said["check"] != zlib.crc32(body) or type(said["at"]) is not int:
             return
         lines = body.decode().splitlines()
-        self.at = said["at"]
+        self.at, self.exclusive = said["at"], said.get("exclusive") is True
         self.there = {line[1:] for line in lines}
         self.same = {line[1:] for line in lines if line[0] == _SAME}
 
@@ -73,7 +75,8 @@ class Tracking:
         if self._path is None or self.at is None:
             return
         body = "".join(f"{_SAME if key in self.same else _THERE}{key}\n" for key in sorted(self.there)).encode()
-        head = json.dumps({"at": self.at, "check": zlib.crc32(body), "place": self.place}).encode()
+        said = {"at": self.at, "check": zlib.crc32(body), "exclusive": self.exclusive, "place": self.place}
+        head = json.dumps(said).encode()
         with contextlib.suppress(OSError):
             private_directory(self._path.parent)
             scratch = self._path.with_name(f".{self._path.name}-{os.getpid()}")
@@ -83,7 +86,7 @@ class Tracking:
 
     def forget(self) -> None:
         """Remove what is known, with the remote."""
-        self.at, self.there, self.same = None, set(), set()
+        self.at, self.exclusive, self.there, self.same = None, False, set(), set()
         if self._path is not None:
             with contextlib.suppress(OSError):
                 self._path.unlink()
