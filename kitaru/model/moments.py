@@ -8,7 +8,13 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_DAY_US = 86_400_000_000
 _LAST_US = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1)
+
+
+def is_moment(at_us: int) -> bool:
+    """Tell whether a number of microseconds is a moment that the calendar of every zone has: up to the year 9999."""
+    return 0 <= at_us <= _LAST_US - _DAY_US
 
 
 def to_datetime(at_us: int) -> datetime:

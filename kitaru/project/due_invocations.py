@@ -35,6 +35,7 @@ class DueInvocations:
         self._project = project
         self._look = QueueLook(project.repo)
         self._limits = Limits(project.repo, flow_limits(project.config))
+        self._full: set[str] = set()
         self._place: int | None = None
 
     @contextmanager
@@ -62,8 +63,8 @@ class DueInvocations:
         now = self._project.services.clock_us()
         self._project.fire_schedules()
         pending = [i for i in self._look.pending() if i.not_before <= now]
-        room = {flow: self._limits.room(flow, now) for flow in {i.flow for i in pending}}
-        return [_due(invocation) for invocation in self._shared_out(pending) if room[invocation.flow]]
+        self._full = {flow for flow in {i.flow for i in pending} if not self._limits.room(flow, now)}
+        return [_due(invocation) for invocation in self._shared_out(pending) if invocation.flow not in self._full]
 
     def _shared_out(self, pending: list[Invocation]) -> list[Invocation]:
         if self._place is None:
@@ -75,11 +76,13 @@ class DueInvocations:
         return [pending[n] for n in order]
 
     def is_due(self, due: Due) -> bool:
-        """Tell whether an invocation can still be begun."""
+        """Tell whether an invocation can still be begun; one of a flow that is full, not before the next look."""
         invocation = self._look.find(due.run)
-        if invocation is None or not self._look.is_pending(invocation):
+        if due.flow in self._full or invocation is None or not self._look.is_pending(invocation):
             return False
-        return self._limits.room(due.flow, self._project.services.clock_us())
+        if not self._limits.room(due.flow, self._project.services.clock_us()):
+            self._full.add(due.flow)
+        return due.flow not in self._full
 
     def is_as_before(self, due: Due) -> bool:
         """Tell whether an invocation that was taken up still has no run."""

@@ -12,15 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from kitaru.errors import AlreadyCancelled, AmbiguousRevision, UnknownInvocation, UsageError
 from kitaru.model.ids import RUN_ID_LENGTH, is_run_id, new_run_id
-from kitaru.model.moments import from_datetime, utc_text
+from kitaru.model.moments import from_datetime, is_moment, utc_text
 from kitaru.project.invoking import Invoking
 from kitaru.project.queued import QueueLook, has_begun, state_of
-from kitaru.store.invocations import Invocation, invocation_ids, put_invocation, read_invocation
+from kitaru.store.invocations import MAX_PRIORITY, Invocation, invocation_ids, put_invocation, read_invocation
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-
-MAX_PRIORITY = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,8 +176,11 @@ def _check_priority(priority: int) -> None:
 
 def _moment(when: datetime | timedelta | int | None, now_us: int) -> int:
     """Return a time as microseconds since 1970 UTC; a datetime without a zone is local."""
+    moment = when or 0
     if isinstance(when, timedelta):
-        return now_us + when // timedelta(microseconds=1)
-    if isinstance(when, datetime):
-        return from_datetime(when.astimezone())
-    return when or 0
+        moment = now_us + when // timedelta(microseconds=1)
+    elif isinstance(when, datetime):
+        moment = from_datetime(when.astimezone())
+    if not isinstance(moment, int) or not is_moment(moment):
+        raise UsageError(f"{when} is no time to begin at", hint="a datetime, or a timedelta from now on")
+    return moment

@@ -12,12 +12,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from kitaru.errors import Damaged
+from kitaru.model.moments import is_moment
 from kitaru.store import layout
 from kitaru.store.names import MAX_NAME, claim, unpack
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from kitaru.blobs.contract import Blobs, Workspace
 
+MAX_PRIORITY = 1_000_000
 QUEUE_SHAPE: dict[str, type] = {
     "target": str,
     "flow": str,
@@ -93,9 +97,22 @@ def parse_invocation(invocation: str, data: bytes, where: str) -> Invocation:
         Damaged: they are no such name.
     """
     fields = unpack(data, QUEUE_SHAPE, where)
+    check_invocation(fields, where)
+    return Invocation(invocation, **fields)
+
+
+def check_invocation(fields: Mapping[str, Any], where: str) -> None:
+    """Raise Damaged if the fields of such a name say what they cannot: it may come from anywhere."""
     if not layout.is_object_id(fields["inputs"]) or not all(type(tag) is str for tag in fields["tags"]):
         raise Damaged(where, "names no inputs, or has tags that are none")
-    return Invocation(invocation, **fields)
+    if not all(is_moment(fields[name]) for name in ("at", "not_before", "tick")):
+        raise Damaged(where, "has a time that is none")
+    if abs(fields["priority"]) > MAX_PRIORITY:
+        raise Damaged(where, f"has priority {fields['priority']}")
+    try:
+        layout.flow_key(fields["flow"])
+    except ValueError as error:
+        raise Damaged(where, "names no flow") from error
 
 
 def put_invocation(blobs: Workspace, invocation: Invocation) -> tuple[bool, Invocation]:

@@ -10,10 +10,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from kitaru.errors import Damaged
+from kitaru.model.moments import is_moment
 from kitaru.store import layout
 from kitaru.store.names import MAX_NAME, claim, escaped_names, unpack
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from kitaru.blobs.contract import Blobs, Workspace
 
 ACTIVE, PAUSED, REMOVED = "active", "paused", "removed"
@@ -98,11 +101,16 @@ def parse_entry(schedule: str, n: int, data: bytes, where: str) -> ScheduleEntry
         Damaged: they are no such name.
     """
     fields = unpack(data, SCHEDULE_SHAPE, where)
+    check_entry(fields, where)
+    return ScheduleEntry(schedule, n, **fields)
+
+
+def check_entry(fields: Mapping[str, Any], where: str) -> None:
+    """Raise Damaged if the fields of such a name say what they cannot: it may come from anywhere."""
     if fields["state"] not in STATES or fields["catch_up"] not in CATCH_UP:
         raise Damaged(where, "has a state, or a way to catch up, that this version does not know")
-    if not layout.is_object_id(fields["inputs"]):
-        raise Damaged(where, "names no inputs")
-    return ScheduleEntry(schedule, n, **fields)
+    if not layout.is_object_id(fields["inputs"]) or not is_moment(fields["at"]):
+        raise Damaged(where, "names no inputs, or no time")
 
 
 def put_entry(blobs: Workspace, entry: ScheduleEntry) -> tuple[bool, ScheduleEntry]:

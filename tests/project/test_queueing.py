@@ -129,6 +129,8 @@ def test_what_does_not_fit_is_not_queued(project):
         project.enqueue("tripling", {})
     with pytest.raises(UsageError, match="v9"):
         project.enqueue("doubling@v9", {"n": 1})
+    with pytest.raises(UsageError, match="no time to begin at"):
+        project.enqueue("doubling", {"n": 1}, not_before=timedelta(days=-400_000))
     with pytest.raises(UsageError, match="priority"):
         project.enqueue("doubling", {"n": 1}, priority=10**9)
     assert states(project, all=True) == []

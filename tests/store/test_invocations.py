@@ -39,7 +39,21 @@ def test_an_invocation_is_named_once_and_is_called_as_its_run(blobs):
         read_invocation(blobs, "abcdefghjm")
 
 
-@pytest.mark.parametrize("change", [{"inputs": "no id"}, {"tags": [1]}, {"priority": True}, {"target": None}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"inputs": "no id"},
+        {"tags": [1]},
+        {"priority": True},
+        {"priority": 10**9},
+        {"target": None},
+        {"flow": ""},
+        {"flow": "f" * 2000},
+        {"at": -1},
+        {"tick": 10**30},
+        {"not_before": 2**64},
+    ],
+)
 def test_what_is_no_invocation_is_damage(blobs, change):
     blobs.create("queue/abcdefghjk", names.pack({**QUEUED.fields(), **change}))
     with pytest.raises(Damaged):
@@ -58,7 +72,9 @@ def test_a_schedule_is_a_log_of_which_the_last_entry_holds(blobs):
     assert schedule_names(blobs) == ["daily"]
 
 
-@pytest.mark.parametrize("change", [{"state": "asleep"}, {"catch_up": "some"}, {"inputs": ""}, {"cron": 3}])
+@pytest.mark.parametrize(
+    "change", [{"state": "asleep"}, {"catch_up": "some"}, {"inputs": ""}, {"cron": 3}, {"at": 10**20}]
+)
 def test_what_is_no_entry_is_damage(blobs, change):
     blobs.create("schedules/daily/000001", names.pack({**ENTRY.fields(), **change}))
     with pytest.raises(Damaged):

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kitaru.errors import Damaged
 from kitaru.store import layout, names, parted
-from kitaru.store.invocations import QUEUE_SHAPE
+from kitaru.store.invocations import QUEUE_SHAPE, check_invocation
 from kitaru.store.routes import ROUTE_SHAPE
-from kitaru.store.schedules import SCHEDULE_SHAPE
+from kitaru.store.schedules import SCHEDULE_SHAPE, check_entry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -139,6 +139,10 @@ def read(key: Key, data: bytes, where: str) -> dict[str, Any]:
         raise Damaged(where, "names no segment")
     if key.kind is KEYS and not layout.is_run(fields["run"]):
         raise Damaged(where, "names no run")
+    if key.kind is QUEUE:
+        check_invocation(fields, where)
+    if key.kind is SCHEDULES:
+        check_entry(fields, where)
     if key.kind is PARTED:
         parted.check(key.owner, layout.unescape(key.key.rpartition("/")[2]), fields, where)
     return fields
