@@ -27,6 +27,7 @@ With `--remote` also `pulled`, `pushed`, `diverged`, `untrusted` and `trouble`, 
 
 from __future__ import annotations
 
+import itertools
 import signal
 import sys
 from typing import TYPE_CHECKING, Annotated, Any
@@ -104,13 +105,11 @@ def _team(project: Project, remote: str, runners: Runners, poll_s: float) -> Rem
 
 
 def _drain_on_signals(worker: Work, runners: Runners) -> None:
-    asked = False
+    asked = itertools.count()  # one handler may run inside of another, before its first line
 
     def handle(*_: object) -> None:
-        nonlocal asked
-        if asked:
+        if next(asked):
             runners.interrupt()
-        asked = True
         worker.drain()
 
     signal.signal(signal.SIGTERM, handle)
