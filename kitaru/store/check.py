@@ -316,8 +316,8 @@ class _Check:
                 self.report.damage(error, where, flow)
 
     def invoked(self) -> None:
-        """Look at routes, schedules and what was queued."""
-        for kind in (kinds.ROUTES, kinds.SCHEDULES, kinds.QUEUE):
+        """Look at routes, schedules, what was queued, and what parted from what."""
+        for kind in (kinds.ROUTES, kinds.SCHEDULES, kinds.QUEUE, kinds.PARTED):
             for key in self.blobs.keys(kind.directory):
                 where = self.blobs.where(key)
                 try:

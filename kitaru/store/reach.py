@@ -238,6 +238,7 @@ def _names_of(blobs: Workspace, run: str, *, begun: bool) -> Iterable[str]:
         *runs.open_keys(blobs, run),
         *sorted(numbered, key=lambda key: (len(key), key), reverse=True),
         *blobs.keys(layout.answer_key(run)),
+        *(blobs.keys(layout.parted_key(run)) if begun else []),
         *(cancelled if begun or not queued else []),
         *(queued if begun else []),
     ]

@@ -31,6 +31,7 @@ _AGAIN = {
     layout.QUEUE: "it can be queued anew",
     layout.SCHEDULES: "what the entry before it says holds",
     layout.ROUTES: "what the entry before it says holds",
+    layout.PARTED: "the next pull brings it, if it was pushed",
 }
 MAX_FLIPPED = 16
 """A name of which at most so many bytes are wrong is known by the others."""
@@ -155,7 +156,7 @@ class _Repair:
                 self._put_aside(key)
 
     def _invoked(self) -> None:
-        for kind in (kinds.QUEUE, kinds.SCHEDULES, kinds.ROUTES):
+        for kind in (kinds.QUEUE, kinds.SCHEDULES, kinds.ROUTES, kinds.PARTED):
             for key in list(self._blobs.keys(kind.directory)):
                 if self._is_damaged(key, kind.shape) and self._tell(key, f"put aside: {_AGAIN[kind.directory]}"):
                     self._put_aside(key)

@@ -169,6 +169,11 @@ def parse_entry(flow: str, route: str, n: int, data: bytes, where: str) -> Route
     return _parsed(flow, route, n, unpack(data, ROUTE_SHAPE, where), where)
 
 
+def check_entry(n: int, fields: dict[str, Any], where: str) -> None:
+    """Raise Damaged if what the n-th name of a route's log says is no entry."""
+    _parsed("", "", n, fields, where)
+
+
 def _parsed(flow: str, route: str, n: int, fields: dict[str, Any], where: str) -> RouteEntry:
     fields = dict(fields)
     to = [_destination(item, where) for item in fields.pop("to")]

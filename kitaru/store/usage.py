@@ -119,8 +119,8 @@ class _Count:
                 yield Use(flow, "", f"v{version.n}", size + sum(self._claim(version.id, "", {}, set())))
 
     def _invoked(self) -> Iterator[Use]:
-        """Yield what is queued and scheduled, with its inputs, and the routes."""
-        for kind in (kinds.QUEUE, kinds.SCHEDULES, kinds.ROUTES):
+        """Yield what is queued and scheduled, with its inputs, the routes, and what parted from what."""
+        for kind in (kinds.QUEUE, kinds.SCHEDULES, kinds.ROUTES, kinds.PARTED):
             size = 0
             for key in self._blobs.keys(kind.directory):
                 size += self._blobs.size(key)

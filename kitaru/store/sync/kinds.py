@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kitaru.errors import Damaged
-from kitaru.store import layout, names, parted
+from kitaru.store import layout, names, parted, routes
 from kitaru.store.invocations import QUEUE_SHAPE, check_invocation
-from kitaru.store.routes import ROUTE_SHAPE
 from kitaru.store.schedules import SCHEDULE_SHAPE, check_entry
 
 if TYPE_CHECKING:
@@ -59,7 +58,7 @@ FLOWS = Kind(layout.FLOWS, (NAME, NUMBER), names.VERSION_SHAPE, ("id",))
 ANSWERS = Kind(layout.ANSWERS, (RUN, NAME), names.ANSWER_SHAPE, ("value",))
 CANCELS = Kind(layout.CANCELS, (RUN,), names.CANCEL_SHAPE)
 KEYS = Kind(layout.KEYS, (NAME, DIGEST), names.KEY_SHAPE)
-ROUTES = Kind(layout.ROUTES, (NAME, NAME, NUMBER), ROUTE_SHAPE)
+ROUTES = Kind(layout.ROUTES, (NAME, NAME, NUMBER), routes.ROUTE_SHAPE)
 QUEUE = Kind(layout.QUEUE, (RUN,), QUEUE_SHAPE, ("inputs",))
 SCHEDULES = Kind(layout.SCHEDULES, (NAME, NUMBER), SCHEDULE_SHAPE, ("inputs",))
 PRUNED = Kind(layout.PRUNED, (RUN,), names.PRUNED_SHAPE)
@@ -143,6 +142,8 @@ def read(key: Key, data: bytes, where: str) -> dict[str, Any]:
         check_invocation(fields, where)
     if key.kind is SCHEDULES:
         check_entry(fields, where)
+    if key.kind is ROUTES:
+        routes.check_entry(key.number, fields, where)
     if key.kind is PARTED:
         parted.check(key.owner, layout.unescape(key.key.rpartition("/")[2]), fields, where)
     return fields

@@ -117,5 +117,5 @@ class Tracking:
         return number
 
 
-_REMOVED = (f"{layout.RUNS}/", f"{layout.ANSWERS}/", f"{layout.CANCELS}/", f"{layout.QUEUE}/")
+_REMOVED = (f"{layout.RUNS}/", f"{layout.ANSWERS}/", f"{layout.CANCELS}/", f"{layout.PARTED}/", f"{layout.QUEUE}/")
 """Where gc removes names: those of runs that were pruned."""

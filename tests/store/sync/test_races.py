@@ -7,6 +7,7 @@ import pytest
 from kitaru.errors import AlreadyAnswered, Diverged
 from kitaru.store import names
 from kitaru.store.catalog import Catalog
+from kitaru.store.gc import collect
 from kitaru.store.names import VersionName
 from kitaru.store.parted import parted_id
 from kitaru.store.states import run_state
@@ -327,3 +328,17 @@ def test_a_listing_tells_of_a_run_as_it_stands_and_of_the_run_of_its_own(ana, bo
     [parted] = bob.pull().parted
     listed = {summary.run: summary.status for summary in Catalog(bob.repo).summaries()}
     assert listed == {answered: "waiting", parted.new_run: "completed"}
+
+
+def test_what_parted_from_a_pruned_run_goes_with_it(ana, bob, answered):
+    ana.carry_on(answered).push()
+    bob.carry_on(answered)
+    [parted] = bob.push().parted
+    bob.prune(answered)
+    for later in range(2):
+        collect(bob.repo, later * 10, grace=5, nonce=f"{later:024x}")
+    assert not bob.blobs.exists(f"parted/{answered}/{parted.new_run}")
+    assert bob.repo.run_ids() == [parted.new_run]
+    assert bob.push().names == {"pruned": 1}
+    assert bob.pull().is_nothing
+    assert bob.damage() == []
