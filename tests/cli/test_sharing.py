@@ -9,6 +9,7 @@ import sys
 
 import pytest
 
+from kitaru.cli import complete
 from kitaru.project import Project
 
 
@@ -334,3 +335,14 @@ def test_status_tells_how_far_apart_they_are(shared, directory):
 def test_status_without_a_remote_says_nothing_of_any(project):
     assert "as of" not in project("status").out
     assert json.loads(project("status", "-o", "json").out)["remotes"] == []
+
+
+# -- completion ------------------------------------------------------------------------------------------------------
+
+
+def test_remotes_and_runs_are_completed(shared):
+    run = ids(shared)["agent"]
+    shared("remote", "add", "spare", "spare")
+    assert [name for name, _ in complete.remotes("s")] == ["spare"]
+    assert [name for name, _ in complete.remotes_and_runs("")][:2] == ["team", "spare"]
+    assert [name for name, _ in complete.remotes_and_runs(run[:6])] == [run]
