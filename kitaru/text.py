@@ -10,7 +10,12 @@ import re
 import unicodedata
 from datetime import datetime
 
-_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
+_UNSEEN = (
+    "\u00ad\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u2060-\u2065\u206a-\u206f\u3164\uffa0\ufff0-\ufffb"
+    "\U000e0000-\U000e0fff"
+)
+"""What takes no place, or looks like a space; letters among them, which names may hold."""
+_UNSAFE = re.compile(f"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff{_UNSEEN}]")
 _UNSAFE_BUT_LAYOUT = re.compile(_UNSAFE.pattern.replace("\x00-\x1f", "\x00-\x08\x0b-\x1f"))
 _NAMED = {"\n": r"\n", "\t": r"\t", "\r": r"\r", "\x1b": r"\x1b"}
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -20,13 +25,22 @@ def clean(text: str, *, lines: bool = False) -> str:
     """Return a text from a run so that showing it does nothing but show it.
 
     Control characters, among them those that begin ANSI escapes, marks that turn the writing direction, and lone
-    surrogates become visible escapes such as `\\x1b`. Rich markup needs nothing here: no text is ever parsed as markup.
+    surrogates, and characters that nobody sees, become visible escapes such as `\\x1b`. Rich markup needs nothing
+    here: no text is ever parsed as markup.
 
     Args:
         text: anything.
         lines: keep line ends and tabs.
     """
     return (_UNSAFE_BUT_LAYOUT if lines else _UNSAFE).sub(_escape, text)
+
+
+def clean_source(text: str) -> str:
+    """Return source code so that all of it is seen: also what joins or varies characters becomes a visible escape.
+
+    Emoji and some languages need these between other characters; in a name of a program they make it another one.
+    """
+    return re.sub("[\u200c\u200d\ufe00-\ufe0f]", _escape, clean(text, lines=True))
 
 
 def _escape(match: re.Match[str]) -> str:

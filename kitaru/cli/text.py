@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kitaru.errors import UsageError
-from kitaru.text import age, cells, clean, clip, duration, local_time, one_line, size
+from kitaru.text import age, cells, clean, clean_source, clip, duration, local_time, one_line, size
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,6 +21,7 @@ __all__ = [
     "age",
     "cells",
     "clean",
+    "clean_source",
     "clip",
     "counted",
     "duration",

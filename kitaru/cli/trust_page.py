@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from kitaru.cli.text import age, iso, one_line, size
+from kitaru.cli.text import age, clean_source, iso, one_line, size
 from kitaru.cli.version_page import version_json, version_page
+from kitaru.runtime.source_text import shown_source
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from kitaru.store.trust import Decision
 
 _KINDS = {"versions": "version", "flows": "flow", "remotes": "remote"}
-MAX_DISTRIBUTIONS = 40
 
 
 def review_page(page: Page, review: Review, now: int, *, whole: bool) -> None:
@@ -29,8 +29,11 @@ def review_page(page: Page, review: Review, now: int, *, whole: bool) -> None:
     page.gap()
     if review.changes is None or whole:
         for path, data in review.value["files"].items():
+            text, warning = shown_source(data)
             page.line((str(path), "bold"), (f"  {size(len(data))}", "dim"), whole=True)
-            page.block(data.decode("utf-8", "replace").rstrip("\n"))
+            if warning:
+                page.line((f"  {warning}", "yellow"), whole=True)
+            page.block(clean_source(text.rstrip("\n")))
             page.gap()
     else:
         page.line("what differs from the newest version that is trusted:")
@@ -59,8 +62,7 @@ def _distributions(value: dict[str, Any]) -> str:
     if not isinstance(found, dict) or not found:
         return ""
     told = [f"{one_line(str(name), 80)} {one_line(str(version), 40)}" for name, version in found.items()]
-    more = f", and {len(told) - MAX_DISTRIBUTIONS} more" if len(told) > MAX_DISTRIBUTIONS else ""
-    return f" with {', '.join(told[:MAX_DISTRIBUTIONS])}{more}"
+    return f" with {', '.join(told)}"  # all of them: --env recorded executes what installs them
 
 
 def covered_page(page: Page, covered: list[Covered], now: int) -> None:
@@ -116,7 +118,7 @@ def review_json(review: Review) -> dict[str, Any]:
         "distributions": value.get("distributions"),
         "git": value.get("git"),
         "entry": value.get("entry"),
-        "files": {path: data.decode("utf-8", "replace") for path, data in value["files"].items()},
+        "files": {path: shown_source(data)[0] for path, data in value["files"].items()},
         "changes": version_json(review.changes, stat=False) if review.changes else None,
     }
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from kitaru.cli.diff_page import arrow, coloured, fact_lines, facts_json, part_json
+from kitaru.cli.text import clean_source
 
 if TYPE_CHECKING:
     from kitaru.cli.page import Page
@@ -34,8 +35,10 @@ def _file(page: Page, file: FileDiff, *, stat: bool) -> None:
     if not stat:
         page.gap()
     page.line(_MARKS[file.kind], " ", (file.path, "bold"), (f"  +{file.added} -{file.removed}", "dim"), whole=True)
+    if file.warning:
+        page.line((f"  {file.warning}", "yellow"), whole=True)
     if not stat:
-        coloured(page, file.lines, "  ")
+        coloured(page, map(clean_source, file.lines), "  ")
 
 
 def version_json(diff: VersionDiff, *, stat: bool) -> dict[str, Any]:
@@ -51,5 +54,6 @@ def version_json(diff: VersionDiff, *, stat: bool) -> dict[str, Any]:
 
 
 def _file_json(file: FileDiff, *, stat: bool) -> dict[str, Any]:
-    document = {"path": file.path, "kind": file.kind, "added": file.added, "removed": file.removed}
+    document: dict[str, Any] = {"path": file.path, "kind": file.kind, "added": file.added, "removed": file.removed}
+    document |= {"warning": file.warning} if file.warning else {}
     return document if stat else {**document, "diff": file.lines}

@@ -7,6 +7,7 @@ Owns: the comparison of sources and environments. How a version is named is `pro
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from kitaru.errors import UsageError
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from kitaru.runtime.difference import Parts
 
 MAX_LINES = 20_000
-"""Lines of one file that are compared."""
+"""Lines of one file that are compared; where there are more, the rest of both is told as it is."""
 
 _UNTOLD = frozenset({"path"})
 """Of an entry: where modules were looked for differs between `python FILE` and `kitaru run FILE`."""
@@ -28,11 +29,19 @@ _UNTOLD = frozenset({"path"})
 
 @dataclass(frozen=True, slots=True)
 class FileDiff:
-    """A source file that differs: `kind` is `changed`, `added` or `removed`, `lines` a unified diff of its text."""
+    """A source file that differs.
+
+    Attributes:
+        path: where it is in the project.
+        kind: `changed`, `added` or `removed`.
+        lines: a unified diff of its text, as Python reads it.
+        warning: what is odd about how it was read, empty for most.
+    """
 
     path: str
     kind: str
     lines: list[str]
+    warning: str
 
     @property
     def added(self) -> int:
@@ -106,19 +115,37 @@ def compare_versions(old: str, new: str, was: Mapping[str, Any], now: Mapping[st
     from kitaru.runtime.sources import changed_files
 
     files = [
-        FileDiff(path, kind, list(_unified(was["files"].get(path, b""), now["files"].get(path, b""), path, old, new)))
+        _file_diff(path, kind, was["files"].get(path, b""), now["files"].get(path, b""))
         for path, kind in changed_files(was["files"], now["files"])
     ]
     inputs = parts_of("inputs", was.get("inputs"), now.get("inputs"), 100)
     return VersionDiff(old, new, files, list(_facts(was, now)), inputs)
 
 
-def _unified(was: bytes, now: bytes, path: str, old: str, new: str) -> Iterator[str]:
+def _file_diff(path: str, kind: str, was: bytes, now: bytes) -> FileDiff:
+    from kitaru.runtime.source_text import shown_source
+
+    (before, odd), (after, odd_now) = shown_source(was), shown_source(now)
+    lines = list(_unified(_lines(before), _lines(after)))
+    told = f"{path} differs in its bytes only" if not lines and was and now else ""
+    return FileDiff(path, kind, lines, odd_now or odd or told)
+
+
+def _lines(text: str) -> list[str]:
+    """Return the lines as Python takes them: many more characters end one for `str.splitlines`."""
+    return text.removesuffix("\n").split("\n") if text else []
+
+
+def _unified(before: list[str], after: list[str]) -> Iterator[str]:
+    """Yield a unified diff without the names of its files, which the page tells."""
     import difflib
 
-    before, after = (data.decode("utf-8", "replace").splitlines()[:MAX_LINES] for data in (was, now))
-    diff = difflib.unified_diff(before, after, f"{old}/{path}", f"{new}/{path}", lineterm="")
-    yield from list(diff)[2:]  # the page names the file
+    yield from islice(difflib.unified_diff(before[:MAX_LINES], after[:MAX_LINES], lineterm=""), 2, None)
+    rest, rest_now = before[MAX_LINES:], after[MAX_LINES:]
+    if rest != rest_now:
+        yield f"@@ -{MAX_LINES + 1},{len(rest)} +{MAX_LINES + 1},{len(rest_now)} @@"
+        yield from (f"-{line}" for line in rest)
+        yield from (f"+{line}" for line in rest_now)
 
 
 def _facts(was: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[FactChange]:

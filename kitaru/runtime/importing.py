@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from kitaru.errors import CodeUnloadable, KitaruError
 from kitaru.runtime.names import MAIN, relative
+from kitaru.runtime.source_text import source_text
 from kitaru.runtime.sources import project_source
 
 if TYPE_CHECKING:
@@ -92,12 +93,18 @@ class ScriptLoader(SourceFileLoader):
 class _RecordedLoader(ScriptLoader):
     """Executes a recorded file with `__file__` where the project has it, so that data files beside it are found.
 
-    Tracebacks show the recorded lines all the same: they read the file that the code was compiled from.
+    Tracebacks show the recorded lines all the same: they read the file that the code was compiled from. The text that
+    is compiled is the one that people were shown before they trusted it.
     """
 
     def __init__(self, name: str, path: str, shown: str) -> None:
         super().__init__(name, path)
         self._shown = shown
+
+    def get_code(self, fullname: str) -> CodeType | None:
+        """Return the compiled source."""
+        path = self.get_filename(fullname)
+        return self.source_to_code(source_text(self.get_data(path)), path)
 
     def exec_module(self, module: ModuleType) -> None:
         """Execute the module."""

@@ -63,6 +63,67 @@ def test_code_from_elsewhere_is_not_executed_until_it_is_trusted(pulled):
     assert (done.code, done.out) == (0, "8\n")
 
 
+def version_from_elsewhere(files, **more):
+    """Put a third version of the flow into the store, as if pulled."""
+    project = Project.open()
+    first = project.version({"id": project.repo.versions("doubling")[0].id})
+    encoded = project.runner.values.encode({**first, "files": files, **more}, frozenset(), "")
+    project.repo.put_objects(encoded.objects)
+    return project.repo.add_version("doubling", id=encoded.id, digest=encoded.id, at=3, by="eve")
+
+
+@pytest.mark.parametrize("as_diff", [False, True])
+def test_a_comment_that_is_code_in_another_encoding_is_shown_as_the_code_it_is(pulled, directory, as_diff):
+    source = "# coding: utf-7\n# harmless +AAo-open('executed', 'w').close()+AAo-" + FIRST
+    version_from_elsewhere({"own.py": source.encode()})
+    if as_diff:
+        pulled("trust", "doubling@v1", "--yes")
+    shown = pulled("trust", "doubling@v3", "--yes")
+    assert "\nopen('executed', 'w').close()\n" in shown.out.replace("\n  ", "\n").replace("\n+", "\n")
+    assert "this file says that it is to be read as utf-7" in shown.out
+    assert pulled("invoke", "doubling@v3", "-q").code == 0
+    assert (directory / "executed").exists(), "what was shown is what is executed"
+
+
+@pytest.mark.parametrize("as_diff", [False, True])
+def test_an_encoding_declared_where_only_some_readers_see_it(pulled, directory, as_diff):
+    """Python's own tokenizer takes a lone carriage return for a line's end, and would not see the declaration."""
+    source = "#\r#\r# coding: utf-7\nif 1:+AAo-  pass+AAo-else:+AAo- open('executed', 'w').close()\n" + FIRST
+    version_from_elsewhere({"own.py": source.encode()})
+    if as_diff:
+        pulled("trust", "doubling@v1", "--yes")
+    assert "read as utf-7" in pulled("trust", "doubling@v3", "--yes").out
+    assert pulled("invoke", "doubling@v3", "-q").code == 0
+    assert not (directory / "executed").exists()
+
+
+def test_nothing_is_left_out_of_what_is_to_be_trusted(pulled):
+    many = {f"dist{n}": "1.0" for n in range(50)}
+    padding = "".join(f"# {n}\n" for n in range(20_000))
+    version_from_elsewhere({"own.py": (padding + FIRST).encode()}, distributions=many)
+    version_from_elsewhere({"own.py": (padding + FIRST + "evil()\n").encode()}, distributions=many)
+    assert "dist49 1.0" in pulled("trust", "doubling@v3", "--yes").out
+    shown = pulled("trust", "doubling@v4", "--yes").out
+    assert "what differs from the newest" in shown
+    assert "+evil()" in shown
+
+
+@pytest.mark.parametrize("unseen", ["\u200b", "\u3164", "\ufe0f", "\u200d", "\U000e0041", "\x0c", "\u202e", "\u2028"])
+def test_what_nobody_would_see_is_shown(pulled, unseen):
+    version_from_elsewhere({"own.py": f"{FIRST}check{unseen}()\n".encode()})
+    assert unseen not in pulled("trust", "doubling@v3", "--yes", "--whole").out
+    pulled("trust", "doubling@v1", "--yes")
+    shown = pulled("trust", "doubling@v3", "--yes").out
+    escaped = f"\\x{ord(unseen):02x}" if ord(unseen) < 256 else f"\\u{ord(unseen):04x}"
+    assert f"+check{escaped}()\n" in shown
+
+
+def test_a_file_whose_bytes_differ_and_whose_lines_do_not(pulled):
+    version_from_elsewhere({"own.py": FIRST.replace("\n", "\r\n").encode()})
+    pulled("trust", "doubling@v1", "--yes")
+    assert "own.py differs in its bytes only" in pulled("trust", "doubling@v3", "--yes").out
+
+
 def test_trust_in_one_version_is_none_in_another(pulled):
     pulled("trust", "doubling@v1", "--yes")
     assert replay(pulled).code == 11

@@ -11,8 +11,9 @@ alone is compared with the one before it.
 ## JSON
 
 `kitaru diff OLD NEW -o json` prints a [comparison](json.md#comparison); with `--stat`, its values are without `parts`.
-Of versions it prints `old`, `new`, `differs`, `files` (`path`, `kind`, how many lines are `added` and `removed`, and
-without `--stat` the `diff`), `facts`, and `inputs`, the parts in which the JSON schemas of the inputs differ.
+Of versions it prints `old`, `new`, `differs`, `files` (`path`, `kind`, how many lines are `added` and `removed`, a
+`warning` where the bytes are not read as usual, and without `--stat` the `diff`), `facts`, and `inputs`, the parts in
+which the JSON schemas of the inputs differ.
 """
 
 from __future__ import annotations
