@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 POLL_S = 5.0
 """How often a remote is looked at by default."""
+REST = 4
+"""To look at a large remote takes its time: so many times as long a worker rests after it."""
 LEAST_REST_S = 1.0
 
 
@@ -165,9 +167,9 @@ class RemoteWork:
     def _pull(self) -> Iterator[Told]:
         from kitaru.store.sync import pull
 
-        first = self._tracking.at is None
+        first, began = self._tracking.at is None, self._clock()
         done = pull(self._project.repo, self._blobs, self._tracking, at=self._project.services.clock_us())
-        self._look_at = self._clock() + self._poll_s
+        self._look_at = self._clock() + max(self._poll_s, REST * (self._clock() - began))
         if first:
             self._unpushed.update(self._left_behind())
         if done.runs:

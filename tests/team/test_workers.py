@@ -167,3 +167,15 @@ def test_a_run_whose_process_was_killed_is_pushed_as_it_is_and_another_worker_go
     assert folder_team.did() == [0]
     ana.project.pull()
     assert str(ana.project.state(run).status) == "completed"
+
+
+def test_a_second_signal_interrupts_what_executes_which_is_pushed_to_be_resumed(folder_team):
+    ana, (run,), (wes,) = prepare(folder_team, 1, ["wes"], "ticks")
+    worker = wes.start(*WORK)
+    wait_until((folder_team.root / "begun").exists)
+    worker.send_signal(signal.SIGTERM)
+    worker.send_signal(signal.SIGINT)  # of two alike that are pending, one arrives
+    (said,) = work([worker])
+    assert [(e["event"], e.get("status")) for e in said][-2:] == [("end", "interrupted"), ("pushed", None)]
+    ana.project.pull()
+    assert str(ana.project.state(run).status) == "interrupted"
