@@ -337,7 +337,7 @@ def test_what_is_found_in_a_directory_of_objects_is_durable_once_relied_on(tmp_p
     for now in (1, HOUR + 1):
         gc(repos[1], now)
     assert not list(repos[0].blobs.keys("objects"))
-    loose.stage(repos[1].blobs, *LARGE_OBJECTS[0], repos[1]._nonce)
+    loose.stage(repos[1].blobs, *LARGE_OBJECTS[0], repos[1].nonce)
     repos[0].put_objects(LARGE_OBJECTS)  # found there, whose directory another made
     files.fail_power()
     assert loose.read(LocalBlobs(tmp_path), LARGE) == LARGE_OBJECTS[0][1]
