@@ -18,7 +18,7 @@ from unittest.mock import patch
 
 from kitaru.blobs import LocalBlobs
 from kitaru.model import records
-from kitaru.store import Repository, invocations, packing, routes, schedules
+from kitaru.store import Repository, invocations, names, packing, parted, routes, schedules
 from kitaru.store.gc import _last_visit, collect
 from kitaru.store.names import key_digest
 from tests.store.samples import call, end, nonces, obj, start, value
@@ -47,6 +47,7 @@ def make(root: Path) -> dict[str, object]:
     repo.put_start_key("demo", "order 18", "neverbegun", by="cy", at=20)
     _routed(repo, version)
     _queued(repo)
+    _parted(repo)
     _pruned(repo, version, root)
     return _expected(repo)
 
@@ -142,6 +143,11 @@ def _queued(repo: Repository) -> None:
     for n, state in enumerate(("active", "paused"), 1):
         fields = ("demo", inputs, "0 9 * * 1-5", "Europe/Berlin", "last", 20 + n, "cy", "why", "f2" * 12)
         schedules.put_entry(repo.blobs, entry("daily", n, state, *fields))
+
+
+def _parted(repo: Repository) -> None:
+    """What parted from a run is named before it comes from a remote."""
+    parted.put(repo.blobs, "sea1edrun2", 1, names.segment_name(repo.blobs, "1ooserun23", 1).segment)
 
 
 def _invoked(version: dict[str, object]) -> dict[str, object]:
@@ -269,6 +275,7 @@ def _expected(repo: Repository) -> dict[str, object]:
             i: invocations.read_invocation(repo.blobs, i).fields() for i in invocations.invocation_ids(repo.blobs)
         },
         "schedules": {"daily": [entry.fields() for entry in schedules.schedule_log(repo.blobs, "daily")]},
+        "parted": {"sea1edrun2": parted.family(repo.blobs, "sea1edrun2")[1:]},
         "noted": sorted(_last_visit(repo.blobs, 31)),
     }
 

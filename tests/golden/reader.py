@@ -311,6 +311,15 @@ def live(store):
     return found
 
 
+def new_run(run, path):
+    """Return what a continuation of a run is called, which its name must be."""
+    segment = name(path, "number", "segment", "nonce")["segment"]
+    n = int.from_bytes(hashlib.sha256(f"parted {run} {segment}".encode()).digest()[:16], "big")
+    letters = "".join("23456789abcdefghjkmnpqrstuvwxyz"[n // 31**place % 31] for place in range(10))
+    need(path.name == letters, f"{path} does not name the run that it stands for")
+    return letters
+
+
 def read(store):
     need((store / "format").read_bytes() == b'{"hash":"sha256","version":1}\n', "another format")
     runs, objects, versions, answers = {}, {}, {}, {}
@@ -340,7 +349,11 @@ def read(store):
         }
     queued = ("target", "flow", "inputs", "key", "env", "priority", "not_before", "tags", "schedule", "tick")
     entry = ("state", "target", "inputs", "cron", "tz", "catch_up", "at", "by", "note", "nonce")
+    parted = {}
+    for parts, directory in below(store / "parted"):
+        parted[unescaped(parts)] = [new_run(unescaped(parts), p) for p in sorted(directory.iterdir())]
     asked = {
+        "parted": parted,
         "routes": routes,
         "queue": {unescaped(p): name(path, *queued, "at", "by", "nonce") for p, path in below(store / "queue")},
         "schedules": {unescaped(p): [name(n, *entry) for n in numbered(log)] for p, log in below(store / "schedules")},

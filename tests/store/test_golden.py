@@ -22,7 +22,7 @@ from kitaru.store.routes import flows_with_routes, route_log, route_names
 from kitaru.store.schedules import schedule_log, schedule_names
 from tests.store.samples import call
 
-NAMES = ("runs", "flows", "answers", "pruned", "cancels", "keys", "routes", "queue", "schedules")
+NAMES = ("runs", "flows", "answers", "pruned", "cancels", "keys", "routes", "queue", "schedules", "parted")
 GOLDEN = Path(__file__).parent.parent / "golden/store-1"
 EXPECTED = json.loads((GOLDEN / "expected.json").read_text())
 

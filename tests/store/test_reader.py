@@ -47,6 +47,7 @@ def test_it_reads_the_golden_store(tmp_path):
     assert {f: {d: k["run"] for d, k in keys.items()} for f, keys in found["keys"].items()} == EXPECTED["keys"]
     logs = {f: {r: [[e["to"], e["back"]] for e in log] for r, log in of.items()} for f, of in found["routes"].items()}
     assert logs == EXPECTED["routes"]
+    assert found["parted"] == EXPECTED["parted"]
     assert (found["queue"], found["schedules"]) == (EXPECTED["queue"], EXPECTED["schedules"])
     assert found["noted"] == EXPECTED["noted"]
     assert found["objects"] == EXPECTED["objects"]
