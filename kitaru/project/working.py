@@ -182,10 +182,13 @@ class Work:
         return due
 
     def _next_end(self, timeout_s: float | None) -> Carried | None:
-        try:
-            ended = self._ended.get(timeout=timeout_s)
-        except queue.Empty:
-            return None
+        while True:
+            try:  # a signal that another thread was given does not wake this one
+                ended = self._ended.get(timeout=POLL_S if timeout_s is None else timeout_s)
+                break
+            except queue.Empty:
+                if timeout_s is not None:
+                    return None
         if ended is None:
             return None
         due, code, told = ended
