@@ -62,7 +62,7 @@ def resume_detached(root: Path, run: str, *, offline: bool = False) -> Detached:
     import tempfile
     import threading
 
-    words = [sys.executable, "-m", "kitaru", "-C", str(root), "resume", "--no-input"]
+    words = [sys.executable, "-P", "-m", "kitaru", "-C", str(root), "resume", "--no-input"]
     words += [*(["--offline"] if offline else []), "--", run]
     try:
         private_directory(root / STORE / "tmp")

@@ -142,7 +142,7 @@ def _uv() -> list[str]:
     if found is not None:
         return [found]
     if find_spec("uv") is not None:
-        return [sys.executable, "-m", "uv"]
+        return [sys.executable, "-P", "-m", "uv"]
     raise EnvironmentUnbuildable("there is no uv to build the recorded environment with", hint="pip install uv")
 
 

@@ -131,7 +131,7 @@ class _Zygote:
         self.is_alive = True
         self._channel, theirs = socket.socketpair()
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
-        words = [sys.executable, "-m", "kitaru.project.zygote", str(root), target, version, str(theirs.fileno())]
+        words = [sys.executable, "-P", "-m", "kitaru.project.zygote", str(root), target, version, str(theirs.fileno())]
         with theirs:
             self._process = subprocess.Popen(  # noqa: S603 - this very Python, and names that the store knows
                 words,

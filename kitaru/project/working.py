@@ -270,7 +270,7 @@ class Processes:
 
         errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed by who waits
         process = subprocess.Popen(  # noqa: S603 - this very Python, and an id that named a run
-            [sys.executable, "-m", *words],
+            [sys.executable, "-P", "-m", *words],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=errors,

@@ -12,6 +12,7 @@ import pytest
 
 from kitaru.config import assign
 from kitaru.project import Project
+from kitaru.project.detached import resume_detached
 from kitaru.project.due import QUEUED, Due
 from kitaru.project.runners import MAX_ZYGOTES, Runners
 from kitaru.project.working import Processes
@@ -36,7 +37,8 @@ SOCKET = "import socket\nshared = socket.socketpair()\n"
 NOTED = """
 import atexit
 from pathlib import Path
-atexit.register(lambda: Path("left.txt").open("a").write("left\\n"))
+left = Path("left.txt").absolute()
+atexit.register(lambda: left.open("a").write("left\\n"))
 """
 HANGS = """
 import os, time
@@ -55,6 +57,7 @@ def hanging(mark: str) -> int:
     return hang(mark)
 """
 LIMIT_S = 60
+EVIL = "from pathlib import Path\nPath(__file__).with_name('executed').write_text('')\n"
 
 
 @pytest.fixture
@@ -226,3 +229,21 @@ def test_what_is_not_needed_for_long_is_let_go(project):
     assert first._process.wait(LIMIT_S) == 0
     assert len(runners._zygotes) == 1 < MAX_ZYGOTES
     runners.close()
+
+
+@pytest.mark.parametrize("code", [PLAIN, THREAD + PLAIN])
+def test_what_lies_in_the_directory_that_one_is_in_is_not_taken_for_a_library(project, runners, code, monkeypatch):
+    """Where code that nobody trusts yet was exported to, to be looked at."""
+    record(project, code, "where")
+    review = project.root / "review"
+    (review / "kitaru").mkdir(parents=True)
+    for name in ("json.py", "kitaru/__init__.py", "typing.py"):
+        (review / name).write_text(EVIL)
+    monkeypatch.chdir(review)
+    taken = due(project, "where@v1")
+    assert runners.start(taken)() == (0, "")
+    assert "is completed" in Processes(project.root).start(taken.run)()[1]
+    detached = resume_detached(project.root, taken.run)
+    detached.process.wait()
+    assert "is completed" in detached.told()
+    assert not list(review.rglob("executed"))
