@@ -519,3 +519,25 @@ def test_a_push_waits_for_who_died_while_removing(ana, bob, there, monkeypatch):
     assert damage(there) == []
     bob.run("next").push()
     assert len(waited) == 1, "nobody waits for one whose lease is over"
+
+
+def test_the_same_on_a_real_server(tmp_path, s3_remote):
+    place = s3_remote().open()
+    ana, bob = (Machine(tmp_path / who, who, place) for who in ("ana", "bob"))
+    ana.run("one", large=LARGE).answer("one")
+    ana.carry_on("one").run("two", large=LARGE).push()
+    bob.pull()
+    place.create(layout.claim_key("one", 1, 1), b"x")
+    orphan = left_behind(ana, place, "orphan")
+    ana.prune("one").push()
+    assert orphan in gc(place).noted
+    bob.branch("three", "one", asks=False).push()  # who has not heard yet that it was pruned
+    done = gc(place)
+    assert orphan in done.removed
+    assert not any(key.startswith("runs/") for key in done.removed)
+    assert keys(place, layout.CLAIMS) == []
+    assert damage(place) == []
+    bob.prune("three").push()
+    twice(place)
+    assert keys(place, layout.RUNS) == ["runs/two/000001"]
+    assert damage(place) == []
