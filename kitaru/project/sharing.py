@@ -67,6 +67,8 @@ class Sharing(Remoting):
 
         there = self.remote(remote)
         choice = PushChoice(self._named(runs, self.find_run), flow, everything)
+        if not dry_run:  # what was left on another remote is not on this one
+            self.elsewhere.complete(mark.run for mark in self.repo.partial.marks() if mark.url != there.place)
         outcome = sync.push(
             self.repo,
             there.connect(),

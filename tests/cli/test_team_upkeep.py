@@ -125,6 +125,16 @@ def test_a_partial_run_is_read_on_demand(where, directory):
     assert where("bob", "show", f"{other}:big").code == 0
 
 
+def test_a_partial_run_goes_whole_to_another_remote(where, directory):
+    clone(where, "--runs-only")
+    assert where("bob", "remote", "add", "other", str(directory / "other")).code == 0
+    pushed = where("bob", "push", "other", "-q")
+    assert pushed.code == 0
+    assert "large objects come from origin" in pushed.err
+    assert where("bob", "fsck", "--remote", "other").code == 0
+    assert "on a remote" not in where("bob", "fsck").out
+
+
 def test_what_was_pulled_is_executed_once_it_is_trusted(where):
     clone(where)
     (run, *_) = runs(where, "bob")
