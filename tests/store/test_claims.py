@@ -32,7 +32,7 @@ class Shared(FolderBlobs):
 
     def listing(self, prefix):
         for found in super().listing(prefix):
-            yield found._replace(changed_us=self.times[found.key])
+            yield found._replace(changed_us=self.times.get(found.key, self.now))  # it may just have been made
 
     def now_us(self):
         return self.now
