@@ -140,10 +140,6 @@ class Project(Keeping, Comparing, VersionComparing, Checking, Flows, Models, Dep
         """What prepares runs; made when first needed, for reading verbs do without."""
         from kitaru.runtime.runner import Runner
 
-        if self.config.tables.get("secrets"):
-            from kitaru.llm.secrets import learn
-
-            learn(self.config.settings)
         return Runner(
             self.repo,
             self.root,

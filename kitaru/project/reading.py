@@ -116,10 +116,16 @@ class Reading:
 
     @cached_property
     def values(self) -> Values:
-        """Encodes and decodes values of this project."""
+        """Encodes and decodes values of this project; none with a secret in it is stored from now on."""
         from kitaru.runtime.names import ClassNames
+        from kitaru.runtime.redaction import hide_credentials
         from kitaru.runtime.values import Values
 
+        hide_credentials()
+        if self.config.tables.get("secrets"):
+            from kitaru.llm.secrets import learn
+
+            learn(self.config.settings)
         return Values(ClassNames(self.root), self.repo.object, self.repo.large_object)
 
     # -- finding ---------------------------------------------------------------------------------------------------

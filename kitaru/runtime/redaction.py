@@ -7,6 +7,7 @@ is stored (arguments, results) is refused where it holds one, for a result must 
 
 from __future__ import annotations
 
+import os
 import re
 import threading
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,12 @@ if TYPE_CHECKING:
 
 SHORTEST = 8
 """A secret of fewer characters is not looked for: it would be found everywhere."""
+
+CREDENTIALS = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+"""Variables that let one write to remotes: who reads what was pushed is not to learn from it how."""
+
+SHORTEST_CREDENTIAL = 16
+"""Real ones have forty characters and more; shorter ones, of servers for trials, may be ordinary words."""
 
 MAX_DEPTH = 8
 
@@ -38,6 +45,14 @@ def hide(name: str, value: str) -> None:
             _in_bytes.setdefault(form.encode("utf-8", "surrogatepass"), name)
         longest_first = sorted(_known, key=len, reverse=True)
         _pattern = re.compile("|".join(map(re.escape, longest_first)))
+
+
+def hide_credentials() -> None:
+    """Keep out, too, what the environment has for remotes."""
+    for variable in CREDENTIALS:
+        value = os.environ.get(variable, "")
+        if len(value) >= SHORTEST_CREDENTIAL:
+            hide(variable, value)
 
 
 def _forms(value: str) -> set[str]:

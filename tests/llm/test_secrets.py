@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import sys
 
 import pytest
@@ -153,3 +154,50 @@ def test_a_source_that_cannot_be_read_is_learnt_later(monkeypatch):
     monkeypatch.delenv("LATE_KEY", raising=False)
     learn({"secrets": {"late": "env:LATE_KEY", "cmd": "cmd:never run"}})
     assert redaction.redacted("x") == "x"
+
+
+@kitaru.flow
+def asks_for(text: str) -> str:
+    return kitaru.wait("reply", schema=str) + text
+
+
+def test_what_is_typed_or_queued_with_a_secret_in_it_is_refused(on_disk, tmp_path):
+    on_disk.run(asks_for, {"text": "a"}, foreground=True)
+    for store in (
+        lambda project: project.run(asks_for, {"text": KEY}, foreground=True),
+        lambda project: project.answer("@", None, KEY, resume=False),
+        lambda project: project.enqueue("asks_for", {"text": KEY}),
+        lambda project: project.add_schedule("nightly", "asks_for", {"text": KEY}, cron="0 3 * * *"),
+    ):
+        redaction.forget()
+        with pytest.raises(SecretLeak, match="the secret stub"):
+            store(Project.open(tmp_path))
+    assert KEY.encode() not in every_byte(tmp_path)
+
+
+@kitaru.checkpoint
+def looks_around() -> str:
+    print(dict(os.environ))
+    return os.environ["AWS_ACCESS_KEY_ID"]
+
+
+@kitaru.flow
+def looking() -> str:
+    return looks_around()
+
+
+def test_the_credentials_of_remotes_are_in_nothing_that_could_be_pushed(tmp_path, monkeypatch):
+    secrets = {"AWS_SECRET_ACCESS_KEY": "wJalrXUtnFEMI/K7MDENG", "AWS_SESSION_TOKEN": "token+of/a+session=="}
+    for name, value in {**secrets, "AWS_ACCESS_KEY_ID": "minioadmin"}.items():
+        monkeypatch.setenv(name, value)
+    project = Project.init(tmp_path)
+    assert project.run(looking, {}, foreground=True).wait() == "minioadmin"
+    kept = every_byte(tmp_path)
+    assert b"[secret AWS_SESSION_TOKEN]" in kept
+    assert not [value for value in secrets.values() if value.encode() in kept]
+
+
+def test_credentials_that_may_be_ordinary_words_are_not_looked_for(monkeypatch):
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "minioadmin")
+    redaction.hide_credentials()
+    assert redaction.redacted("minioadmin") == "minioadmin"
