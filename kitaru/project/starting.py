@@ -112,8 +112,11 @@ def told_of(error: KitaruError) -> str:
 
 def main(words: list[str]) -> int:
     """Begin the invocation that the words name: the project's directory and the id."""
+    import signal
+
     from kitaru.project.project import Project
 
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell has what it puts in the background ignore it
     root, run = words
     try:
         project = Project.open(root)

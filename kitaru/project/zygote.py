@@ -145,6 +145,7 @@ def _as_if_new() -> None:
     from kitaru.runtime.runner import keep_scratch
 
     gc.unfreeze()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell has what it puts in the background ignore it
     keep_scratch()  # the recorded code that was laid out is the parent's, and other children need it
     numbers = sys.modules.get("numpy.random")
     if numbers is not None:  # `random` sees to itself

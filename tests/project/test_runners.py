@@ -194,11 +194,17 @@ def test_a_run_outlives_who_forks_and_is_killed_alone(project, runners, tmp_path
     assert not zygote.is_alive
 
 
-def test_runs_are_interrupted_to_be_resumed(project, runners, tmp_path):
+@pytest.mark.parametrize("background", [False, True])
+def test_runs_are_interrupted_to_be_resumed(project, runners, tmp_path, background):
     record(project, HANGS, "hanging")
     mark = tmp_path / "mark"
     queued = due(project, "hanging", mark=str(mark))
-    wait = runners.start(queued)
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN) if background else None  # as a shell does for `kitaru work &`
+    try:
+        wait = runners.start(queued)
+    finally:
+        if background:
+            signal.signal(signal.SIGINT, before)
     started(mark)
     runners.interrupt()
     assert wait()[0] == 130
