@@ -155,7 +155,10 @@ class RemoteWork:
         from kitaru.store.sync.results import PushChoice
 
         runs = tuple(sorted(self._unpushed))
-        now = self._project.services.clock_us()
+        now, marks = self._project.services.clock_us(), self._project.repo.partial.marks()
+        self._project.elsewhere.complete(  # what was left on another remote is not on this one
+            mark.run for mark in marks if mark.run in self._unpushed and mark.url != self._remote.place
+        )
         done = push(self._project.repo, self._blobs, self._tracking, PushChoice(runs=runs), at=now)
         skipped = {left.what for left in done.skipped}
         self._unpushed = {run for run in runs if run in skipped}  # somebody here executes it again
