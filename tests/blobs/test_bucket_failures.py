@@ -236,7 +236,7 @@ class TestWhatPasses:
     @pytest.mark.parametrize("at", [1, 2])
     def test_large_content_is_sent_whole(self, blobs, direct, s3_proxy, method, at):
         """Of two parts: the requests that begin and end an upload, and those that send a part."""
-        content = bytes(range(256)) * 66_000
+        content = bytes(range(256)) * 75_000
         for behaviour in ("refuse", "cut-request", "cut-answer", "status:500"):
             rule = s3_proxy.fail(at, behaviour, method=method)
             blobs.create(f"objects/{behaviour}", memoryview(content))

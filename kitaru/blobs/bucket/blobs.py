@@ -61,16 +61,15 @@ class BucketBlobs:
         condition. A server may not know the condition there: what is so large must be at the key of its content.
         """
         place = self._place(key)
-        parts = transfers.parts(data)
-        first = next(parts, b"")
-        second = next(parts, None)
-        if not self._exclusive and self.exists(key):
-            return False
-        if second is None:
-            return self._connection.run("write", self._put(place, first))
-        if self.exists(key):
-            return False
-        return transfers.upload(self._connection, place, chain([first, second], parts), self._condition())
+        with self._connection.room.taken(transfers.held(data)):
+            parts = transfers.parts(data)
+            first = next(parts, b"")
+            second = next(parts, None)
+            if (second is not None or not self._exclusive) and self.exists(key):
+                return False
+            if second is None:
+                return self._connection.run("write", self._put(place, first))
+            return transfers.upload(self._connection, place, chain([first, second], parts), self._condition())
 
     async def _put(self, place: dict[str, str], content: bytes) -> bool:
         try:

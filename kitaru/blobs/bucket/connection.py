@@ -18,6 +18,7 @@ from aiobotocore.session import AioSession  # type: ignore[import-untyped]  # as
 from botocore.utils import parse_timestamp  # type: ignore[import-untyped]  # as above
 
 from kitaru.blobs.bucket.refusals import FAILURES, check_answer, explain, tries
+from kitaru.blobs.bucket.room import Room
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Mapping
@@ -26,6 +27,8 @@ T = TypeVar("T")
 
 AT_ONCE = 32
 """Connections at most."""
+IN_MEMORY = 96 << 20
+"""So many bytes of bodies that are large."""
 
 
 class Limits(NamedTuple):
@@ -67,6 +70,13 @@ class Connection:
         self._limits = limits
         self._random_bytes = random_bytes
         self._systems: dict[int, Any] = {}
+        self._rooms: dict[int, Room] = {}
+
+    @property
+    def room(self) -> Room:
+        """For what is sent and received; a forked child has its own, for nobody gives back there what others took."""
+        pid = os.getpid()
+        return self._rooms.get(pid) or self._rooms.setdefault(pid, Room(IN_MEMORY))
 
     def run(self, doing: str, work: Coroutine[Any, Any, T]) -> T:
         """Wait for what is done on the other thread, and raise its failures as errors for a user."""

@@ -9,7 +9,6 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from kitaru.blobs.bucket.refusals import CONDITION, GONE_UPLOAD, MISSING, RANGE, Truncated, check_answer, code_of
-from kitaru.blobs.contract import pieces
 from kitaru.errors import Damaged
 
 if TYPE_CHECKING:
@@ -17,26 +16,39 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from kitaru.blobs.bucket.connection import Connection
-    from kitaru.blobs.contract import Content
+    from kitaru.blobs.contract import Content, Piece
 
     Place = dict[str, str]
 
-PART_BYTES = 16 << 20
-"""All parts but the last are so large, as some servers demand; 10,000 of them are the most that S3 takes: 160 GB."""
+PART_BYTES = 18 << 20
+"""What is not larger goes in one request. All parts of what is, but the last, are so large, as some servers demand;
+10,000 of them are the most that S3 takes: 180 GB.
+"""
 RANGE_BYTES = 8 << 20
 UNDER_WAY = 4
 
 
+def held(data: Content) -> int:
+    """Return how many bytes of a content are in memory while it begins to be written."""
+    most = 2 * PART_BYTES
+    return min(len(data), most) if isinstance(data, bytes | bytearray | memoryview) else most
+
+
 def parts(data: Content) -> Iterator[bytes]:
     """Yield content in parts of one size, but for the last; nothing for no content."""
+    if not isinstance(data, bytes | bytearray | memoryview):
+        yield from _gathered(data)
+        return
+    whole = memoryview(data)
+    for at in range(0, len(whole), PART_BYTES):
+        yield bytes(whole[at : at + PART_BYTES])
+
+
+def _gathered(pieces: Iterable[Piece]) -> Iterator[bytes]:
     waiting = bytearray()
-    for piece in pieces(data):
+    for piece in pieces:
         view = memoryview(piece)
         while view:
-            if not waiting and len(view) >= PART_BYTES:
-                yield bytes(view[:PART_BYTES])
-                view = view[PART_BYTES:]
-                continue
             room = PART_BYTES - len(waiting)
             waiting += view[:room]
             view = view[room:]
@@ -47,19 +59,30 @@ def parts(data: Content) -> Iterator[bytes]:
         yield bytes(waiting)
 
 
-def ahead(connection: Connection, doing: str, jobs: Iterator[Coroutine[Any, Any, Any]]) -> Iterator[Any]:
-    """Yield the results of jobs in their order, with a few of them under way at any time."""
+def ahead(connection: Connection, doing: str, jobs: Iterator[Coroutine[Any, Any, Any]], size: int) -> Iterator[Any]:
+    """Yield the results of jobs in their order, with a few of them under way at any time, as far as there is room.
+
+    Args:
+        connection: to the bucket.
+        doing: what is done, for a message.
+        jobs: requests.
+        size: how many bytes each has in memory. The caller has taken room for one.
+    """
     waiting: deque[Future[Any]] = deque()
+    most = 1
     try:
         for job in jobs:
             waiting.append(connection.start(job))
-            if len(waiting) == UNDER_WAY:
+            if len(waiting) == most and most < UNDER_WAY and connection.room.tried(size):
+                most += 1
+            if len(waiting) == most:
                 yield connection.result(doing, waiting.popleft())
         while waiting:
             yield connection.result(doing, waiting.popleft())
     finally:
         for future in waiting:
             future.cancel()
+        connection.room.give_back((most - 1) * size)
 
 
 def upload(connection: Connection, place: Place, content: Iterable[bytes], condition: dict[str, str]) -> bool:
@@ -76,7 +99,9 @@ def upload(connection: Connection, place: Place, content: Iterable[bytes], condi
     try:
         sent = [
             {"PartNumber": number, "ETag": answer["ETag"]}
-            for number, answer in enumerate(ahead(connection, "write", _part_requests(connection, whole, content)), 1)
+            for number, answer in enumerate(
+                ahead(connection, "write", _part_requests(connection, whole, content), PART_BYTES), 1
+            )
         ]
         won = connection.run("write", _complete(connection, whole, sent, condition))
     except BaseException:
@@ -121,21 +146,23 @@ def read(connection: Connection, place: Place, where: str, *, limit: int | None,
 
 def stream(connection: Connection, place: Place, where: str, *, limit: int | None) -> Iterator[bytes]:
     """Yield a blob in ranges, some of them fetched ahead; raises as `read`."""
-    check = _checker(where, limit)
-    first, total = connection.run("read", _read(connection, place, f"bytes=0-{RANGE_BYTES - 1}", check))
-    if first:
-        yield first
+    with connection.room.taken(RANGE_BYTES):
+        check = _checker(where, limit)
+        first, total = connection.run("read", _read(connection, place, f"bytes=0-{RANGE_BYTES - 1}", check))
+        if first:
+            yield first
+        del first
 
-    def same(size: int) -> None:
-        if size != total:
-            raise Damaged(where, f"{size} bytes, which were {total} a moment ago")
+        def same(size: int) -> None:
+            if size != total:
+                raise Damaged(where, f"{size} bytes, which were {total} a moment ago")
 
-    ranges = (
-        _read(connection, place, f"bytes={at}-{min(at + RANGE_BYTES, total) - 1}", same)
-        for at in range(RANGE_BYTES, total, RANGE_BYTES)
-    )
-    for piece, _ in ahead(connection, "read", ranges):
-        yield piece
+        ranges = (
+            _read(connection, place, f"bytes={at}-{min(at + RANGE_BYTES, total) - 1}", same)
+            for at in range(RANGE_BYTES, total, RANGE_BYTES)
+        )
+        for piece, _ in ahead(connection, "read", ranges, RANGE_BYTES):
+            yield piece
 
 
 def _checker(where: str, limit: int | None) -> Callable[[int], None]:
