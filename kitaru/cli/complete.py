@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 MAX_RUNS = 50
+TAKE_VERSIONS = frozenset({"diff", "export", "flow", "invoke", "schedule", "trust"})
+"""The verbs that a flow's version may be told: `FLOW@v3`."""
 _FLOW = re.compile(r"^@(?:kitaru\.)?flow\b[^\n]*\n(?:@[^\n]*\n)*(?:async[ ]+)?def[ ]+(\w+)", re.MULTILINE)
 
 
@@ -34,6 +36,11 @@ def revisions(incomplete: str) -> list[tuple[str, str]]:
     if not colon:
         return runs(incomplete)
     return list(_safely(lambda: ((f"{run}:{label}", how) for label, how in _labels(run or "@"))))
+
+
+def comparable(incomplete: str) -> list[tuple[str, str]]:
+    """Return what can be compared: revisions of runs, and versions of flows."""
+    return [*revisions(incomplete), *versions(incomplete)]
 
 
 def versions(incomplete: str) -> list[tuple[str, str]]:
@@ -102,7 +109,7 @@ def answer_shell(run: Callable[[], int]) -> int:
     """
     prefix = ""
     if os.environ["_KITARU_COMPLETE"] == "complete_bash":
-        prefix = _join_colons()
+        prefix = _join_words()
     answers = io.StringIO()
     status = 0
     with contextlib.redirect_stdout(answers):
@@ -114,26 +121,43 @@ def answer_shell(run: Callable[[], int]) -> int:
     return status
 
 
-def _join_colons() -> str:
+def _join_words() -> str:
+    """Join the words that bash broke, and return what of the last one stands before the part that it replaces.
+
+    That part begins behind a colon, but with an `@` (readline's `rl_special_prefixes`).
+    """
     typed = os.environ.get("COMP_WORDS", "")
     between = "\n" if "\n" in typed else " "  # the installed script joins them by line ends
     head = typed.split(between)[: int(os.environ.get("COMP_CWORD", "0")) + 1]
     joined: list[str] = []
     for word in head:
-        if joined and _continues(joined[-1], word):
+        if joined and _continues(joined, word):
             joined[-1] += word
         else:
             joined.append(word)
     os.environ["COMP_WORDS"], os.environ["COMP_CWORD"] = between.join(joined), str(len(joined) - 1)
-    last = joined[-1]
-    if ":" not in last:
-        return last.removesuffix(head[-1])
-    return last[: last.rindex(":") + 1]
+    last, part = joined[-1], head[-1]
+    return last if part.endswith(":") else last.removesuffix(part).removesuffix("@")
 
 
-def _continues(before: str, word: str) -> bool:
-    """Tell whether bash made two words of one: it splits `abc:pl` and `@~1:pl` at `:` and `@`, but keeps `@:` whole."""
-    return word == ":" or before.endswith(":") or (before == "@" and word.startswith("~"))
+def _continues(joined: list[str], word: str) -> bool:
+    """Tell whether bash made two words of one: it splits `abc:pl`, `@~1:pl` and `agent@v1` at `:` and `@`.
+
+    It does not tell where there were spaces: an `@` belongs to the word before it where a verb takes versions of flows.
+    """
+    before = joined[-1]
+    if word == ":" or before.endswith(":") or (before == "@" and word.startswith("~")):
+        return True
+    if not _names_a_flow(joined):
+        return False
+    if word == "@":
+        return not before.startswith(("@", "-"))
+    return before.endswith("@") and before != "@"
+
+
+def _names_a_flow(joined: list[str]) -> bool:
+    verbs = [word for word in joined[1:-1] if word in TAKE_VERSIONS]
+    return bool(verbs) and not joined[-1].startswith("-")
 
 
 def _runs(incomplete: str) -> Iterator[tuple[str, str]]:

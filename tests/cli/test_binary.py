@@ -128,6 +128,19 @@ def test_completion(there):
     assert complete(there.parent, "show", "x") == []
 
 
+def test_completion_of_versions_and_routes(there):
+    run(there, "run", "flows.py:numbers", "n=2")
+    run(there, "route", "set", "numbers", "stable", "v1")
+    assert complete(there, "invoke", "num") == ["numbers"]
+    assert complete(there, "invoke", "numbers@") == ["@stable", "@v1"]
+    assert complete(there, "invoke", "numbers@s") == complete(there, "flow", "show", "numbers@s") == ["@stable"]
+    assert complete(there, "schedule", "add", "daily", "numbers@s") == ["@stable"]
+    assert complete(there, "diff", "numbers@v1", "numbers@") == complete(there, "diff", "@", "numbers@v") == ["@v1"]
+    assert complete(there, "export", "numbers@v") == ["@v1"]
+    assert complete(there, "route", "set", "numbers", "stable", "") == ["v1"]
+    assert complete(there, "diff", "@~0", "@:sq") == ["square", "square#2"]
+
+
 def test_a_tab_in_an_interactive_bash(there):
     run(there, "run", "flows.py:numbers", "n=1")
     path, script = bash(there)
@@ -142,7 +155,13 @@ def test_a_tab_in_an_interactive_bash(there):
         dimensions=(30, 100),
     )
     child.sendline(". ./script")
-    typed_on = {"sho": "w ", "show @:": "square ", "show @:sq": "uare ", "show @~0:": "square "}
+    typed_on = {
+        "sho": "w ",
+        "show @:": "square ",
+        "show @:sq": "uare ",
+        "show @~0:": "square ",
+        "trust numbers@": "v1 ",
+    }
     for typed, more in typed_on.items():
         child.expect("ready> ")
         child.send(f"kitaru {typed}\t")

@@ -43,7 +43,7 @@ def diff(
     old: Annotated[
         str,
         typer.Argument(
-            metavar="OLD", help="A run, a call or wait of it, or a flow version.", autocompletion=complete.revisions
+            metavar="OLD", help="A run, a call or wait of it, or a flow version.", autocompletion=complete.comparable
         ),
     ],
     new: Annotated[
@@ -51,7 +51,7 @@ def diff(
         typer.Argument(
             metavar="[NEW]",
             help="What it is compared with; without it, OLD is a replay and is compared with its source.",
-            autocompletion=complete.revisions,
+            autocompletion=complete.comparable,
         ),
     ] = None,
     *,

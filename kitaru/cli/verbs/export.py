@@ -24,7 +24,7 @@ def export(
     target: Annotated[
         str,
         typer.Argument(
-            metavar="FLOW@VERSION", help="FLOW@v3, FLOW@latest, FLOW@ROUTE.", autocompletion=complete.versions
+            metavar="FLOW@VERSION", help="FLOW@v3, FLOW@latest, FLOW@ROUTE.", autocompletion=complete.invocable
         ),
     ],
     directory: Annotated[str, typer.Argument(metavar="DIR", help="Where to; made where needed.")],

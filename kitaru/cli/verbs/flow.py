@@ -76,7 +76,7 @@ def show(
     target: Annotated[
         str,
         typer.Argument(
-            metavar="FLOW[@VERSION]", help="FLOW, FLOW@v3, FLOW@latest, FLOW@ROUTE.", autocompletion=complete.versions
+            metavar="FLOW[@VERSION]", help="FLOW, FLOW@v3, FLOW@latest, FLOW@ROUTE.", autocompletion=complete.invocable
         ),
     ],
     *,

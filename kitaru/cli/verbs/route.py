@@ -43,6 +43,11 @@ RouteArg = Annotated[str, typer.Argument(metavar="ROUTE", help="The route.", aut
 NoteOpt = Annotated[str, typer.Option("--note", metavar="TEXT", help="Why, for the log.")]
 
 
+def _versions(ctx: typer.Context, incomplete: str) -> list[tuple[str, str]]:
+    flow = f"{ctx.params.get('flow')}@"
+    return [(name.removeprefix(flow), by) for name, by in complete.versions(flow + incomplete)]
+
+
 @app.callback()
 def route() -> None:
     """Send invocations to versions of a flow, by names."""
@@ -53,7 +58,12 @@ def set_(
     flow: FlowArg,
     route: RouteArg,
     to: Annotated[
-        list[str], typer.Argument(metavar="VERSION[:WEIGHT]...", help="v3, latest; or several: v3:90 v4:10.")
+        list[str],
+        typer.Argument(
+            metavar="VERSION[:WEIGHT]...",
+            help="v3, latest; or several: v3:90 v4:10.",
+            autocompletion=_versions,
+        ),
     ],
     *,
     note: NoteOpt = "",
