@@ -112,14 +112,22 @@ OWN = "kitaru."
 """How the names begin of what Kitaru itself records: `kitaru.now`, `kitaru.sleep`."""
 
 
+_ACTING = frozenset(":#@*/$`;&|<>()'\"\\!")
+"""What a revision or a shell takes for something else than a part of a name."""
+
+
+def is_typed(name: str) -> bool:
+    """Tell whether a name can be typed in a shell, and in a revision or target, as it is.
+
+    Hints show commands with names that others chose, and whoever copies one executes nothing else by it.
+    """
+    plain = name.isprintable() and not any(c in _ACTING or c.isspace() for c in name)
+    return bool(name) and plain and name[0] not in "-~"
+
+
 def is_call_name(name: str) -> bool:
-    """Tell whether a checkpoint or wait may be called so: it can be typed in a shell and in a revision."""
-    return (
-        bool(name)
-        and not name.startswith(OWN)
-        and name.isprintable()
-        and not any(c in ":#@*/" or c.isspace() for c in name)
-    )
+    """Tell whether a checkpoint or wait may be called so: it can be typed, and is none of Kitaru's own."""
+    return is_typed(name) and not name.startswith(OWN)
 
 
 def display_call(name: str, occurrence: int) -> str:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kitaru.errors import FlowNotFound, UsageError
+from kitaru.model.ids import is_typed
 from kitaru.model.moments import utc_text
 from kitaru.store import layout, routes
 
@@ -57,8 +58,7 @@ def names_version(text: str) -> bool:
 
 def is_route_name(text: str) -> bool:
     """Tell whether a route may be called so: it can be typed after `@`, and is no version."""
-    plain = text.isprintable() and not any(c in "@:/*#" or c.isspace() for c in text)
-    return bool(text) and plain and text != LATEST and _LIKE_A_NUMBER.fullmatch(text) is None
+    return is_typed(text) and text != LATEST and _LIKE_A_NUMBER.fullmatch(text) is None
 
 
 def parse_flow_target(text: str) -> FlowTarget:

@@ -78,7 +78,7 @@ class Checkpoint(Many[P, R]):
         self.fn = fn
         self.options = options = options or CheckpointOptions()
         self.name = options.name or fn.__name__
-        if not is_call_name(self.name) or self.name == "<lambda>":
+        if not is_call_name(self.name):
             raise NotCheckpointable(
                 f"{self.name!r} is no name for a checkpoint", hint="use letters, digits, - and _, as in name='fetch'"
             )

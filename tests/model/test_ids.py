@@ -105,12 +105,21 @@ def test_the_first_call_is_shown_without_a_number():
     assert display_call("fetch", 2) == "fetch#2"
 
 
-@pytest.mark.parametrize("name", ["fetch", "fetch_2", "fetch-all", "prüfe", "ask.it", "<lambda>"])
+@pytest.mark.parametrize("name", ["fetch", "fetch_2", "fetch-all", "prüfe", "ask.it", "a=b", "a+b"])
 def test_names_that_can_be_typed(name):
     assert is_call_name(name)
     assert parse_revision(f"@:{name}").call == CallName(name)
 
 
-@pytest.mark.parametrize("name", ["", "a b", "a\tb", "a\u00a0b", "a:b", "a#2", "@a", "a*", "a/b", "a\x1b[31m", "a\n"])
+@pytest.mark.parametrize(
+    "name", ["", "a b", "a\tb", "a\u00a0b", "a:b", "a#2", "@a", "a*", "a/b", "a\x1b[31m", "a\n", "<lambda>"]
+)
 def test_names_that_cannot(name):
+    assert not is_call_name(name)
+
+
+@pytest.mark.parametrize(
+    "name", ["$(id)", "`id`", "a;id", "a|id", "a&", "a>f", "a<f", "'a", '"a', "a\\", "a!1", "--yes", "~a"]
+)
+def test_a_name_that_a_shell_would_act_on_is_none(name):
     assert not is_call_name(name)
