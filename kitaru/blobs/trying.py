@@ -58,7 +58,11 @@ def _at_once(blobs: Blobs, keys: Sequence[str]) -> bool:
         return blobs.create(key, content)
 
     with ThreadPoolExecutor(gate.parties) as pool:
-        pairs = [(key, [pool.submit(write, key, content) for content in _CONTENTS]) for key in keys]
+        try:
+            pairs = [(key, [pool.submit(write, key, content) for content in _CONTENTS]) for key in keys]
+        except RuntimeError as error:  # the others would wait for it forever
+            gate.abort()
+            raise StoreError(f"no thread can be started: {error}", hint="see `ulimit -a`") from error
         won = [(key, [first.result() for first in pair]) for key, pair in pairs]
     return all(sum(pair) == 1 and blobs.get(key) == _CONTENTS[pair.index(True)] for key, pair in won)
 

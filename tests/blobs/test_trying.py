@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
+import pytest
+
 from kitaru.blobs import MemoryBlobs, trying
+from kitaru.errors import StoreError
 
 
 class LooksFirst(MemoryBlobs):
@@ -34,3 +38,18 @@ def test_nothing_of_the_trial_stays():
     place = LooksFirst()
     trying.is_exclusive(place)
     assert not list(place.keys(""))
+
+
+def test_a_system_that_gives_no_more_threads_is_told_of(monkeypatch):
+    class Poor(ThreadPoolExecutor):
+        given = 0
+
+        def submit(self, *args, **kwargs):
+            self.given += 1
+            if self.given > 3:
+                raise RuntimeError("can't start new thread")
+            return super().submit(*args, **kwargs)
+
+    monkeypatch.setattr(trying, "ThreadPoolExecutor", Poor)
+    with pytest.raises(StoreError, match="no thread can be started"):
+        trying.is_exclusive(MemoryBlobs())
