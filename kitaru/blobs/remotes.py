@@ -60,6 +60,8 @@ def written(url: str, options: Mapping[str, str] | None = None) -> str:
     """
     scheme, rest = _split(url)
     _check_options(scheme, {name: value for name, value in (options or {}).items() if value})
+    if scheme == "s3":
+        _bucket_and_prefix(rest)
     return url if scheme else os.path.abspath(Path(rest).expanduser())  # noqa: PTH100 - without `..` in it
 
 
@@ -88,7 +90,7 @@ def _folder(rest: str) -> str:
     return rest
 
 
-def _bucket(rest: str, options: Mapping[str, str]) -> RemoteBlobs:
+def _bucket_and_prefix(rest: str) -> tuple[str, str]:
     name, _, prefix = rest.partition("/")
     if _BUCKET.fullmatch(name) is None:
         raise BadConfig(f"{name!r} is no name of a bucket", hint=_HINT)
@@ -97,6 +99,11 @@ def _bucket(rest: str, options: Mapping[str, str]) -> RemoteBlobs:
         check_key(prefix or "none")
     except ValueError as error:
         raise BadConfig(str(error), hint=_HINT) from None
+    return name, prefix
+
+
+def _bucket(rest: str, options: Mapping[str, str]) -> RemoteBlobs:
+    name, prefix = _bucket_and_prefix(rest)
     if find_spec("s3fs") is None:
         raise MissingExtra("a bucket as a remote", "s3")
     from kitaru.blobs.bucket import BucketBlobs

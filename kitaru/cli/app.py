@@ -94,6 +94,13 @@ class LazyGroup(TyperGroup):
             raise UsageError(f"there is no verb {args[0]!r}", hint=meant)
         return super().resolve_command(ctx, args)
 
+    def invoke(self, ctx: Any) -> Any:  # noqa: ANN401 - as above
+        """Run the verb; say an interrupt in the one way that typer does not take for an exit that was told already."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as interrupt:
+            raise typer.Abort from interrupt
+
     def get_help(self, ctx: Any) -> str:  # noqa: ANN401 - as above
         """Return the page that `main` prints without loading typer."""
         return help_page().rstrip("\n")

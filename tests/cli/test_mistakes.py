@@ -89,12 +89,14 @@ def test_a_bug_shows_a_traceback_and_says_so(project, monkeypatch):
     assert "this is a bug in kitaru" in ended.err
 
 
-def test_ctrl_c_in_a_reading_verb(project, monkeypatch):
+@pytest.mark.parametrize(("words", "asked"), [(["log"], "log_page"), (["remote", "list"], "remotes")])
+def test_ctrl_c_in_a_verb_that_executes_no_run(project, monkeypatch, words, asked):
     def interrupt(*_args, **_kwargs):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("kitaru.project.Project.log_page", interrupt)
-    assert project("log").code == 130
+    monkeypatch.setattr(f"kitaru.project.Project.{asked}", interrupt)
+    ended = project(*words)
+    assert (ended.code, ended.out, ended.err) == (130, "", "error: interrupted\n")
 
 
 @pytest.mark.parametrize(

@@ -74,6 +74,7 @@ def test_remotes_are_listed_the_default_first(project, directory):
         (["remote", "show"], 2, "this project has no remote", "kitaru remote add NAME URL"),
         (["remote", "remove", "x"], 2, "this project has no remote", "kitaru remote add x URL"),
         (["remote", "add", "a b", "x"], 2, "'a b' is no name for a remote", "use letters"),
+        (["remote", "add", "a", "s3://b/team"], 2, "'b' is no name of a bucket", "kitaru remote add NAME s3://"),
         (["remote", "add", "a", "s3://k:s3cret@b"], 2, "no user, password", "credentials come from"),
         (["remote", "add", "a", "x", "--region", "y"], 2, "region is a setting of s3:// only", ""),
         (["init", "new", "--remote", "s3://k:s3cret@b"], 2, "no user, password", "credentials come from"),
