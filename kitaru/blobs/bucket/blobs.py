@@ -22,7 +22,7 @@ from kitaru.errors import RemoteUnreachable
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from kitaru.blobs.contract import Content
+    from kitaru.blobs.contract import Content, Piece
 
 
 class BucketBlobs:
@@ -63,7 +63,7 @@ class BucketBlobs:
         place = self._place(key)
         with self._connection.room.taken(transfers.held(data)):
             parts = transfers.parts(data)
-            first = next(parts, b"")
+            first: Piece = next(parts, b"")
             second = next(parts, None)
             if (second is not None or not self._exclusive) and self.exists(key):
                 return False
@@ -71,9 +71,9 @@ class BucketBlobs:
                 return self._connection.run("write", self._put(place, first))
             return transfers.upload(self._connection, place, chain([first, second], parts), self._condition())
 
-    async def _put(self, place: dict[str, str], content: bytes) -> bool:
+    async def _put(self, place: dict[str, str], content: Piece) -> bool:
         try:
-            await self._connection.request("put_object", Body=content, **place, **self._condition())
+            await self._connection.request("put_object", content, **place, **self._condition())
         except Exception as error:
             if code_of(error) in CONDITION:
                 return False

@@ -19,9 +19,12 @@ from botocore.utils import parse_timestamp  # type: ignore[import-untyped]  # as
 
 from kitaru.blobs.bucket.refusals import FAILURES, check_answer, explain, tries
 from kitaru.blobs.bucket.room import Room
+from kitaru.blobs.bucket.window import body
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Mapping
+
+    from kitaru.blobs.contract import Piece
 
 T = TypeVar("T")
 
@@ -95,11 +98,12 @@ class Connection:
         finally:
             future.cancel()  # where the wait itself was ended, by Ctrl-C
 
-    async def request(self, name: str, **arguments: object) -> dict[str, Any]:
-        """Make a request whose answer is read whole, again where that helps."""
+    async def request(self, name: str, content: Piece | None = None, /, **arguments: object) -> dict[str, Any]:
+        """Make a request, with some content in its body, whose answer is read whole; again where that helps."""
 
         async def once(client: Any) -> dict[str, Any]:  # noqa: ANN401 - aiobotocore makes its clients at run time
-            answer: dict[str, Any] = await getattr(client, name)(**arguments)
+            sent = {} if content is None else {"Body": body(content)}
+            answer: dict[str, Any] = await getattr(client, name)(**arguments, **sent)
             check_answer(name, answer)
             return answer
 

@@ -34,14 +34,14 @@ def held(data: Content) -> int:
     return min(len(data), most) if isinstance(data, bytes | bytearray | memoryview) else most
 
 
-def parts(data: Content) -> Iterator[bytes]:
+def parts(data: Content) -> Iterator[Piece]:
     """Yield content in parts of one size, but for the last; nothing for no content."""
     if not isinstance(data, bytes | bytearray | memoryview):
         yield from _gathered(data)
         return
     whole = memoryview(data)
     for at in range(0, len(whole), PART_BYTES):
-        yield bytes(whole[at : at + PART_BYTES])
+        yield whole[at : at + PART_BYTES]
 
 
 def _gathered(pieces: Iterable[Piece]) -> Iterator[bytes]:
@@ -85,7 +85,7 @@ def ahead(connection: Connection, doing: str, jobs: Iterator[Coroutine[Any, Any,
         connection.room.give_back((most - 1) * size)
 
 
-def upload(connection: Connection, place: Place, content: Iterable[bytes], condition: dict[str, str]) -> bool:
+def upload(connection: Connection, place: Place, content: Iterable[Piece], condition: dict[str, str]) -> bool:
     """Write a large blob in parts; False if its key is taken, by then at the latest. Nothing is visible before the end.
 
     Args:
@@ -113,10 +113,10 @@ def upload(connection: Connection, place: Place, content: Iterable[bytes], condi
 
 
 def _part_requests(
-    connection: Connection, whole: Place, content: Iterable[bytes]
+    connection: Connection, whole: Place, content: Iterable[Piece]
 ) -> Iterator[Coroutine[Any, Any, dict[str, Any]]]:
     for number, part in enumerate(content, 1):
-        yield connection.request("upload_part", Body=part, PartNumber=number, **whole)
+        yield connection.request("upload_part", part, PartNumber=number, **whole)
 
 
 async def _complete(connection: Connection, whole: Place, sent: list[Any], condition: dict[str, str]) -> bool:
