@@ -18,6 +18,8 @@ _UNSEEN = (
 _UNSAFE = re.compile(f"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff{_UNSEEN}]")
 _UNSAFE_BUT_LAYOUT = re.compile(_UNSAFE.pattern.replace("\x00-\x1f", "\x00-\x08\x0b-\x1f"))
 _NAMED = {"\n": r"\n", "\t": r"\t", "\r": r"\r", "\x1b": r"\x1b"}
+_LAST_S = 253_402_128_000
+"""Seconds since 1970 UTC: in the year 9999, in every zone."""
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -112,5 +114,9 @@ def age(then_us: int, now_us: int) -> str:
 
 
 def local_time(microseconds: int) -> str:
-    """Return a time as people read it, in the zone of this machine, to the second."""
-    return datetime.fromtimestamp(microseconds // 1_000_000).astimezone().isoformat(" ")
+    """Return a time as people read it, in the zone of this machine, to the second.
+
+    A store may say anything: what no calendar has is told as the nearest that it has.
+    """
+    seconds = min(max(microseconds // 1_000_000, 0), _LAST_S)
+    return datetime.fromtimestamp(seconds).astimezone().isoformat(" ")

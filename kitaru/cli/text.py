@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import os
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kitaru.errors import UsageError
+from kitaru.model.moments import to_datetime
 from kitaru.text import age, cells, clean, clean_source, clip, duration, local_time, one_line, size
 
 if TYPE_CHECKING:
@@ -81,10 +82,11 @@ def sleeps(until_us: int, now_us: int) -> str:
 
 
 def iso(microseconds: int) -> str | None:
-    """Return a time as JSON holds it: ISO 8601, UTC, with microseconds; None for 0, which stands for never."""
-    if not microseconds:
-        return None
-    return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=microseconds)).isoformat()
+    """Return a time as JSON holds it: ISO 8601, UTC, with microseconds; None for 0, which stands for never.
+
+    A store may say anything: what no calendar has is told as the nearest that it has.
+    """
+    return to_datetime(microseconds).isoformat() if microseconds else None
 
 
 def span(text: str) -> int:

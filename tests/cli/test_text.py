@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kitaru.cli.text import age, cells, clean, clip, duration, iso, one_line, since
+from kitaru.cli.text import age, cells, clean, clip, duration, iso, local_time, one_line, since
 from kitaru.errors import UsageError
 
 
@@ -83,3 +83,10 @@ def test_since():
     assert since("2023-11-14T22:13:20+00:00", now) == now
     with pytest.raises(UsageError, match="not a time"):
         since("yesterday-ish", now)
+
+
+@pytest.mark.parametrize("at", [-(2**70), -1, 2**62, 2**70, 253_402_300_800_000_000])
+def test_a_time_that_no_calendar_has_is_told_all_the_same(at):
+    assert (local_time(at)[:4], (iso(at) or "")[:4]) in (
+        (("9999", "9999"),) if at > 0 else (("1970",) * 2, ("1969", "1970"))
+    )
