@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from kitaru.project.upkeep import Pruned
     from kitaru.store.check import Report
     from kitaru.store.gc import Collected
-    from kitaru.store.repair import Repaired
+    from kitaru.store.mending import Repaired
     from kitaru.store.result_cache import CacheUse, ResultCache
     from kitaru.store.usage import Use
 

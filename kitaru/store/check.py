@@ -19,11 +19,10 @@ from typing import TYPE_CHECKING
 from kitaru.errors import Damaged, KitaruError, UnknownFormat, UnknownObject, UnknownRun
 from kitaru.model.encoding import Malformed, references
 from kitaru.model.records import Start
-from kitaru.store import layout, loose, names, parted, runs
+from kitaru.store import kinds, layout, loose, names, parted, runs
 from kitaru.store.naming import named_by
 from kitaru.store.repository import Repository
 from kitaru.store.strand import FrameCache
-from kitaru.store.sync import kinds
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -111,11 +110,7 @@ class _Check:
         self.sources()
         self.segments()
         self.loose()
-        self.flows()
-        self.answers()
-        self.requests()
-        self.keys()
-        self.invoked()
+        self.names()
         self.trust()
         self.marks()
         self.values()
@@ -270,65 +265,35 @@ class _Check:
         except KeyError:  # gc was faster
             return None
 
-    def flows(self) -> None:
+    def names(self) -> None:
+        """Look at all names but those of segments, which are looked at with their run."""
+        logs: dict[str, set[int]] = defaultdict(set)
+        for kind in kinds.KINDS:
+            for key in kinds.keys(self.blobs, kind) if kind is not kinds.RUNS else ():
+                named = self.name(key)
+                if named is not None and kinds.is_unbroken(kind):
+                    logs[named.log].add(named.number)
+        for log, numbers in logs.items():
+            for number in sorted(set(range(1, max(numbers))) - numbers):
+                self.report.add(DAMAGE, self.blobs.where(log), f"entry {number} of the log is missing")
+
+    def name(self, key: str) -> kinds.Key | None:
+        where = self.blobs.where(key)
         try:
-            for flow in names.flows(self.blobs):
-                for version in names.versions(self.blobs, flow):
-                    self.wanted[version.id].add(f"{flow}@v{version.n}")
+            named = kinds.parse(key)
+        except ValueError:
+            self.report.add(DAMAGE, where, f"nothing in {key.partition('/')[0]}/ has such a name")
+            return None
+        try:
+            fields = kinds.read(named, self.blobs.get(key, limit=names.MAX_NAME), where)
         except Damaged as error:
-            self.report.damage(error, error.where)
-
-    def answers(self) -> None:
-        for key in self.blobs.keys(layout.ANSWERS):
-            try:
-                run, digest = (layout.unescape(part) for part in key.split("/")[1:])
-                found = names.answer(self.blobs, run, digest)
-                if found is not None:
-                    self.wanted[found.value].add(run)
-            except ValueError:
-                self.report.add(DAMAGE, self.blobs.where(key), "no answer has such a name")
-            except Damaged as error:
-                self.report.damage(error, error.where)
-
-    def requests(self) -> None:
-        """Look at tombstones and requests to cancel."""
-        for directory, read in ((layout.PRUNED, names.tombstone), (layout.CANCELS, names.cancellation)):
-            for part in self.blobs.children(directory):
-                try:
-                    run = layout.unescape(part)
-                    read(self.blobs, run)
-                except ValueError:
-                    self.report.add(DAMAGE, self.blobs.where(f"{directory}/{part}"), "no run has such a name")
-                except Damaged as error:
-                    self.report.damage(error, error.where, run)
-
-    def keys(self) -> None:
-        for key in self.blobs.keys(layout.KEYS):
-            where = self.blobs.where(key)
-            try:
-                flow = layout.unescape("/".join(key.split("/")[1:-1]))
-                if not layout.is_object_id(key.rpartition("/")[2]):
-                    raise ValueError(key)  # noqa: TRY301 - as a flow that is none
-                names.read_start_key(self.blobs, key)
-            except ValueError:
-                self.report.add(DAMAGE, where, "no key has such a name")
-            except Damaged as error:
-                self.report.damage(error, where, flow)
-
-    def invoked(self) -> None:
-        """Look at routes, schedules, what was queued, and what parted from what."""
-        for kind in (kinds.ROUTES, kinds.SCHEDULES, kinds.QUEUE, kinds.PARTED):
-            for key in self.blobs.keys(kind.directory):
-                where = self.blobs.where(key)
-                try:
-                    named = kinds.parse(key)
-                    fields = kinds.read(named, self.blobs.get(key, limit=names.MAX_NAME), where)
-                    for value in kind.values:
-                        self.wanted[fields[value]].add(f"{kind.directory}/{named.owner}")
-                except ValueError:
-                    self.report.add(DAMAGE, where, f"nothing in {kind.directory}/ has such a name")
-                except Damaged as error:
-                    self.report.damage(error, where)
+            self.report.damage(error, where, kinds.called(key))
+        except KeyError:  # gc was faster
+            return None
+        else:
+            for value in kinds.reached(named, fields):
+                self.wanted[value].add(kinds.called(key))
+        return named
 
     def trust(self) -> None:
         for _, error in self.repo.trust.damaged():

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from kitaru.errors import Damaged, UnknownRun
 from kitaru.model.encoding import Malformed, references
 from kitaru.model.records import Start
-from kitaru.store import envelope, layout, loose, names, parted, runs
+from kitaru.store import envelope, kinds, layout, loose, names, parted, runs
 from kitaru.store.strand import FrameCache
 
 if TYPE_CHECKING:
@@ -143,13 +143,11 @@ class _Walk:
         return content
 
     def _names(self) -> None:
-        for flow in names.flows(self._blobs):
-            self._used.update(version.id for version in names.versions(self._blobs, flow))
         gone = {layout.run_part(run) for run in self._pruned - self._kept}
-        for directory in (layout.ANSWERS, layout.QUEUE, layout.SCHEDULES):
-            for key in self._blobs.keys(directory):
-                if directory == layout.SCHEDULES or key.split("/")[1] not in gone:
-                    self._used.update(_found(self._blobs.get(key, limit=names.MAX_NAME)))
+        for kind in kinds.KINDS:
+            for key in self._blobs.keys(kind.directory) if kind.reaches is not None else ():
+                if not kind.is_of_run or key.split("/")[1] not in gone:
+                    self._used.update(_reached(self._blobs, key))
 
     def _contents(self, segments: set[str], objects: dict[str, str]) -> None:
         """Follow what is named, through segments and large objects, until nothing is new."""
@@ -195,6 +193,15 @@ class _Walk:
                     self._used.update(_found(content))
                 else:
                     self._used |= _referred(content, strand.where)
+
+
+def _reached(blobs: Workspace, key: str) -> list[str]:
+    where = blobs.where(key)
+    try:
+        name = kinds.parse(key)
+    except ValueError as error:
+        raise Damaged(where, str(error)) from error
+    return kinds.reached(name, kinds.read(name, blobs.get(key, limit=names.MAX_NAME), where))
 
 
 def _referred(content: bytes, where: str) -> frozenset[str]:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, cast
 from kitaru.blobs.contract import check_key
 from kitaru.blobs.local import LocalBlobs
 from kitaru.store import layout, names, runs
+from kitaru.store.kinds import KINDS
 from kitaru.store.repository import Repository
 
 if TYPE_CHECKING:
@@ -26,18 +27,7 @@ if TYPE_CHECKING:
 
 THREADS = 16
 CONTENT = (layout.SEGMENTS, layout.OBJECTS)
-NAMES = (
-    layout.FLOWS,
-    layout.ANSWERS,
-    layout.CANCELS,
-    layout.KEYS,
-    layout.ROUTES,
-    layout.QUEUE,
-    layout.SCHEDULES,
-    layout.PRUNED,
-    layout.PARTED,
-    layout.RUNS,
-)
+NAMES = tuple(kind.directory for kind in KINDS)
 _ASIDE = (layout.CLAIMS, layout.TMP, layout.PACKS, layout.LOST)
 
 

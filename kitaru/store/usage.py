@@ -15,9 +15,8 @@ from kitaru.errors import Damaged, KitaruError
 from kitaru.model.encoding import Malformed, references
 from kitaru.model.ids import display_call
 from kitaru.model.records import Answer, Call, End, Note, Start, Wait
-from kitaru.store import layout, names
+from kitaru.store import kinds, layout, names
 from kitaru.store.catalog import Catalog
-from kitaru.store.sync import kinds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -125,9 +124,9 @@ class _Count:
             for key in self._blobs.keys(kind.directory):
                 size += self._blobs.size(key)
                 with contextlib.suppress(ValueError, KeyError, Damaged):
-                    data, where = self._blobs.get(key, limit=names.MAX_NAME), self._blobs.where(key)
-                    fields = kinds.read(kinds.parse(key), data, where)
-                    size += sum(sum(self._claim(fields[value], "", {}, set())) for value in kind.values)
+                    name, data = kinds.parse(key), self._blobs.get(key, limit=names.MAX_NAME)
+                    reached = kinds.reached(name, kinds.read(name, data, self._blobs.where(key)))
+                    size += sum(sum(self._claim(value, "", {}, set())) for value in reached)
             if size:
                 yield Use("", "", f"({kind.directory})", size)
 

@@ -18,6 +18,9 @@ from kitaru.store.gc import collect
 from kitaru.store.layout import start_key
 from kitaru.store.names import key_digest
 from kitaru.store.repair import repair
+from kitaru.store.routes import Destination, RouteEntry, add_entry, route_log
+from kitaru.store.schedules import ScheduleEntry, schedule_log
+from kitaru.store.schedules import put_entry as put_schedule_entry
 from tests.store.faults import Died, FaultyFiles, PowerLoss
 from tests.store.samples import call, end, fill, nonces, start, value, whole
 
@@ -308,3 +311,48 @@ def test_repair_cut_short_anywhere_is_done_by_the_next(tmp_path, after, disk):
         assert [len(again(root).records(run)) for run in runs if run != "middle"] == [
             len(counted.records(run)) for run in runs if run != "middle"
         ]
+
+
+def routed(repo, log=3):
+    """Give a flow a version for each entry of a route's log; return the entries."""
+    entries = []
+    for n in range(1, log + 1):
+        version, objects = value({"entry": "demo", "n": n})
+        repo.put_objects(objects)
+        repo.add_version("demo", id=version, digest=f"d{n}", at=n, by="ann")
+        entries.append(RouteEntry("demo", "stable", n, (Destination(version, n, 100),), 0, n, "ann", "", f"n{n}"))
+        assert add_entry(repo.blobs, entries[-1]) == (True, entries[-1])
+    return entries
+
+
+@pytest.mark.parametrize("hurt", [1, 2])
+def test_a_damaged_entry_of_a_log_that_others_follow_repeats_the_one_beside_it(repo, root, hurt):
+    entries = routed(repo)
+    flip(root / f"routes/demo/stable/{hurt:06}", 10)
+    mended(root)
+    log = route_log(repo.blobs, "demo", "stable")
+    assert log[2] == entries[2]
+    assert log[hurt - 1].to == entries[1 if hurt == 1 else 0].to
+    assert log[hurt - 1].by == "kitaru fsck --repair"
+
+
+def test_the_last_entry_of_a_log_is_put_aside_and_the_one_before_holds(repo, root):
+    entries = routed(repo)
+    flip(root / "routes/demo/stable/000003", 10)
+    mended(root)
+    assert route_log(repo.blobs, "demo", "stable") == entries[:2]
+
+
+def test_an_entry_of_a_log_that_is_gone_is_damage_and_made_again(repo, root):
+    routed(repo)
+    (root / "routes/demo/stable/000002").unlink()
+    (finding,) = [f for f in check(again(root)).findings if f.severity == "damage"]
+    assert "entry 2 of the log is missing" in finding.what
+    mended(root)
+
+
+def test_what_says_what_it_cannot_is_put_aside_though_it_has_the_shape(repo, root):
+    asleep = ScheduleEntry("daily", 1, "asleep", "demo", "ab" * 32, "0 9 * * *", "UTC", "last", 7, "ann", "", "n1")
+    put_schedule_entry(repo.blobs, asleep)
+    assert len(mended(root)) == 1
+    assert schedule_log(repo.blobs, "daily") == []

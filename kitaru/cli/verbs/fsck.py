@@ -34,7 +34,7 @@ from kitaru.errors import UsageError
 if TYPE_CHECKING:
     from kitaru.project import Project
     from kitaru.store.check import Finding, Report
-    from kitaru.store.repair import Repaired
+    from kitaru.store.mending import Repaired
 
 DAMAGED = 4
 _STYLES = {"damage": "red", "torn tail": "yellow"}

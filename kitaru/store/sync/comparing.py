@@ -8,14 +8,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kitaru.store import layout
-from kitaru.store.sync.kinds import KINDS, RUNS, parse
+from kitaru.store.kinds import KINDS, RUNS, parse
 from kitaru.store.sync.results import Standing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from kitaru.blobs.contract import Workspace
-    from kitaru.store.sync.kinds import Key
+    from kitaru.store.kinds import Key
     from kitaru.store.sync.tracking import Tracking
 
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from kitaru.model.records import Resumed, Start
 from kitaru.store import layout, names
 from kitaru.store.catalog import Catalog
+from kitaru.store.kinds import ANSWERS, PRUNED, Key, parse
 from kitaru.store.sync import numbering, parting
-from kitaru.store.sync.kinds import ANSWERS, PRUNED, Key, parse
 from kitaru.store.sync.placing import must_get, put_away
 from kitaru.store.sync.results import Lost, Parted, VersionMoved
 

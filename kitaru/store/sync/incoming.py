@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING
 from kitaru.errors import Damaged, KitaruError, UnknownRun
 from kitaru.model.records import Resumed, Start
 from kitaru.store import layout, names, parted
+from kitaru.store.kinds import read
 from kitaru.store.states import state_of
 from kitaru.store.sync import sight as sights
-from kitaru.store.sync.kinds import read
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from kitaru.model.records import Stored
+    from kitaru.store.kinds import Key
     from kitaru.store.sync.content import Incoming, Part
     from kitaru.store.sync.job import Job
-    from kitaru.store.sync.kinds import Key
     from kitaru.store.sync.sight import Sight
 
 

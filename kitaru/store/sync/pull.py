@@ -6,16 +6,30 @@ simply done again. Nothing is ever written to the remote.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kitaru.errors import Damaged
 from kitaru.store import layout, names
+from kitaru.store.kinds import (
+    ANSWERS,
+    CANCELS,
+    FLOWS,
+    KEYS,
+    KINDS,
+    PARTED,
+    PRUNED,
+    QUEUE,
+    ROUTES,
+    RUNS,
+    is_unbroken,
+    reached,
+    read,
+)
 from kitaru.store.sync import sight as sights
 from kitaru.store.sync.conflicts import Conflicts
 from kitaru.store.sync.content import Incoming
 from kitaru.store.sync.incoming import Verifier
 from kitaru.store.sync.job import Job, job
-from kitaru.store.sync.kinds import ANSWERS, CANCELS, FLOWS, KEYS, KINDS, PARTED, PRUNED, QUEUE, ROUTES, RUNS, read
 from kitaru.store.sync.placing import Placing
 from kitaru.store.sync.results import Outcome, PullChoice, RunMoved, VersionMoved, tell_nobody
 
@@ -23,9 +37,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from kitaru.blobs.contract import RemoteBlobs
+    from kitaru.store.kinds import Key
     from kitaru.store.repository import Repository
     from kitaru.store.sync.incoming import RunThere
-    from kitaru.store.sync.kinds import Key
     from kitaru.store.sync.results import Tell
     from kitaru.store.sync.sight import Sight
     from kitaru.store.sync.tracking import Tracking
@@ -152,7 +166,7 @@ class Pulling:
         """Bring names, with the values that they name."""
         wanted = [key for key in keys if key.key not in self._tracking.same and not self._is_over(key)]
         found = [(key, data) for key, data in zip(wanted, self._transfer.each(self._read, wanted), strict=True) if data]
-        whole = self._with_values(found)
+        whole = self._unbroken(wanted, self._with_values(found))
         if not named:
             return
         self._note_origins([str(fields["id"]) for key, _, fields in whole if key.kind is FLOWS])
@@ -177,15 +191,15 @@ class Pulling:
             self._outcome.refuse(key.key, error)
             return None
 
-    def _with_values(self, found: list[tuple[Key, bytes]]) -> list[tuple[Key, bytes, dict[str, object]]]:
+    def _with_values(self, found: list[tuple[Key, bytes]]) -> list[tuple[Key, bytes, dict[str, Any]]]:
         """Fetch what names name, and return those of which all is here."""
-        read_: list[tuple[Key, bytes, dict[str, object]]] = []
+        read_: list[tuple[Key, bytes, dict[str, Any]]] = []
         for key, data in found:
             try:
                 read_.append((key, data, read(key, data, self._transfer.remote.where(key.key))))
             except Damaged as error:
                 self._outcome.refuse(key.key, error)
-        values = {key.key: {str(fields[f]) for f in key.kind.values} for key, _, fields in read_}
+        values = {key.key: set(reached(key, fields)) for key, _, fields in read_}
         failed = self._incoming.objects({value for of_name in values.values() for value in of_name})
         whole = []
         for name in read_:
@@ -196,6 +210,20 @@ class Pulling:
                 whole.append(name)
         self._incoming.settle()
         return whole
+
+    def _unbroken(
+        self, wanted: list[Key], whole: list[tuple[Key, bytes, dict[str, Any]]]
+    ) -> list[tuple[Key, bytes, dict[str, Any]]]:
+        """Leave out the entries of a log behind one that did not come: here it is read without a gap."""
+        came = {key.key for key, _, _ in whole}
+        breaks: dict[str, int] = {}
+        for key in wanted:
+            if is_unbroken(key.kind) and key.key not in came:
+                breaks[key.log] = min(key.number, breaks.get(key.log, key.number))
+        for key, _, _ in whole:
+            if key.number > breaks.get(key.log, key.number):
+                self._outcome.refuse(key.key, f"entry {breaks[key.log]} of {key.log} did not come, which is before it")
+        return [name for name in whole if name[0].number <= breaks.get(name[0].log, name[0].number)]
 
     def _versions(self, group: list[tuple[Key, bytes]]) -> None:
         flows: dict[str, dict[int, bytes]] = {}

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 from kitaru.errors import Damaged, NotExclusive
 from kitaru.store import layout, names
+from kitaru.store.kinds import ANSWERS, FLOWS, KINDS, PARTED, PRUNED, QUEUE, RUNS, parse, read
 from kitaru.store.sync import parting
 from kitaru.store.sync import sight as sights
 from kitaru.store.sync.conflicts import HELD
 from kitaru.store.sync.guarding import Guard
 from kitaru.store.sync.job import Job, job
-from kitaru.store.sync.kinds import ANSWERS, FLOWS, KINDS, PARTED, PRUNED, QUEUE, RUNS, parse, read
 from kitaru.store.sync.outgoing import Outgoing, RunHere
 from kitaru.store.sync.placing import must_get
 from kitaru.store.sync.pull import OF_FLOWS, OF_RUNS, Pulling
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
     from kitaru.blobs.contract import RemoteBlobs
+    from kitaru.store.kinds import Key
     from kitaru.store.repository import Repository
-    from kitaru.store.sync.kinds import Key
     from kitaru.store.sync.results import Tell
     from kitaru.store.sync.sight import Sight
     from kitaru.store.sync.tracking import Tracking

@@ -8,14 +8,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kitaru.store import layout
-from kitaru.store.sync.kinds import read
+from kitaru.store.kinds import reached, read
 from kitaru.store.sync.placing import must_get
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from kitaru.store.kinds import Key
     from kitaru.store.repository import Repository
-    from kitaru.store.sync.kinds import Key
     from kitaru.store.sync.outgoing import Outgoing, RunHere
     from kitaru.store.sync.results import Outcome
     from kitaru.store.sync.transfer import Transfer
@@ -60,10 +60,9 @@ class Content:
         return runs, wanted
 
     def _values(self, key: Key) -> set[str]:
-        if not key.kind.values:
+        if key.kind.reaches is None:
             return set()
-        fields = read(key, must_get(self._blobs, key.key), self._blobs.where(key.key))
-        return {str(fields[name]) for name in key.kind.values}
+        return set(reached(key, read(key, must_get(self._blobs, key.key), self._blobs.where(key.key))))
 
     def _is_whole(self, what: str, ids: set[str]) -> bool:
         _, wrong = self._outgoing.objects(ids)

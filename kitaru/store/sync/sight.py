@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from kitaru.errors import NotAStore, RemoteError, UnknownFormat
 from kitaru.store import layout, names
-from kitaru.store.sync.kinds import KINDS, Key, parse
+from kitaru.store.kinds import KINDS, Key, parse
 from kitaru.store.sync.results import Left
 
 if TYPE_CHECKING:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from kitaru.errors import NotExclusive, UnknownFormat
-from kitaru.store import layout, loose, sync
+from kitaru.store import layout, loose
+from kitaru.store.kinds import KINDS
 from kitaru.store.sync import PullChoice, PushChoice
 from tests.store.samples import value
 from tests.store.sync.machines import remote_damage, share
@@ -41,7 +42,7 @@ def test_what_both_have_costs_listings_only(ana, bob, remote):
     assert bob.pull().requests < 120
     again = [ana.push(), bob.push(), bob.pull(), ana.pull()]
     assert all(outcome.is_nothing for outcome in again)
-    assert [outcome.requests - len(sync.kinds.KINDS) for outcome in again] == [2, 2, 1, 1]  # format, and gc/ for a push
+    assert [outcome.requests - len(KINDS) for outcome in again] == [2, 2, 1, 1]  # format, and gc/ for a push
 
 
 def test_what_is_known_of_a_remote_can_be_forgotten(ana, bob):

@@ -112,7 +112,7 @@ def test_what_is_reached_stays(ana, remote):
 
 
 def guarding_kinds():
-    from kitaru.store.sync.kinds import KINDS
+    from kitaru.store.kinds import KINDS
 
     return KINDS
 

@@ -14,7 +14,9 @@ from kitaru.blobs import MemoryBlobs
 from kitaru.errors import Damaged
 from kitaru.model.records import Call, End, Start, Wait
 from kitaru.store import Repository, layout, loose, names
+from kitaru.store.routes import Destination, RouteEntry, add_entry, route_log
 from tests.store.samples import nonces, value
+from tests.store.sync.machines import remote_damage
 
 LARGE = b"".join(hashlib.sha256(b"%d" % n).digest() for n in range(4000))
 
@@ -214,6 +216,23 @@ def test_what_stands_behind_a_gap(ana, bob, remote):
     refused(bob, "runs/bad/000003", "flows/demo/999999999999")
     assert bob.repo.run_ids() == ["bad", "good"]
     assert len(bob.repo.versions("demo")) == 1
+
+
+def test_a_damaged_entry_leaves_a_route_that_can_be_read(shared, ana, bob, remote):
+    version = ana.version()
+    for n in (1, 2, 3):
+        to = (Destination(version, 1, n),)
+        add_entry(ana.blobs, RouteEntry("demo", "stable", n, to, 0, n, "ana", "", f"n{n}"))
+    ana.push()
+    flip(remote, layout.route_key("demo", "stable", 2), 5)
+    refused(bob, *(layout.route_key("demo", "stable", n) for n in (2, 3)))
+    assert [entry.n for entry in route_log(bob.blobs, "demo", "stable")] == [1]
+
+
+def test_a_route_to_a_version_that_is_not_there(shared, bob, remote):
+    add_entry(remote, RouteEntry("demo", "stable", 1, (Destination("ab" * 32, 1, 1),), 0, 1, "ana", "", "n"))
+    assert [finding.affects for finding in remote_damage(remote)] == [("demo@stable",)]
+    refused(bob, layout.route_key("demo", "stable", 1))
 
 
 # -- well hashed, and still not what a store writes --------------------------------------------------------------------
