@@ -8,7 +8,8 @@ Raised where the fault is known, printed in one place (`kitaru.cli`), matched by
     KitaruError                    1
     |-- UsageError                 2   the command or the code asks for something that cannot be
     |   |-- NotAProject, ProjectExists
-    |   |-- BadRevision, UnknownRun, PrunedRun, AmbiguousRevision, UnknownCall, UnknownWait, UnknownObject
+    |   |-- BadRevision, UnknownRun, PrunedRun, UnbegunRun, AmbiguousRevision
+    |   |-- UnknownCall, UnknownWait, UnknownObject
     |   |-- FlowNotFound, BadInput, InvalidAnswer, RunOver, NothingToReplay, OverrideNotReached, BadConfig
     |   |-- CalledDirectly, WaitOutsideFlow, WaitInsideCheckpoint, NotCheckpointable
     |   |-- MissingExtra, UnknownModel, UnknownSecret, UnknownRemote, UnknownInvocation, UnknownSchedule
@@ -118,6 +119,15 @@ class PrunedRun(UnknownRun):
     def __init__(self, run: str, by: str, when: str) -> None:
         super().__init__(run)
         self.message = f"run {run} was pruned by {by or 'somebody'} at {when}"
+        self.args = (self.message,)
+
+
+class UnbegunRun(UnknownRun):
+    """The run is queued, or was called off before any worker began it."""
+
+    def __init__(self, run: str) -> None:
+        super().__init__(run)
+        self.message, self.hint = f"run {run} was queued and has not begun", f"kitaru queue show {run}"
         self.args = (self.message,)
 
 

@@ -6,11 +6,14 @@ that an invocation becomes one run, its id and the run's lock see to.
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
+from kitaru.config import load as load_config
+from kitaru.errors import KitaruError
 from kitaru.project.due import QUEUED, SCHEDULED, Due
 from kitaru.project.flow_limits import Limits, flow_limits
+from kitaru.project.places import STORE
 from kitaru.project.queued import QueueLook
 from kitaru.store import layout
 
@@ -35,6 +38,8 @@ class DueInvocations:
         self._project = project
         self._look = QueueLook(project.repo)
         self._limits = Limits(project.repo, flow_limits(project.config))
+        self._settings = project.root / STORE / "config.toml"
+        self._settings_at = self._changed_at()
         self._full: set[str] = set()
         self._place: int | None = None
 
@@ -61,10 +66,25 @@ class DueInvocations:
         Of several workers each has every so manyth of one priority before the others, so that they seldom meet.
         """
         now = self._project.services.clock_us()
+        self._reread_limits()
         self._project.fire_schedules()
         pending = [i for i in self._look.pending() if i.not_before <= now]
         self._full = {flow for flow in {i.flow for i in pending} if not self._limits.room(flow, now)}
         return [_due(invocation) for invocation in self._shared_out(pending) if invocation.flow not in self._full]
+
+    def _reread_limits(self) -> None:
+        """Follow the settings, which may be edited while a worker works; what cannot be read changes nothing."""
+        changed_at = self._changed_at()
+        if changed_at != self._settings_at:
+            self._settings_at = changed_at
+            with suppress(KitaruError):
+                self._limits.change(flow_limits(load_config(self._settings)))
+
+    def _changed_at(self) -> int:
+        try:
+            return self._settings.stat().st_mtime_ns
+        except OSError:  # all is as by default
+            return 0
 
     def _shared_out(self, pending: list[Invocation]) -> list[Invocation]:
         if self._place is None:

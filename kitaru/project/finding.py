@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kitaru.errors import AmbiguousRevision, BadRevision, UnknownCall, UnknownObject, UnknownRun
+from kitaru.errors import AmbiguousRevision, BadRevision, UnbegunRun, UnknownCall, UnknownObject, UnknownRun
 from kitaru.model.ids import MIN_OBJECT_PREFIX, RUN_ID_LENGTH, CallName, Revision, is_run_id, parse_revision
+from kitaru.store.invocations import invocation_ids
 from kitaru.store.layout import is_object_id
 
 if TYPE_CHECKING:
@@ -54,7 +55,8 @@ def _by_prefix(repo: Repository, prefix: str) -> str:
         for run in repo.pruned_ids():
             if run.startswith(prefix):
                 repo.check_unpruned(run)
-        raise UnknownRun(prefix)
+        queued = [run for run in invocation_ids(repo.blobs) if run.startswith(prefix)]
+        raise UnbegunRun(queued[0]) if len(queued) == 1 else UnknownRun(prefix)
     return found[0]
 
 

@@ -73,10 +73,10 @@ class Runners:
         return None if invocation.env else choice
 
     def _shared(self, choice: Choice, run: str, env: dict[str, str]) -> Callable[[], tuple[int, str]]:
-        self._retire()
         version = choice.version.id
         zygote = self._zygotes.get(version)
         if zygote is None or not zygote.is_alive:
+            self._make_room()
             zygote = self._zygotes[version] = _Zygote(self._project.root, choice.name, version)
         zygote.used = self._clock()
         wait = zygote.start(run, env)
@@ -90,14 +90,22 @@ class Runners:
 
         return ended
 
-    def _retire(self) -> None:
-        """Let go of processes that nothing was asked of for long."""
-        now = self._clock()
-        idle = [version for version, zygote in self._zygotes.items() if zygote.is_idle]
-        idle.sort(key=lambda version: self._zygotes[version].used)
-        for n, version in enumerate(idle):
-            if self._zygotes[version].used < now - IDLE_S or len(idle) - n >= MAX_ZYGOTES:
+    def let_go(self) -> None:
+        """Let go of processes that nothing was asked of for long; to be called often."""
+        least = self._clock() - IDLE_S
+        for version in self._idle():
+            if self._zygotes[version].used < least:
                 self._zygotes.pop(version).close()
+
+    def _make_room(self) -> None:
+        """Have room for one more, if any of them is idle."""
+        for version in self._idle()[: max(0, len(self._zygotes) + 1 - MAX_ZYGOTES)]:
+            self._zygotes.pop(version).close()
+
+    def _idle(self) -> list[str]:
+        """Return the versions no run of which is at work, those first that were not asked for longest."""
+        idle = [version for version, zygote in self._zygotes.items() if zygote.is_idle]
+        return sorted(idle, key=lambda version: self._zygotes[version].used)
 
     def interrupt(self) -> None:
         """Have all runs stop, to be resumed."""

@@ -56,7 +56,7 @@ class Told:
     """Something else that a worker has to say.
 
     Attributes:
-        kind: `pulled`, `pushed`, `claimed`, `untrusted`, `diverged` or `trouble`.
+        kind: `pulled`, `pushed`, `left`, `untrusted`, `diverged` or `trouble`.
         run: the run that it is about, if it is about one.
         hint: what to type, if anything.
     """

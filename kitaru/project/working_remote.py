@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 from kitaru.errors import Diverged, KitaruError, RunClaimed, StoreError, Untrusted, UsageError
 from kitaru.project.claiming import Handed
 from kitaru.project.working import MAX_BACKOFF_S, NotNowError, Told
+from kitaru.project.working_here import lives_on
 from kitaru.store import claims, layout, names
-from kitaru.store.invocations import read_invocation
 from kitaru.store.sync.tracking import Tracking
 
 if TYPE_CHECKING:
@@ -124,15 +124,7 @@ class RemoteWork:
                 yield run
 
     def _lives_there(self, run: str) -> bool:
-        """Tell whether a run is on the remote, or is to be: it was queued there, or by a schedule that is there."""
-        there = self._tracking.there
-        if self._tracking.has_run(run) or layout.queue_key(run) in there:
-            return True
-        try:
-            schedule = read_invocation(self._project.repo.blobs, run).schedule
-        except (KeyError, KitaruError):
-            return False
-        return bool(schedule) and layout.schedule_key(schedule, 1) in there
+        return lives_on(self._project, self._tracking, run)
 
     def _failed(self, error: KitaruError) -> Iterator[Told]:
         """Rest longer and longer; say once what is wrong."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import replace
 from datetime import timedelta
@@ -16,9 +17,11 @@ from kitaru.errors import (
     BadInput,
     FlowNotFound,
     RunHeld,
+    UnbegunRun,
     UnknownInvocation,
     UsageError,
 )
+from kitaru.project.due_invocations import DueInvocations
 from kitaru.project.flow_limits import FlowLimit, flow_limits
 from kitaru.project.queued import QueueLook
 from kitaru.project.starting import begin
@@ -310,6 +313,30 @@ def test_so_many_at_once(project):
         with pytest.raises(RunHeld, match="1 of them execute, and concurrency is 1"):
             begin(project, queued.id)
     assert work_off(project) == [queued.id]
+
+
+def test_limits_that_change_while_a_worker_works(project):
+    for n in range(2):
+        begin(project, project.enqueue("doubling", {"n": n}).id)
+    project.enqueue("doubling", {"n": 3})
+    settings = project.root / ".kitaru" / "config.toml"
+    settings.parent.mkdir()
+    look, seen = DueInvocations(project), []
+    for n, text in enumerate(["", "per-minute = 2", "per-minute =", "per-minute = 4"]):
+        settings.write_text(f"[flows.doubling]\n{text}\n")
+        os.utime(settings, (n + 1, n + 1))
+        seen.append(len(look.all()))
+    assert seen == [1, 0, 0, 1], "what cannot be read changes nothing"
+
+
+def test_a_queued_run_is_told_from_one_that_never_was(project):
+    queued = project.enqueue("doubling", {"n": 1})
+    for text in (queued.id, queued.id[:9]):
+        with pytest.raises(UnbegunRun, match="was queued and has not begun") as found:
+            project.find_run(text)
+        assert queued.id in found.value.hint
+    work_off(project)
+    assert project.find_run(queued.id) == queued.id
 
 
 def test_a_pruned_run_is_not_begun_anew(project):

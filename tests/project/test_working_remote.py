@@ -10,7 +10,8 @@ from kitaru.blobs.folder import FolderBlobs
 from kitaru.errors import UnknownRemote
 from kitaru.project import Project
 from kitaru.project.due import Due
-from kitaru.project.working import Carried, Told, Work
+from kitaru.project.working import Carried, NotNowError, Told, Work
+from kitaru.project.working_here import LocalWork
 from kitaru.project.working_remote import RemoteWork
 from kitaru.store import claims, layout, names
 from kitaru.store.invocations import Invocation, put_invocation
@@ -311,6 +312,24 @@ def test_what_is_queued_there_is_claimed_and_pushed_and_what_is_queued_here_only
     code, _ = team.start(Due("q1", "body", "queued", ()))()
     assert code == (0 if known else 1)
     assert (claims.standing(shared, "q1", 1) is not None) == known
+
+
+def test_a_worker_that_was_told_of_no_remote_leaves_what_is_queued_there(machines):
+    ann, _, _ = machines
+    here = LocalWork(ann.project, ann.carry, clock=(clock := Clock()))
+    queue(ann)
+    due = Due("q1", "body", "queued", ())
+    here.start(due)
+    assert ann.carried == ["q1"], "nobody else knows of it"
+    ann.push()
+    clock.now = 6.0
+    for told in ("left", None):
+        with pytest.raises(NotNowError) as left:
+            here.start(due)
+        assert (left.value.told and left.value.told.kind) == told, "once"
+    assert ann.carried == ["q1"]
+    here.start(Due("q1", "body", "answered", ()))
+    assert ann.carried == ["q1", "q1"], "who carries it on claims it himself"
 
 
 def test_a_run_that_was_begun_of_a_queue_and_not_pushed_is_pushed_by_the_next_worker(machines, shared):

@@ -14,7 +14,8 @@ as well, to be resumed. `--once` ends with status 0 when there is nothing left t
 With `--remote NAME` it works for all who share a remote, side by side with others that do, on other machines: it pulls
 what is new, claims what can be carried on, carries it on with the code that was recorded, and pushes it at once. Code
 that came from elsewhere must be trusted here ([trust](trust.md)); a remote that does not answer is asked again later
-and later. [Teams](../team.md#workers) tells more.
+and later. Without `--remote`, what is known to be queued on one is left to others. [Teams](../team.md#workers) tells
+more.
 
 ## JSON
 
@@ -22,7 +23,8 @@ and later. [Teams](../team.md#workers) tells more.
 `slept`, `cancelled`, `interrupted`, `queued`, `scheduled`); of `end` also `status` (how the run stands now), `code`
 (exit status of the process that carried it; 7 where another worker was faster), `took_us`, and where it came no further
 `again_us` and `told` (what it wrote last).
-With `--remote` also `pulled`, `pushed`, `diverged`, `untrusted` and `trouble`, with `run` (or null), `text` and `hint`.
+Beside these, with `run` (or null), `text` and `hint`: `pulled`, `pushed`, `diverged`, `untrusted` and `trouble` with
+`--remote`, and `left` without it, once of each remote on which something is queued.
 """
 
 from __future__ import annotations
@@ -42,6 +44,8 @@ from kitaru.cli.text import duration, one_line
 from kitaru.errors import RunHeld
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from kitaru.project import Project
     from kitaru.project.due import Due
     from kitaru.project.runners import Runners
@@ -78,11 +82,17 @@ def work(
     from kitaru.project.due import Due
     from kitaru.project.runners import Runners
     from kitaru.project.working import Carried, Processes, Work
+    from kitaru.project.working_here import LocalWork
 
     project = Project.open()
     runners = Runners(project, Processes(project.root))
     team = _team(project, remote, runners, poll) if remote else None
-    start, before = (team.start, team.before) if team is not None else (runners.start, tuple)
+    start = team.start if team is not None else LocalWork(project, runners.start).start
+
+    def before() -> Iterator[Told]:
+        runners.let_go()
+        yield from team.before() if team is not None else ()
+
     worker = Work(project, interrupted=interrupted, jobs=jobs, start=start, before=before)
     _drain_on_signals(worker, runners)
     for told in worker.carry(once=once):
