@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from kitaru.cli.page import Page
 from kitaru.cli.value import brief
-from kitaru.errors import AlreadyAnswered, InvalidAnswer, KitaruError, RunFailed, UnknownWait
+from kitaru.errors import AlreadyAnswered, CodeUnloadable, InvalidAnswer, KitaruError, RunFailed, UnknownWait
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -67,6 +67,11 @@ def recorded_first(project: Project, run: str, wait: WaitView | None) -> Iterato
         yield
     except (AlreadyAnswered, InvalidAnswer, UnknownWait, RunFailed):
         raise  # nothing was recorded, or the flow took the answer and failed later
+    except CodeUnloadable as error:
+        tell_recorded(project, run, wait)
+        if "--as-recorded" not in error.hint:
+            raise
+        raise CodeUnloadable(error.message, hint=f"kitaru resume {run} --as-recorded") from error
     except KitaruError:
         tell_recorded(project, run, wait)
         raise
@@ -77,7 +82,7 @@ def tell_recorded(project: Project, run: str, wait: WaitView | None) -> None:
     if wait is None or project.repo.answer(run, wait.record.digest) is None:
         return
     page = Page(sys.stderr)
-    page.line(f"the answer to {wait.label} is recorded, but the run was not carried on:", whole=True)
+    page.line(f"the answer to {wait.label} is recorded, but the run was not carried on here", whole=True)
     if remote := project.lives_on(run):
         page.line("others can carry it on after: ", (f"kitaru push {remote}", "bold"), whole=True)
     page.write()

@@ -237,9 +237,7 @@ def _import_entry(entry: Entry, root: Path, tree: Path) -> ModuleType:
     if entry.file is not None:
         file = tree / entry.file
         if not file.is_file():
-            raise CodeUnloadable(
-                f"{entry.file} is not in the project any more", hint="use the recorded code: --as-recorded"
-            )
+            raise CodeUnloadable(f"{entry.file} is not in the project", hint="use the recorded code: --as-recorded")
         return _import_file(entry.module, file, root)
     if entry.module == MAIN:
         return sys.modules[MAIN]

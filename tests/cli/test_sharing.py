@@ -347,3 +347,17 @@ def test_remotes_and_runs_are_completed(shared):
     assert [name for name, _ in complete.remotes("s")] == ["spare"]
     assert [name for name, _ in complete.remotes_and_runs("")][:2] == ["team", "spare"]
     assert [name for name, _ in complete.remotes_and_runs(run[:6])] == [run]
+
+
+def test_an_answer_in_a_clone_without_the_code_says_what_carries_the_run_on(shared, colleague, directory):
+    run = ids(shared)["agent"]
+    told = colleague("answer", run, "approve", "true")
+    assert told.code == 1
+    assert "the answer to approve is recorded, but the run was not carried on here\n" in told.err
+    assert "after: kitaru push team\n" in told.err
+    assert f"error: flows.py is not in the project\nhint: kitaru resume {run} --as-recorded\n" in told.err
+    untrusted = colleague("resume", run, "--as-recorded", "-q")
+    assert (untrusted.code, untrusted.err.splitlines()[-1]) == (11, "hint: kitaru trust agent@v1")
+    assert colleague("trust", "agent@v1", "--yes").code == 0
+    assert colleague("resume", run, "--as-recorded", "-q").code == 0
+    assert re.search(r"^resumed +\S+ \S+ by \S+ on \S+$", colleague("show", run).out, re.MULTILINE)

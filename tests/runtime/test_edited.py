@@ -65,7 +65,7 @@ def test_the_recorded_code_is_used_where_it_is_asked_for(scripts):
     assert said.startswith("completed | 6 ")
     (scripts.root / "flows.py").unlink()
     said = scripts.do("project.replay('@', from_='one', foreground=True)", code=1)
-    assert "CodeUnloadable: flows.py is not in the project any more" in said
+    assert "CodeUnloadable: flows.py is not in the project" in said
     said = scripts.do("project.replay('@', from_='one', as_recorded=True, foreground=True)")
     assert said.startswith("completed | 6 ")
 
@@ -77,7 +77,7 @@ def test_a_flow_file_moved_away_is_no_reason_to_execute_old_code(scripts):
     (scripts.root / "flows.py").rename(scripts.root / "moved.py")
     scripts.write("helper.py", "def helped(x): return x\n")
     said = scripts.do("project.resume('@', foreground=True)", code=1)
-    assert "CodeUnloadable: flows.py is not in the project any more" in said
+    assert "CodeUnloadable: flows.py is not in the project" in said
     assert str(scripts.project.state(scripts.project.find_run("@")).status) == "failed"
 
 

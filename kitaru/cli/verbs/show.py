@@ -32,6 +32,8 @@ from kitaru.model.spending import dollars
 from kitaru.runtime.cancelling import recorded_cancelled
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from kitaru.model.history import CallView, RunState, WaitView
     from kitaru.project import Project
 
@@ -116,9 +118,9 @@ def _run_document(project: Project, state: RunState) -> dict[str, Any]:
 
 
 def _facts(page: Page, project: Project, state: RunState) -> None:
-    start, end, origin = state.start, state.end, state.start.origin
+    start, end = state.start, state.end
     field(page, "flow", f"{start.flow} v{state.version.get('n', '?')}")
-    field(page, "started", f"{local_time(start.at)} by {origin.get('user', '?')} on {origin.get('host', '?')}")
+    field(page, "started", _moment(start.at, start.origin))
     if end:
         field(page, "ended", f"{local_time(end.at)}, after {duration(end.at - start.at)}")
     for name, told in _optional(state):
@@ -168,5 +170,10 @@ def _optional(state: RunState) -> list[tuple[str, str]]:
         ("cancelled", _cancelled_by(state)),
         ("on drift", start.on_drift),
         ("code", start.code),
-        ("resumed", ", ".join(local_time(r.at) for r in state.resumed)),
+        *[("" if n else "resumed", _moment(r.at, r.origin)) for n, r in enumerate(state.resumed)],
     ]
+
+
+def _moment(at: int, origin: Mapping[str, Any]) -> str:
+    """Return when something was done, by whom and on which machine."""
+    return f"{local_time(at)} by {origin.get('user', '?')} on {origin.get('host', '?')}"
