@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from kitaru.errors import Damaged, RemoteError, UnknownObject, UnknownRun
 from kitaru.model.encoding import Malformed, references
 from kitaru.store import lacking, layout, loose
-from kitaru.store.sync.verify import verified
+from kitaru.store.sync.verify import Verified
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -103,7 +103,7 @@ class Bringer:
             if not remote.exists(key):
                 return False
             pieces = remote.chunks(key, limit=loose.MAX_FILE)
-            self._repo.blobs.create(key, verified(pieces, object_id, remote.where(key)))
+            self._repo.blobs.create(key, Verified(pieces, object_id, remote.where(key)))
         except KeyError:
             return False
         except RemoteError as error:

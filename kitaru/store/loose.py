@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import zstandard
 
 from kitaru.errors import Damaged
+from kitaru.model.encoding import Malformed, references
 from kitaru.store import layout, reuse
 
 if TYPE_CHECKING:
@@ -96,6 +97,18 @@ def read(blobs: Workspace, object_id: str) -> bytes:
         Damaged: it is not what was written.
     """
     return bytes(view(blobs, object_id))
+
+
+def references_of(blobs: Workspace, object_id: str) -> list[str]:
+    """Return the ids of the objects that an object names.
+
+    Raises:
+        KeyError, Damaged: as `read`; Damaged also if it is no value.
+    """
+    try:
+        return references(view(blobs, object_id))
+    except Malformed as error:
+        raise Damaged(blobs.where(layout.object_key(object_id)), f"no value: {error}") from error
 
 
 def view(blobs: Workspace, object_id: str) -> bytes | memoryview:

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kitaru.model.encoding import Encoder, Malformed, references
+from kitaru.model.encoding.references import bytes_references, is_bytes
 from kitaru.model.encoding.wire import varint
 from tests.model.test_encoding_hostile import MALFORMED, text
 from tests.model.test_encoding_roundtrip import VALUES, values
@@ -179,3 +180,21 @@ def test_random_changes_never_crash():
     for end in range(len(data)):
         with pytest.raises(Malformed):
             references(data[:end])
+
+
+@pytest.mark.parametrize("size", [0, 1, 127, 128, 70_000])
+@pytest.mark.parametrize("tag", [b"b", b"B"])
+def test_of_bytes_the_beginning_is_enough(tag, size):
+    data = tag + varint(size) + bytes(size)
+    assert is_bytes(data)
+    assert bytes_references(data[:16], len(data)) == references(memoryview(data)) == []
+    for wrong in (len(data) - 1, len(data) + 1):
+        with pytest.raises(Malformed):
+            bytes_references(data[:16], wrong)
+
+
+def test_a_view_of_any_other_value_is_as_its_bytes():
+    for _, data in ENCODER.encode(
+        [Node("x", [failure("n")]), list(range(5000)), b"x" * 9000, {"a": "b" * 9000}]
+    ).objects:
+        assert references(memoryview(data)) == references(data)

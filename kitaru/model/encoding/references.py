@@ -31,23 +31,28 @@ WalkFn = Callable[[bytes, int, Found, int], int]
 
 _READ_ERRORS = (IndexError, UnicodeDecodeError, OverflowError)
 _UTF8_STEP = 1 << 20
+_HEAD = 16
+"""As many bytes as a tag and a length take."""
 _PLAIN_KEYS = frozenset(tag[0] for tag in (wire.NONE, wire.TRUE, wire.FALSE, wire.INT, wire.STR, wire.BYTES))
 _JOINABLE = frozenset(
     tag[0] for tag in (wire.LIST, wire.TUPLE, wire.DICT, wire.SET, wire.FROZENSET, wire.STR, wire.BYTES, wire.BYTEARRAY)
 )
 
 
-def references(data: bytes) -> Found:
+def references(data: bytes | memoryview) -> Found:
     """Return the ids of the objects that an object names: of its parts, and of the parts of a concatenation.
 
     Args:
-        data: the bytes of one object, all of them.
+        data: the bytes of one object, all of them. Of a view only the bytes of a value of bytes are not copied.
 
     Raises:
         Malformed: no encoder writes such bytes.
     """
     found = Found()
     try:
+        if is_bytes(data):
+            return bytes_references(data, len(data))
+        data = bytes(data)
         if data[0] == wire.REFERENCE[0]:
             raise Malformed("a reference cannot be an object")
         end = WALKERS[data[0]](data, 1, found, 0)
@@ -56,6 +61,22 @@ def references(data: bytes) -> Found:
     if end != len(data):
         raise Malformed(f"{len(data) - end} bytes are left over")
     return found
+
+
+def is_bytes(data: bytes | memoryview) -> bool:
+    """Tell whether an object that begins so is a value of bytes, which names nothing."""
+    return data[:1] in (wire.BYTES, wire.BYTEARRAY)
+
+
+def bytes_references(start: bytes | memoryview, length: int) -> Found:
+    """As `references`, of a value of bytes: by its first bytes alone, and the length of the whole object."""
+    try:
+        size, pos = read_varint(bytes(start[:_HEAD]), 1)
+    except IndexError as error:
+        raise Malformed("it ends too early") from error
+    if pos + size != length:
+        raise Malformed(f"{length - pos} bytes where {size} are declared")
+    return Found()
 
 
 def _unknown(data: bytes, pos: int, found: Found, depth: int) -> int:

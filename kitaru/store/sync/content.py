@@ -16,7 +16,7 @@ from kitaru.model.encoding import Malformed, references
 from kitaru.store import layout, loose, runs
 from kitaru.store.naming import named_by
 from kitaru.store.strand import FrameCache, read_segment
-from kitaru.store.sync.verify import verified
+from kitaru.store.sync.verify import Verified
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -209,13 +209,10 @@ class Incoming:
 
     def _referred(self, object_id: str) -> list[str]:
         with self._one_at_a_time:  # it may be large
-            try:
-                return list(references(loose.read(self._blobs, object_id)))
-            except Malformed as error:
-                key = layout.object_key(object_id)
-                raise Damaged(self._blobs.where(key), f"no value: {error}") from error
+            return loose.references_of(self._blobs, object_id)
 
-    def _fetch_object(self, object_id: str) -> None:
+    def _fetch_object(self, object_id: str) -> list[str] | None:
+        """Fetch an object, and return what it names, as far as that is known now."""
         key = layout.object_key(object_id)
         where = self._transfer.remote.where(key)
         try:
@@ -223,8 +220,11 @@ class Incoming:
             first = next(iter(pieces), b"")
         except KeyError:
             raise Damaged(where, "an object that is named is missing") from None
-        self._stage(key, verified(itertools.chain([first], pieces), object_id, where))
+        whole = Verified(itertools.chain([first], pieces), object_id, where)
+        del first
+        self._stage(key, whole)
         self._transfer.copied(key, 0)
+        return whole.references
 
     # -- making it durable -----------------------------------------------------------------------------------------
 
