@@ -12,13 +12,13 @@ import hashlib
 import json
 import os
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from unittest.mock import patch
 
 from kitaru.blobs import LocalBlobs
 from kitaru.model import records
-from kitaru.store import Repository, invocations, names, packing, parted, routes, schedules
+from kitaru.store import Repository, invocations, names, packing, parted, routes, schedules, trust
 from kitaru.store.gc import _last_visit, collect
 from kitaru.store.names import key_digest
 from tests.store.samples import call, end, nonces, obj, start, value
@@ -45,17 +45,19 @@ def make(root: Path) -> dict[str, object]:
     _resumed(repo, version)
     _version(repo, LONG)
     repo.put_start_key("demo", "order 18", "neverbegun", by="cy", at=20)
-    _routed(repo, version)
     _queued(repo)
     _parted(repo)
     _pruned(repo, version, root)
+    _routed(repo, version)
+    _trusted(repo, version)
     return _expected(repo)
 
 
-def _version(repo: Repository, flow: str) -> str:
-    version, objects = value({"entry": {"qualname": flow}, "files": {"flow.py": b"print('golden')\n" * 40}})
+def _version(repo: Repository, flow: str, times: int = 40) -> str:
+    version, objects = value({"entry": {"qualname": flow}, "files": {"flow.py": b"print('golden')\n" * times}})
     repo.put_objects(objects)
-    repo.add_version(flow, id=version, digest=hashlib.sha256(flow.encode()).hexdigest(), at=1000, by="ann")
+    digest = hashlib.sha256(flow.encode() + b"*" * (40 - times)).hexdigest()
+    repo.add_version(flow, id=version, digest=digest, at=1000, by="ann")
     return version
 
 
@@ -124,10 +126,21 @@ def _everything(repo: Repository, version: str) -> None:
 
 def _routed(repo: Repository, version: str) -> None:
     """A route that was set to two versions, removed, and rolled back."""
-    both = (routes.Destination(version, 1, 90), routes.Destination("0f" * 32, 2, 10))
+    both = (routes.Destination(version, 1, 90), routes.Destination(_version(repo, "demo", 39), 2, 10))
     for n, (to, back) in enumerate([(both, 0), ((), 0), (both, 1)], 1):
         entry = routes.RouteEntry("demo", "stable", n, to, back, 20 + n, "cy", "why", "f0" * 12)
         routes.add_entry(repo.blobs, entry)
+
+
+def _trusted(repo: Repository, version: str) -> None:
+    """What may be executed, a trust that was taken back, where a version came from, and a run that is partly there."""
+    decide, place = repo.trust.decide, "s3://team/kitaru at https://s3.example"
+    decide(trust.VERSIONS, version, trusted=True, at=40, by="ann", what="demo@v1", why="recorded here")
+    decide(trust.FLOWS, LONG, trusted=True, at=41, by="ann", what=LONG, why="read it")
+    for at, trusted in ((42, True), (43, False)):
+        decide(trust.REMOTES, place, trusted=trusted, at=at, by="ann", what="team", why="why")
+    repo.trust.came_from([version], "team", place, 44)
+    repo.partial.mark("1ooserun23", remote="team", url=place, at=45)
 
 
 def _queued(repo: Repository) -> None:
@@ -276,6 +289,9 @@ def _expected(repo: Repository) -> dict[str, object]:
         },
         "schedules": {"daily": [entry.fields() for entry in schedules.schedule_log(repo.blobs, "daily")]},
         "parted": {"sea1edrun2": parted.family(repo.blobs, "sea1edrun2")[1:]},
+        "trust": [[found.kind, found.name, found.n, found.trusted, found.what] for found in repo.trust.decisions()],
+        "origins": [asdict(o) for v in repo.versions("demo") for o in repo.trust.origins(v.id)],
+        "partial": [asdict(mark) for mark in repo.partial.marks()],
         "noted": sorted(_last_visit(repo.blobs, 31)),
     }
 

@@ -311,6 +311,13 @@ def live(store):
     return found
 
 
+def origin(path):
+    """Return where a version came from, as a name says that must be called so."""
+    found = name(path, "version", "remote", "url", "at")
+    need(path.name == f"{found['version']}-{sha(found['url'].encode())[:16]}", f"{path} is not what it says")
+    return found
+
+
 def new_run(run, path):
     """Return what a continuation of a run is called, which its name must be."""
     segment = name(path, "number", "segment", "nonce")["segment"]
@@ -352,7 +359,15 @@ def read(store):
     parted = {}
     for parts, directory in below(store / "parted"):
         parted[unescaped(parts)] = [new_run(unescaped(parts), p) for p in sorted(directory.iterdir())]
+    decided = ("trusted", "what", "why", "by", "at")
+    trust = {
+        kind: {unescaped(p): [name(n, *decided) for n in numbered(log)] for p, log in below(store / "trust" / kind)}
+        for kind in ("versions", "flows", "remotes")
+    }
     asked = {
+        "trust": trust,
+        "origins": [origin(path) for _, path in below(store / "trust/origins")],
+        "partial": {unescaped(p): name(path, "remote", "url", "at") for p, path in below(store / "partial")},
         "parted": parted,
         "routes": routes,
         "queue": {unescaped(p): name(path, *queued, "at", "by", "nonce") for p, path in below(store / "queue")},

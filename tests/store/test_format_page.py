@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from kitaru.model.records import KINDS
-from kitaru.store import envelope, footer, loose
+from kitaru.store import claims, envelope, footer, kinds, loose, partial, trust, visits
 
 PAGE = (Path(__file__).parents[2] / "docs/format.md").read_text()
 
@@ -24,6 +24,23 @@ def test_every_field_of_a_record_is_told_and_no_other(kind):
         has_default = field.default is not dataclasses.MISSING or field.default_factory is not dataclasses.MISSING
         assert told.pop(field.name) == has_default, field.name
     assert set(told) <= {"ran", "person"}
+
+
+SHAPES = {
+    **{f"\n| `{kind.directory}/": (kind.shape, "\n| ") for kind in kinds.KINDS},
+    "\n| `trust/versions/": (trust.DECISION_SHAPE, "\n| "),
+    "\n| `trust/origins/": (trust.ORIGIN_SHAPE, "\n\n"),
+    "\n`partial/<run>` marks": (partial.PARTIAL_SHAPE, "\n\n"),
+    "\n## Claims": (claims.SHAPE, "\n## "),
+    "`gc/<number>` has the form of a name, without": (visits.SHAPE, "\nNumbers go up"),
+}
+
+
+@pytest.mark.parametrize("begins", SHAPES)
+def test_every_field_of_a_name_is_told(begins):
+    shape, ends = SHAPES[begins]
+    told = PAGE.partition(begins)[2].partition(ends)[0]
+    assert {field for field in shape if f"`{field}`" not in told} == set()
 
 
 def test_sizes_and_magic_numbers():

@@ -12,7 +12,7 @@ import pytest
 
 from kitaru.blobs import LocalBlobs
 from kitaru.model.records import KINDS
-from kitaru.store import Repository
+from kitaru.store import Repository, kinds
 from kitaru.store.catalog import Catalog
 from kitaru.store.check import check
 from kitaru.store.gc import collect
@@ -22,7 +22,7 @@ from kitaru.store.routes import flows_with_routes, route_log, route_names
 from kitaru.store.schedules import schedule_log, schedule_names
 from tests.store.samples import call
 
-NAMES = ("runs", "flows", "answers", "pruned", "cancels", "keys", "routes", "queue", "schedules", "parted")
+NAMES = [kind.directory for kind in kinds.KINDS]
 GOLDEN = Path(__file__).parent.parent / "golden/store-1"
 EXPECTED = json.loads((GOLDEN / "expected.json").read_text())
 
@@ -76,9 +76,17 @@ def test_queue_and_schedules(repo):
     assert logs == EXPECTED["schedules"]
 
 
+def test_trust_and_partial_runs(repo):
+    stands = [[found.kind, found.name, found.n, found.trusted, found.what] for found in repo.trust.decisions()]
+    assert stands == EXPECTED["trust"]
+    version = repo.versions("demo")[0].id
+    assert [dataclasses.asdict(origin) for origin in repo.trust.origins(version)] == EXPECTED["origins"]
+    assert [dataclasses.asdict(mark) for mark in repo.partial.marks()] == EXPECTED["partial"]
+
+
 def test_it_has_every_kind_of_name_and_record_and_every_field(repo):
-    kinds = {part.name for part in (GOLDEN / "store").iterdir()}
-    assert kinds == {"format", *NAMES, "objects", "segments", "packs", "open", "gc"}
+    there = {part.name for part in (GOLDEN / "store").iterdir()}
+    assert there == {"format", *NAMES, "objects", "segments", "packs", "open", "gc", "trust", "partial"}
     stored = [s.record for run in repo.run_ids() for s in repo.records(run)]
     assert {record.kind for record in stored} == set(KINDS)
     for kind in KINDS.values():

@@ -50,6 +50,11 @@ def test_it_reads_the_golden_store(tmp_path):
     assert found["parted"] == EXPECTED["parted"]
     assert (found["queue"], found["schedules"]) == (EXPECTED["queue"], EXPECTED["schedules"])
     assert found["noted"] == EXPECTED["noted"]
+    assert found["origins"] == EXPECTED["origins"]
+    assert [{"run": run, **mark} for run, mark in found["partial"].items()] == EXPECTED["partial"]
+    stands = {(k, n): (len(log), log[-1]) for k, of in found["trust"].items() for n, log in of.items()}
+    told = {(kind, name): (n, trusted, what) for kind, name, n, trusted, what in EXPECTED["trust"]}
+    assert {key: (n, last["trusted"], last["what"]) for key, (n, last) in stands.items()} == told
     assert found["objects"] == EXPECTED["objects"]
     versions = {
         f: [[n, v["id"], v["digest"], v["at"], v["by"]] for n, v in enumerate(vs, 1)]
