@@ -53,6 +53,11 @@ def imports_of(source: bytes) -> tuple[Import, ...]:
     return tuple(found.values())
 
 
+def defined_in(source: bytes) -> set[str]:
+    """Return the names of all functions that a file defines, wherever they stand in it."""
+    return {node.name for node in _nodes(source) if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))}
+
+
 def computed_lines(source: bytes) -> list[int]:
     """Return the lines of functions that import by a name of which parsing tells nothing."""
     functions = [node for node in _nodes(source) if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))]

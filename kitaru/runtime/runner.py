@@ -42,7 +42,7 @@ from kitaru.runtime.replies import Replies
 from kitaru.runtime.schema import parse_inputs
 from kitaru.runtime.sleeping import STAY_US
 from kitaru.runtime.sources import Entry, changed_files, entry_of
-from kitaru.runtime.trusting import check_trusted
+from kitaru.runtime.trusting import check_is_flow, check_trusted
 from kitaru.runtime.versions import Version, Versions, describe
 from kitaru.store.live import LiveWriter, path_of
 from kitaru.store.runs import collector_paused
@@ -480,6 +480,7 @@ class Runner:
             alone = bool(state.start.invoked)
             loaded = load_entry(recorded.entry, self._root, recorded.files, _scratch(), alone=alone)
             return _Code(loaded.flow, recorded, recorded.n, [], recorded=True)
+        check_is_flow(self._repo, state.start.flow, recorded.id, recorded.entry, self._root)
         loaded = load_entry(recorded.entry, self._root)
         entry = Entry(recorded.entry.module, recorded.entry.qualname, recorded.entry.file, recorded.entry.path)
         version, _ = self.versions.record(loaded.flow, entry, loaded.loaded_files)

@@ -1,5 +1,6 @@
 """Code that came from elsewhere: refused, shown, trusted, taken back."""
 
+import dataclasses
 import json
 import os
 import shutil
@@ -269,3 +270,39 @@ def test_a_person_is_asked(pulled, monkeypatch, typed, code, count):
     assert ended.code == code
     assert "May it be executed here? [y/N]" in ended.err
     assert len(decisions(pulled)) == count
+
+
+SCRIPT = "open('executed', 'w').close()\ndef main() -> None: ...\n"
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "entry"),
+    [
+        ("reset.py", SCRIPT, {"module": "reset", "qualname": "main"}),
+        ("reset.py", "from kitaru import flow\n" + SCRIPT, {"module": "reset", "qualname": "doubling"}),
+        ("own.py", FIRST + SCRIPT, {"module": "reset", "qualname": "doubling"}),
+        (".venv/own.py", FIRST + SCRIPT, {"module": "own", "qualname": "doubling"}),
+    ],
+)
+def test_a_run_from_elsewhere_does_not_choose_which_script_is_imported(pulled, directory, file, text, entry):
+    (directory / file).parent.mkdir(exist_ok=True)
+    (directory / ".venv" / "pyvenv.cfg").parent.mkdir(exist_ok=True)
+    (directory / ".venv" / "pyvenv.cfg").touch()
+    (directory / file).write_text(text)
+    (directory / "reset.py").write_text(SCRIPT if file != "reset.py" else text)
+    project = Project.open()
+    version = version_from_elsewhere({"own.py": FIRST.encode()}, entry={**entry, "file": file, "path": ["."]})
+    project.repo.trust.came_from([version.id], "team", ELSEWHERE, 5)
+    start = project.state(project.find_run("@")).start
+    with project.repo.begin("hstjk23456") as writer:
+        writer.commit(dataclasses.replace(start, version={"n": 3, "id": version.id}), [])
+    for words in (["resume", "hstjk23456"], ["replay", "hstjk23456"], ["resume", "hstjk23456", "--check"]):
+        ended = pulled(*words, "-q")
+        assert ended.code != 0
+        assert "where there is no such flow" in ended.err
+    assert not (directory / "executed").exists()
+
+
+def test_a_run_from_elsewhere_goes_on_with_the_working_trees_code(pulled, directory):
+    (directory / "own.py").write_text(FIRST.replace("* 2", "* 3"))
+    assert pulled("replay", "@", "--from", "double", "-q").out == "12\n"
