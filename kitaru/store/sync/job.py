@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from kitaru.store import layout
 from kitaru.store.sync import sight as sights
 from kitaru.store.sync.results import Outcome
 from kitaru.store.sync.transfer import Transfer
@@ -44,12 +45,20 @@ class Job:
     def look(self) -> Sight:
         """Look at the names of the remote; raises as `sight.there`."""
         theirs = sights.there(self.transfer)
-        self.tracking.looked(theirs.names, self.at)
+        self.tracking.looked(theirs.stamps, self.at)
         self.tracking.same &= sights.here(self.repo.blobs).names.keys()
         for left in theirs.refused:
             if left not in self.outcome.refused:
                 self.outcome.refused.append(left)
         return theirs
+
+    def anchor(self) -> None:
+        """See to it that the next look tells whether this is the same store still: before what takes long."""
+        tracking = self.tracking
+        tracking.settle({})
+        if tracking.anchor is None and tracking.same:
+            log = min(tracking.same, key=lambda key: (not key.startswith(layout.FLOWS), key)).rpartition("/")[0]
+            tracking.settle({listed.key: listed.changed_us for listed in self.transfer.listing(log)})
 
 
 @contextmanager

@@ -6,12 +6,14 @@ end of an interrupted run is sealed, for only what is sealed can be named.
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from kitaru.errors import Damaged, KitaruError
 from kitaru.model.encoding import Malformed, references
 from kitaru.model.history import Status
+from kitaru.model.records import Start
 from kitaru.store import layout, loose, names, parted
 from kitaru.store.states import run_state
 from kitaru.store.sync import parting
@@ -23,19 +25,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from kitaru.store.repository import Repository
+    from kitaru.store.sync.content import Part
     from kitaru.store.sync.results import Outcome, PushChoice
     from kitaru.store.sync.sight import Sight
 
 SETTLED = (Status.COMPLETED, Status.FAILED, Status.CANCELLED, Status.WAITING)
 """What a push takes of its own accord: runs that go on, if at all, when somebody does something."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sealed:
-    """A segment that is to be sent: its id, and those of objects that it names and does not hold."""
-
-    segment: str
-    refers: frozenset[str]
 
 
 @dataclass(slots=True)
@@ -44,16 +39,19 @@ class RunHere:
 
     Attributes:
         run, flow: its id, and its flow.
-        source: the run that it branches from.
+        source, head: the run that it branches from, and the record there.
         known: how many of its segments the remote has already, as of the listing.
-        parts: those that it has not.
+        parts: ids of those that it has not.
+        refers: ids of the objects that these name, and that no segment of the run or of its sources holds.
     """
 
     run: str
     flow: str
     source: str | None
+    head: str
     known: int
-    parts: list[Sealed] = field(default_factory=list)
+    parts: list[str] = field(default_factory=list)
+    refers: set[str] = field(default_factory=set)
 
 
 class Outgoing:
@@ -70,6 +68,7 @@ class Outgoing:
         self._repo, self._blobs = repo, repo.blobs
         self._ours, self._theirs, self._outcome = ours, theirs, outcome
         self._loose: set[str] | None = None
+        self._held: dict[str, frozenset[str]] = {}
 
     # -- which runs ------------------------------------------------------------------------------------------------
 
@@ -106,8 +105,21 @@ class Outgoing:
             for member in parted.family(self._blobs, here.source):
                 if self._repo.has_run(member):
                     self._add(found, member, choose, asked=True, dry_run=dry_run)
+            if here.parts and not self._is_there(here.source, here.head, found):
+                self._outcome.skip(run, f"branches from run {here.source}, which cannot go")
+                return
         if here.parts:
             found[run] = here
+
+    def _is_there(self, source: str, head: str, found: Iterable[str]) -> bool:
+        """Tell whether a record of a run that another branches from is on the remote, or goes there."""
+        for member in parted.family(self._blobs, source):
+            segments = names.segments(self._blobs, member)
+            for name in segments if member in found else segments[: self._known(member, len(segments))]:
+                with contextlib.suppress(KitaruError, KeyError):
+                    if any(stored.id == head for stored in self._repo.segments.strand(name.segment).records):
+                        return True
+        return False
 
     def _look(self, run: str, choose: PushChoice, *, asked: bool, dry_run: bool) -> RunHere | None:
         """Read a run, if it is to go; every byte that is to be sent is verified."""
@@ -119,15 +131,43 @@ class Outgoing:
         known = self._known(run, len(segments))
         records = self._repo.records(run)
         start = records[0].record
-        here = RunHere(run, str(getattr(start, "flow", "")), source_of(records), known)
+        here = RunHere(run, str(getattr(start, "flow", "")), source_of(records), _head_of(start), known)
         if choose.flow and here.flow != choose.flow and not asked:
             return None
         if not (asked or choose.everything) and run_state(self._repo, run, records)[0].status not in SETTLED:
             self._outcome.skip(run, "is not finished")
             return None
         parts = [local_part(self._repo, name.segment) for name in segments[known:]]
-        here.parts = [Sealed(part.segment, part.refers) for part in parts]
+        here.parts = [part.segment for part in parts]
+        here.refers = self._not_held(here, parts)
         return here
+
+    def _not_held(self, here: RunHere, parts: Iterable[Part]) -> set[str]:
+        """Return what segments name and do not hold, nor those before them, nor the runs that theirs branches from.
+
+        Whatever is left has a file of its own, or is not here.
+        """
+        held, refers = set[str](), set[str]()
+        for part in parts:
+            held |= part.objects
+            refers |= part.refers
+        refers -= held
+        waiting, seen = [here.run], set[str]()
+        while waiting and not refers <= self._large():
+            run = waiting.pop()
+            seen.add(run)
+            refers -= self._held_by(run)
+            source = source_of(self._repo.records(run)) if self._repo.has_run(run) else None
+            waiting += [other for other in parted.family(self._blobs, source or run) if other not in seen]
+        return refers
+
+    def _held_by(self, run: str) -> frozenset[str]:
+        if run not in self._held:
+            try:
+                self._held[run] = frozenset(self._repo.run_content(run).known)
+            except KitaruError:
+                self._held[run] = frozenset()
+        return self._held[run]
 
     def _known(self, run: str, count: int) -> int:
         known = 0
@@ -155,16 +195,16 @@ class Outgoing:
     # -- what they reach -------------------------------------------------------------------------------------------
 
     def objects(self, ids: Iterable[str]) -> tuple[set[str], dict[str, KitaruError]]:
-        """Return the large objects that these ids lead to, and what is wrong with those that are damaged here.
-
-        An id of which there is no large object is one of an object in a segment.
-        """
+        """Return the large objects that these ids lead to, and what is wrong with those that cannot be had here."""
         found: set[str] = set()
         wrong: dict[str, KitaruError] = {}
         waiting = set(ids)
         while waiting:
             object_id = waiting.pop()
-            if object_id in found or object_id not in self._large():
+            if object_id in found or object_id in wrong:
+                continue
+            if object_id not in self._large():
+                wrong[object_id] = Damaged(f"object {object_id[:16]}", "is not here", hint="kitaru fsck")
                 continue
             found.add(object_id)
             try:
@@ -196,3 +236,7 @@ class Outgoing:
         if self._loose is None:
             self._loose = {"".join(key.split("/")[1:]) for key in self._blobs.keys(layout.OBJECTS)}
         return self._loose
+
+
+def _head_of(start: object) -> str:
+    return str((start.source or {}).get("head")) if isinstance(start, Start) else ""

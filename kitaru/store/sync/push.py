@@ -73,21 +73,22 @@ def push(
             todo.outcome.dry_run = True
             pushing.foretell()
         else:
-            if not unsafe and not tracking.exclusive:
-                _check_exclusive(remote)
-                tracking.exclusive = True
+            if not tracking.exclusive:
+                # Tried out even where anything is to be sent anyhow: what is not exclusive looks before it writes then.
+                tracking.exclusive = remote.is_exclusive()
+            if not (tracking.exclusive or unsafe):
+                raise _not_exclusive(remote)
             if not theirs.is_store:
                 sights.initialise(todo.transfer)
             pushing.all(guard)
     return todo.outcome
 
 
-def _check_exclusive(remote: RemoteBlobs) -> None:
-    if not remote.is_exclusive():
-        raise NotExclusive(
-            f"{remote.url} cannot tell who of two writers was first, so one could lose a run",
-            hint="kitaru push --unsafe, if you are the only one who pushes there",
-        )
+def _not_exclusive(remote: RemoteBlobs) -> NotExclusive:
+    return NotExclusive(
+        f"{remote.url} cannot tell who of two writers was first, so one could lose a run",
+        hint="kitaru push --unsafe, if you are the only one who pushes there",
+    )
 
 
 class Pushing:
@@ -161,6 +162,7 @@ class Pushing:
                 self._versions(group)
             elif kind is not RUNS:
                 self._publish(group)
+        self._todo.anchor()
         self._runs(runs)
 
     def _common(self, runs: Iterable[RunHere], choose: PushChoice) -> list[Key]:

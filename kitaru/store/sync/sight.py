@@ -33,11 +33,18 @@ class Sight:
         names: by key.
         refused: keys that are no names, and entries of logs behind a gap.
         is_store: whether there is a store at all.
+        written: when names of a remote were, by its clock, by key.
     """
 
     names: dict[str, Key] = field(default_factory=dict)
     refused: list[Left] = field(default_factory=list)
     is_store: bool = True
+    written: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def stamps(self) -> dict[str, int]:
+        """The keys of all names of a remote, and when each was written."""
+        return {key: self.written.get(key, 0) for key in self.names}
 
     def logs(self, directory: str) -> dict[str, list[Key]]:
         """Return the entries of each log of a kind, in order, by the log's directory."""
@@ -76,6 +83,7 @@ def there(transfer: Transfer) -> Sight:
         _check_empty(transfer)
         return Sight(is_store=False)
     sight = _sighted(listed.key for listing in found for listed in listing)
+    sight.written = {listed.key: listed.changed_us for listing in found for listed in listing}
     _refuse_gaps(transfer, sight)
     return sight
 

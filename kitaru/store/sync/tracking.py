@@ -4,7 +4,8 @@ Owns: the file `cache/remotes/<name>`, which may be deleted at any time: then al
 how stores are brought together.
 
 Names never change, so what was the same once is the same for ever. That is why a push with nothing new asks for
-listings only.
+listings only. It holds as long as there is the same store: that one name was written there when it was written the last
+time that somebody looked tells that much.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from kitaru.blobs.files import private_directory
 from kitaru.store import layout
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Mapping
     from pathlib import Path
 
     from kitaru.blobs.contract import Workspace
@@ -42,14 +43,17 @@ class Tracking:
         there: keys of the names that it had then.
         same: those of them that are the same here.
         exclusive: whether it was tried, from here, that it tells who of two writers was first.
+        anchor: one of those that are the same, and when it was written there; None where none is known yet.
     """
 
     def __init__(self, path: Path | None, name: str, place: str) -> None:
         self._path, self.name, self.place = path, name, place
         self.at: int | None = None
         self.exclusive = False
+        self.anchor: tuple[str, int] | None = None
         self.there: set[str] = set()
         self.same: set[str] = set()
+        self._stamps: Mapping[str, int] = {}
         if path is not None:
             with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
                 self._read(path.read_bytes()[:_MAX])
@@ -65,6 +69,8 @@ class Tracking:
         said = json.loads(head)
         if said["place"] != self.place or said["check"] != zlib.crc32(body) or type(said["at"]) is not int:
             return
+        key, stamp = said["anchor"] or ("", 0)
+        self.anchor = (str(key), int(stamp)) if key else None
         lines = body.decode().splitlines()
         self.at, self.exclusive = said["at"], said.get("exclusive") is True
         self.there = {line[1:] for line in lines}
@@ -74,8 +80,15 @@ class Tracking:
         """Keep it for the next process; a disk that refuses costs the next one a longer look."""
         if self._path is None or self.at is None:
             return
+        self.settle(self._stamps)
         body = "".join(f"{_SAME if key in self.same else _THERE}{key}\n" for key in sorted(self.there)).encode()
-        said = {"at": self.at, "check": zlib.crc32(body), "exclusive": self.exclusive, "place": self.place}
+        said = {
+            "anchor": self.anchor,
+            "at": self.at,
+            "check": zlib.crc32(body),
+            "exclusive": self.exclusive,
+            "place": self.place,
+        }
         head = json.dumps(said).encode()
         with contextlib.suppress(OSError):
             private_directory(self._path.parent)
@@ -86,19 +99,30 @@ class Tracking:
 
     def forget(self) -> None:
         """Remove what is known, with the remote."""
-        self.at, self.exclusive, self.there, self.same = None, False, set(), set()
+        self.at, self.exclusive, self.anchor, self.there, self.same = None, False, None, set(), set()
         if self._path is not None:
             with contextlib.suppress(OSError):
                 self._path.unlink()
 
-    def looked(self, keys: Iterable[str], at: int) -> None:
-        """Note what a remote has now. Where a name is gone that no gc removes, it is another store than it was."""
-        found = set(keys)
-        gone = self.same - found
-        if any(not key.startswith(_REMOVED) for key in gone):
-            self.same = set()
-        self.same &= found
-        self.there, self.at = found, at
+    def looked(self, stamps: Mapping[str, int], at: int) -> None:
+        """Note what names a remote has now, and when each was written; where it is another store, forget what was."""
+        if self._is_another(stamps):
+            self.same, self.anchor, self.exclusive = set(), None, False
+        self.same &= stamps.keys()
+        self.there, self.at, self._stamps = set(stamps), at, stamps
+
+    def _is_another(self, stamps: Mapping[str, int]) -> bool:
+        """Tell whether the anchor is not what it was, or a name is gone that no gc removes."""
+        if self.anchor is None or stamps.get(self.anchor[0]) != self.anchor[1]:
+            return bool(self.same)
+        return any(not key.startswith(_REMOVED) or not _is_pruned(key, stamps) for key in self.same - stamps.keys())
+
+    def settle(self, stamps: Mapping[str, int]) -> None:
+        """Choose the anchor, where there is none, among names that are the same and were written then."""
+        if self.anchor is None:
+            known = self.same & stamps.keys()
+            key = min(known, key=lambda key: (key.startswith(_REMOVED), key), default=None)
+            self.anchor = (key, stamps[key]) if key is not None else None
 
     def match(self, key: str) -> None:
         """Note that a name is there, and the same here."""
@@ -119,3 +143,7 @@ class Tracking:
 
 _REMOVED = (f"{layout.RUNS}/", f"{layout.ANSWERS}/", f"{layout.CANCELS}/", f"{layout.PARTED}/", f"{layout.QUEUE}/")
 """Where gc removes names: those of runs that were pruned."""
+
+
+def _is_pruned(key: str, keys: Collection[str]) -> bool:
+    return f"{layout.PRUNED}/{key.split('/')[1]}" in keys

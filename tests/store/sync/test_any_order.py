@@ -12,25 +12,37 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from kitaru.model.history import Status
-from kitaru.store import layout
+from kitaru.store import layout, loose, remote_gc
 from kitaru.store.gc import collect
+from kitaru.store.remote_gc import Who
 from kitaru.store.states import run_state
+from kitaru.store.sync import PullChoice, PushChoice
 from tests.store.sync.machines import ASKED, Machine, remote_damage, share
 
 WHO = ("ana", "bob", "eve")
 machines = st.integers(0, len(WHO) - 1)
 picks = st.integers(0, 1000)
 HOUR_US = 3_600_000_000
+LARGE = bytes(range(256)) * 400
+
+
+@pytest.fixture(autouse=True, scope="module")
+def large():
+    """Objects count as large sooner, so that values have some."""
+    before, loose.LARGE = loose.LARGE, 50_000
+    yield
+    loose.LARGE = before
 
 
 class AnyOrder(RuleBasedStateMachine):
-    """Three machines and a remote; after each example all of them exchange everything."""
+    """Three machines, or a copy of one, and a remote; after each example all of them exchange everything."""
 
     @initialize()
     def begin(self):
         self.path = Path(tempfile.mkdtemp(prefix="kitaru-any-order-"))
         self.remote = share(self.path / "share")
         self.machines = [Machine(self.path / who, who, self.remote) for who in WHO]
+        self.visits = 0
         self.acknowledged = {}  # each record that anybody was told to be kept, to the runs that it was in
         self.runs = 0
 
@@ -43,10 +55,10 @@ class AnyOrder(RuleBasedStateMachine):
 
     # -- what anybody does -----------------------------------------------------------------------------------------
 
-    @rule(who=machines, asks=st.booleans())
-    def run(self, who, asks):
+    @rule(who=machines, asks=st.booleans(), large=st.booleans(), seal=st.booleans())
+    def run(self, who, asks, large, seal):
         self.runs += 1
-        self.machines[who].run(f"run{self.runs}", calls=1, asks=asks)
+        self.machines[who].run(f"run{self.runs}", calls=1, asks=asks, large=LARGE * large, seal=seal)
         self.acknowledge(self.machines[who])
 
     @rule(who=machines, pick=picks)
@@ -87,6 +99,50 @@ class AnyOrder(RuleBasedStateMachine):
         for later in range(2):
             collect(machine.repo, machine.now + later * 13 * HOUR_US, grace=12 * HOUR_US, nonce=f"{later:024x}")
 
+    @rule(who=machines, pick=picks)
+    def cancel(self, who, pick):
+        machine = self.machines[who]
+        if run := self.one_of(machine, pick, Status.WAITING):
+            machine.repo.put_cancellation(run, by=machine.who, at=machine.tick(), reason="no need")
+
+    @rule(who=machines, pick=picks, key=st.sampled_from("xyz"))
+    def key(self, who, pick, key):
+        machine = self.machines[who]
+        if run := self.one_of(machine, pick):
+            machine.repo.put_start_key("demo", key, run, by=machine.who, at=machine.tick())
+
+    @precondition(lambda self: (self.remote.root / layout.FORMAT_KEY).exists())
+    @rule()
+    def collect_there(self):
+        for _ in range(2):
+            remote_gc.collect(self.remote, Who("gc", "there", self.visit), grace=0)
+
+    @precondition(lambda self: len(self.machines) == len(WHO))
+    @rule(who=machines, instead=machines)
+    def copy(self, who, instead):
+        """Somebody copies his store to another machine, with all that it knows, and both go on; that is the fourth."""
+        shutil.copytree(self.path / WHO[who], self.path / "copy")
+        self.machines.append(Machine(self.path / "copy", "copy", self.remote))
+        self.machines[instead], self.machines[-1] = self.machines[-1], self.machines[instead]
+
+    @rule(who=machines, pick=picks)
+    def push_one(self, who, pick):
+        machine = self.machines[who]
+        if run := self.one_of(machine, pick):
+            machine.push(run)
+
+    @rule(who=machines)
+    def push_everything(self, who):
+        self.machines[who].push(choose=PushChoice(everything=True))
+
+    @rule(who=machines, runs_only=st.booleans(), flow=st.sampled_from(["", "demo"]))
+    def pull_some(self, who, runs_only, flow):
+        self.machines[who].pull(choose=PullChoice(runs_only=runs_only, flow=flow))
+
+    @rule(who=machines)
+    def fetch(self, who):
+        self.machines[who].fetch()
+
     @rule(who=machines)
     def push(self, who):
         self.machines[who].push()
@@ -98,6 +154,10 @@ class AnyOrder(RuleBasedStateMachine):
     @rule(who=machines)
     def forget(self, who):
         self.machines[who].tracking.forget()
+
+    def visit(self):
+        self.visits += 1
+        return f"{self.visits:024x}"
 
     # -- what must hold --------------------------------------------------------------------------------------------
 
@@ -135,12 +195,13 @@ class AnyOrder(RuleBasedStateMachine):
         for machine in self.machines:
             machine.pull()
         self.nobody_is_damaged()
-        first, *others = (machine.runs() for machine in self.machines)
-        for runs in others:
+        first, *rest = (machine.runs() for machine in self.machines)
+        for runs in rest:
             assert runs == first
         for machine in self.machines[1:]:
             assert machine.repo.versions("demo") == self.machines[0].repo.versions("demo")
             assert answers(machine) == answers(self.machines[0])
+            assert others(machine) == others(self.machines[0])
         kept = {record for ids in first.values() for record in ids}
         pruned = set(self.machines[0].repo.pruned_ids())
         assert all(record in kept or runs & pruned for record, runs in self.acknowledged.items())
@@ -150,6 +211,13 @@ class AnyOrder(RuleBasedStateMachine):
 
 def answers(machine):
     return {run: machine.repo.answer(run, ASKED) for run in machine.repo.run_ids()}
+
+
+def others(machine):
+    """Requests to cancel, and keys; what is of pruned runs may be gone."""
+    gone = tuple(f"{layout.CANCELS}/{run}" for run in machine.repo.pruned_ids())
+    keys = [key for kind in (layout.CANCELS, layout.KEYS) for key in machine.blobs.keys(kind)]
+    return {key: machine.blobs.get(key) for key in keys if key not in gone}
 
 
 AnyOrder.TestCase.settings = settings(
