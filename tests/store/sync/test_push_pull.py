@@ -229,6 +229,16 @@ def test_a_place_without_exclusive_names_is_refused(ana, remote, monkeypatch):
     assert [moved.run for moved in ana.push(unsafe=True).runs] == ["one"]
 
 
+def test_a_place_is_tried_out_before_an_unsafe_push_too(ana, remote, monkeypatch):
+    """For where names are not exclusive, it looks before it writes from then on."""
+    found = []
+    monkeypatch.setattr(type(remote), "is_exclusive", lambda self: bool(found.append(list(self.listing("")))))
+    ana.run("one").push(unsafe=True)
+    ana.run("two").push(unsafe=True)
+    assert found[0] == []
+    assert len(found) == 2
+
+
 def test_whoever_pushes_there_second_is_refused_as_well(ana, bob, remote, monkeypatch):
     with monkeypatch.context() as once:
         once.setattr(type(remote), "is_exclusive", lambda _: False)
