@@ -20,7 +20,7 @@ from kitaru.store import layout
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from kitaru.blobs.contract import Workspace
+    from kitaru.blobs.contract import Blobs, Workspace
 
 MAX_NAME = 64 * 1024
 _encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False).encode
@@ -156,11 +156,7 @@ def segments(blobs: Workspace, run: str) -> list[SegmentName]:
     Raises:
         Damaged: a name is not one, or a number is missing.
     """
-    found = []
-    for part in blobs.children(layout.run_key(run)):
-        number = _number(blobs, layout.run_key(run), part)
-        found.append(segment_name(blobs, run, number))
-    found.sort(key=lambda name: name.number)
+    found = [segment_name(blobs, run, number) for number in numbers(blobs, layout.run_key(run))]
     for expected, name in enumerate(found, 1):
         if name.number != expected:
             raise Damaged(blobs.where(layout.run_key(run)), f"segment {expected} of the run is missing")
@@ -183,11 +179,19 @@ def claim_segment(blobs: Workspace, run: str, number: int, segment: str, nonce: 
     return won or standing["segment"] == segment
 
 
-def _number(blobs: Workspace, directory: str, part: str) -> int:
-    number = layout.number_of(part)
-    if number is None:
-        raise Damaged(blobs.where(f"{directory}/{part}"), "not a number as names have")
-    return number
+def numbers(blobs: Blobs, directory: str) -> list[int]:
+    """Return the numbers of the names in a directory, in order; there may be gaps.
+
+    Raises:
+        Damaged: a name is no number.
+    """
+    found = []
+    for part in blobs.children(directory):
+        number = layout.number_of(part)
+        if number is None:
+            raise Damaged(blobs.where(f"{directory}/{part}"), "not a number as names have")
+        found.append(number)
+    return sorted(found)
 
 
 # -- versions of a flow ----------------------------------------------------------------------------------------------
@@ -195,9 +199,7 @@ def _number(blobs: Workspace, directory: str, part: str) -> int:
 
 def versions(blobs: Workspace, flow: str) -> list[VersionName]:
     """Return a flow's versions, in order."""
-    directory = layout.flow_key(flow)
-    numbers = sorted(_number(blobs, directory, p) for p in blobs.children(directory))
-    return [version(blobs, flow, number) for number in numbers]
+    return [version(blobs, flow, number) for number in numbers(blobs, layout.flow_key(flow))]
 
 
 def version(blobs: Workspace, flow: str, number: int) -> VersionName:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kitaru.errors import Damaged
 from kitaru.store import layout
-from kitaru.store.names import MAX_NAME, claim, escaped_names, unpack
+from kitaru.store.names import MAX_NAME, claim, escaped_names, numbers, unpack
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -81,14 +81,13 @@ def route_log(blobs: Blobs, flow: str, route: str) -> list[RouteEntry]:
     Raises:
         Damaged: an entry cannot be read, or is missing.
     """
-    numbers = _numbers(blobs, flow, route)
-    return [_entry(blobs, flow, route, n) for n in numbers]
+    return [_entry(blobs, flow, route, n) for n in _numbers(blobs, flow, route)]
 
 
 def last_entry(blobs: Blobs, flow: str, route: str) -> RouteEntry | None:
     """Return the entry that holds, or None; raises as `route_log`."""
-    numbers = _numbers(blobs, flow, route)
-    return _entry(blobs, flow, route, numbers[-1]) if numbers else None
+    found = _numbers(blobs, flow, route)
+    return _entry(blobs, flow, route, found[-1]) if found else None
 
 
 def add_entry(blobs: Workspace, entry: RouteEntry) -> tuple[bool, RouteEntry]:
@@ -143,16 +142,10 @@ def destination_at(to: Sequence[Destination], point: int) -> Destination:
 
 def _numbers(blobs: Blobs, flow: str, route: str) -> list[int]:
     directory = layout.route_key(flow, route)
-    numbers = []
-    for part in blobs.children(directory):
-        number = layout.number_of(part)
-        if number is None:
-            raise Damaged(blobs.where(f"{directory}/{part}"), "not a number as names have")
-        numbers.append(number)
-    numbers.sort()
-    if numbers != list(range(1, len(numbers) + 1)):
+    found = numbers(blobs, directory)
+    if found != list(range(1, len(found) + 1)):
         raise Damaged(blobs.where(directory), "an entry of the route's log is missing")
-    return numbers
+    return found
 
 
 def _entry(blobs: Blobs, flow: str, route: str, n: int) -> RouteEntry:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from kitaru.errors import Damaged
 from kitaru.model.moments import is_moment
 from kitaru.store import layout
-from kitaru.store.names import MAX_NAME, claim, escaped_names, unpack
+from kitaru.store.names import MAX_NAME, claim, escaped_names, numbers, unpack
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -85,13 +85,13 @@ def schedule_log(blobs: Blobs, schedule: str) -> list[ScheduleEntry]:
     Raises:
         Damaged: an entry cannot be read.
     """
-    return [_entry(blobs, schedule, n) for n in _numbers(blobs, schedule)]
+    return [_entry(blobs, schedule, n) for n in numbers(blobs, layout.schedule_key(schedule))]
 
 
 def last_entry(blobs: Blobs, schedule: str) -> ScheduleEntry | None:
     """Return the entry that holds, or None; raises as `schedule_log`."""
-    numbers = _numbers(blobs, schedule)
-    return _entry(blobs, schedule, numbers[-1]) if numbers else None
+    found = numbers(blobs, layout.schedule_key(schedule))
+    return _entry(blobs, schedule, found[-1]) if found else None
 
 
 def parse_entry(schedule: str, n: int, data: bytes, where: str) -> ScheduleEntry:
@@ -122,14 +122,3 @@ def put_entry(blobs: Workspace, entry: ScheduleEntry) -> tuple[bool, ScheduleEnt
 def _entry(blobs: Blobs, schedule: str, n: int) -> ScheduleEntry:
     key = layout.schedule_key(schedule, n)
     return parse_entry(schedule, n, blobs.get(key, limit=MAX_NAME), blobs.where(key))
-
-
-def _numbers(blobs: Blobs, schedule: str) -> list[int]:
-    directory = layout.schedule_key(schedule)
-    numbers = []
-    for part in blobs.children(directory):
-        number = layout.number_of(part)
-        if number is None:
-            raise Damaged(blobs.where(f"{directory}/{part}"), "not a number as names have")
-        numbers.append(number)
-    return sorted(numbers)
