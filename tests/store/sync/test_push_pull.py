@@ -6,6 +6,7 @@ import pytest
 
 from kitaru.errors import NotExclusive, UnknownFormat
 from kitaru.store import layout, loose
+from kitaru.store.invocations import Invocation, put_invocation
 from kitaru.store.kinds import KINDS
 from kitaru.store.sync import PullChoice, PushChoice
 from tests.store.samples import value
@@ -263,6 +264,22 @@ def test_other_names_go_too(ana, bob):
     assert bob.repo.cancellation("one").reason == "no need"
     assert bob.repo.start_key("demo", "order 7").run == "one"
     assert blobs.exists("keys/demo") and bob.blobs.exists("keys/demo")
+
+
+def test_what_was_called_off_before_it_began_is_called_off_everywhere(ana, bob):
+    for invocation in ("early", "late"):
+        inputs, objects = value({"topic": invocation})
+        ana.repo.put_objects(objects)
+        put_invocation(ana.blobs, Invocation(invocation, "demo@v1", "demo", inputs, at=5, by="ana", nonce="n"))
+    ana.repo.put_cancellation("early", by="ana", at=6, reason="no need")
+    assert ana.push().names == {"queue": 2, "cancels": 1}
+    bob.pull()
+    assert bob.repo.cancellation("early").reason == "no need"
+    bob.repo.put_cancellation("late", by="bob", at=7, reason="too late")
+    bob.push()
+    ana.pull()
+    assert ana.repo.cancellation("late").by == "bob"
+    assert (ana.standing().names_ahead, bob.standing().names_ahead) == (0, 0)
 
 
 def test_a_remote_that_was_made_anew_is_compared_anew(ana, tmp_path, remote):
