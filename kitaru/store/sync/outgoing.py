@@ -7,11 +7,11 @@ end of an interrupted run is sealed, for only what is sealed can be named.
 from __future__ import annotations
 
 import contextlib
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from kitaru.errors import Damaged, KitaruError
-from kitaru.model.encoding import Malformed, references
 from kitaru.model.history import Status
 from kitaru.model.records import Start
 from kitaru.store import layout, loose, names, parted
@@ -22,13 +22,15 @@ from kitaru.store.sync.content import local_part
 from kitaru.store.sync.incoming import source_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from kitaru.store.repository import Repository
     from kitaru.store.sync.content import Part
     from kitaru.store.sync.results import Outcome, PushChoice
     from kitaru.store.sync.sight import Sight
 
+AT_ONCE = 4
+"""So many large objects are read and hashed at once."""
 SETTLED = (Status.COMPLETED, Status.FAILED, Status.CANCELLED, Status.WAITING)
 """What a push takes of its own accord: runs that go on, if at all, when somebody does something."""
 
@@ -129,7 +131,8 @@ class Outgoing:
         if not segments:
             return None
         known = self._known(run, len(segments))
-        records = self._repo.records(run)
+        parts = self._parts(run, segments[known:])
+        records = parts[0].records if _is_all(parts, segments) else self._repo.records(run)
         start = records[0].record
         here = RunHere(run, str(getattr(start, "flow", "")), source_of(records), _head_of(start), known)
         if choose.flow and here.flow != choose.flow and not asked:
@@ -137,10 +140,16 @@ class Outgoing:
         if not (asked or choose.everything) and run_state(self._repo, run, records)[0].status not in SETTLED:
             self._outcome.skip(run, "is not finished")
             return None
-        parts = [local_part(self._repo, name.segment) for name in segments[known:]]
         here.parts = [part.segment for part in parts]
         here.refers = self._not_held(here, parts)
         return here
+
+    def _parts(self, run: str, segments: Iterable[names.SegmentName]) -> list[Part]:
+        try:
+            return [local_part(self._repo, name.segment) for name in segments]
+        except KeyError:
+            self._repo.records(run)  # tells what is missing
+            raise
 
     def _not_held(self, here: RunHere, parts: Iterable[Part]) -> set[str]:
         """Return what segments name and do not hold, nor those before them, nor the runs that theirs branches from.
@@ -199,23 +208,29 @@ class Outgoing:
         found: set[str] = set()
         wrong: dict[str, KitaruError] = {}
         waiting = set(ids)
-        while waiting:
-            object_id = waiting.pop()
-            if object_id in found or object_id in wrong:
-                continue
-            if object_id not in self._large():
-                wrong[object_id] = Damaged(f"object {object_id[:16]}", "is not here", hint="kitaru fsck")
-                continue
-            found.add(object_id)
-            try:
-                waiting.update(references(loose.read(self._blobs, object_id)))
-            except Malformed as error:
-                wrong[object_id] = Damaged(f"object {object_id[:16]}", f"not a value: {error}")
-            except KeyError:
-                wrong[object_id] = Damaged(f"object {object_id[:16]}", "is gone")
-            except Damaged as error:
-                wrong[object_id] = error
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            while waiting:
+                known = sorted(waiting & self._large())
+                for object_id in waiting.difference(known):
+                    wrong[object_id] = Damaged(f"object {object_id[:16]}", "is not here", hint="kitaru fsck")
+                found.update(known)
+                waiting = set()
+                for object_id, named in zip(known, pool.map(self._named, known), strict=True):
+                    if isinstance(named, KitaruError):
+                        wrong[object_id] = named
+                    else:
+                        waiting.update(named)
+                waiting -= found | wrong.keys()
         return found, wrong
+
+    def _named(self, object_id: str) -> list[str] | KitaruError:
+        """Return what a large object names, verified."""
+        try:
+            return loose.references_of(self._blobs, object_id)
+        except KeyError:
+            return Damaged(f"object {object_id[:16]}", "is gone")
+        except Damaged as error:
+            return error
 
     def keys_of(self, runs: Iterable[str]) -> set[str]:
         """Return the keys of all that these runs are, and those that they branch from: names and content."""
@@ -236,6 +251,11 @@ class Outgoing:
         if self._loose is None:
             self._loose = {"".join(key.split("/")[1:]) for key in self._blobs.keys(layout.OBJECTS)}
         return self._loose
+
+
+def _is_all(parts: Sequence[Part], segments: Sequence[names.SegmentName]) -> bool:
+    """Tell whether one part is a whole run: most are, and need not be read twice."""
+    return len(parts) == len(segments) == 1 and bool(parts[0].records) and parts[0].records[0].parent is None
 
 
 def _head_of(start: object) -> str:
