@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from kitaru.store.sync.results import Outcome
     from kitaru.store.sync.transfer import Transfer
 
-MANY = 50
-"""So many questions whether something is there cost more than a listing of all that is."""
-
 
 class Content:
     """Sends content.
@@ -97,19 +94,11 @@ class Content:
 
     def _send_objects(self, objects: Iterable[str]) -> None:
         keys = {layout.object_key(object_id) for object_id in objects}
-        there = self._there(keys)
+        there = self._transfer.there(keys)
         missing = sorted(keys - there)
         self._transfer.expect(len(missing), sum(self._blobs.size(key) for key in missing))
         self._outcome.reached |= keys
         self._transfer.each(self._send_object, missing)
-
-    def _there(self, keys: set[str]) -> set[str]:
-        if len(keys) > MANY:
-            return keys & {listed.key for listed in self._transfer.listing(layout.OBJECTS)}
-        asked = sorted(keys)
-        return {
-            key for key, found in zip(asked, self._transfer.each(self._transfer.exists, asked), strict=True) if found
-        }
 
     def _send_object(self, key: str) -> bool:
         data = self._blobs.view(key)

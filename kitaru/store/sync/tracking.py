@@ -14,6 +14,7 @@ import contextlib
 import json
 import os
 import zlib
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kitaru.blobs.files import private_directory
@@ -30,6 +31,25 @@ _SAME, _THERE = "=", "+"
 _DIRECTORY = "remotes"
 
 
+@dataclass(frozen=True, slots=True)
+class Unsettled:
+    """What a push has not seen to yet: that gc took nothing away there before the names led to it (see `guarding`).
+
+    Attributes:
+        seen: the last entry in `gc/` that it knows of.
+        keys: of what it wrote or found there.
+        runs: that it named, with all that they are.
+    """
+
+    seen: int
+    keys: frozenset[str]
+    runs: frozenset[str]
+
+    def plain(self) -> dict[str, object]:
+        """Return it as JSON holds it."""
+        return {"seen": self.seen, "keys": sorted(self.keys), "runs": sorted(self.runs)}
+
+
 class Tracking:
     """What one store knows of one remote.
 
@@ -44,6 +64,7 @@ class Tracking:
         same: those of them that are the same here.
         exclusive: whether it was tried, from here, that it tells who of two writers was first.
         anchor: one of those that are the same, and when it was written there; None where none is known yet.
+        unsettled: of pushes that were cut short, or of the one at work.
     """
 
     def __init__(self, path: Path | None, name: str, place: str) -> None:
@@ -51,6 +72,7 @@ class Tracking:
         self.at: int | None = None
         self.exclusive = False
         self.anchor: tuple[str, int] | None = None
+        self.unsettled: Unsettled | None = None
         self.there: set[str] = set()
         self.same: set[str] = set()
         self._stamps: Mapping[str, int] = {}
@@ -73,6 +95,8 @@ class Tracking:
         self.anchor = (str(key), int(stamp)) if key else None
         lines = body.decode().splitlines()
         self.at, self.exclusive = said["at"], said.get("exclusive") is True
+        left = said.get("unsettled")
+        self.unsettled = Unsettled(left["seen"], frozenset(left["keys"]), frozenset(left["runs"])) if left else None
         self.there = {line[1:] for line in lines}
         self.same = {line[1:] for line in lines if line[0] == _SAME}
 
@@ -82,13 +106,15 @@ class Tracking:
             return
         self.settle(self._stamps)
         body = "".join(f"{_SAME if key in self.same else _THERE}{key}\n" for key in sorted(self.there)).encode()
-        said = {
+        said: dict[str, object] = {
             "anchor": self.anchor,
             "at": self.at,
             "check": zlib.crc32(body),
             "exclusive": self.exclusive,
             "place": self.place,
         }
+        if self.unsettled is not None:
+            said["unsettled"] = self.unsettled.plain()
         head = json.dumps(said).encode()
         with contextlib.suppress(OSError):
             private_directory(self._path.parent)
@@ -99,7 +125,8 @@ class Tracking:
 
     def forget(self) -> None:
         """Remove what is known, with the remote."""
-        self.at, self.exclusive, self.anchor, self.there, self.same = None, False, None, set(), set()
+        self.at, self.exclusive, self.there, self.same = None, False, set(), set()
+        self.anchor = self.unsettled = None
         if self._path is not None:
             with contextlib.suppress(OSError):
                 self._path.unlink()

@@ -10,7 +10,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator
     from types import TracebackType
 
     from kitaru.blobs.contract import Content, Listed, Piece, RemoteBlobs
@@ -20,6 +20,8 @@ T = TypeVar("T")
 U = TypeVar("U")
 
 THREADS = 16
+MANY = 50
+"""So many questions whether something is there cost more than a listing of all that is."""
 PIECE = 16 * 1024 * 1024
 """What is larger goes piece by piece; a bucket takes parts of this size as they come."""
 PAGE = 1000
@@ -76,6 +78,14 @@ class Transfer:
         """Tell whether something is at a key."""
         self.count(requests=1)
         return self.remote.exists(key)
+
+    def there(self, keys: Collection[str]) -> set[str]:
+        """Return those of some keys at which something is."""
+        if len(keys) > MANY:
+            listed = self.each(self.listing, sorted({key.partition("/")[0] for key in keys}))
+            return {item.key for found in listed for item in found}.intersection(keys)
+        asked = sorted(keys)
+        return {key for key, found in zip(asked, self.each(self.exists, asked), strict=True) if found}
 
     def create(self, key: str, data: Content, size: int) -> bool:
         """Put something at a key, exclusively; False if there is something, which stays as it is."""

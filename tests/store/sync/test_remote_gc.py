@@ -7,7 +7,7 @@ import itertools
 import pytest
 
 from kitaru.errors import Damaged, RemoteError, UnknownFormat
-from kitaru.store import layout, loose, remote_gc, visits
+from kitaru.store import layout, loose, remote_gc, sync, visits
 from kitaru.store.check import check
 from kitaru.store.remote_gc import Who, collect
 from kitaru.store.remote_view import RemoteView, as_store
@@ -541,3 +541,70 @@ def test_the_same_on_a_real_server(tmp_path, s3_remote):
     twice(place)
     assert keys(place, layout.RUNS) == ["runs/two/000001"]
     assert damage(place) == []
+
+
+# -- a push that is cut short ------------------------------------------------------------------------------------------
+
+
+def gc_then_death(there, name):
+    """Have gc pay its visit before a name is made there, and whoever makes it be gone after that."""
+
+    def watch(when, request, key):
+        if (request, key) == ("create", name):
+            there.watch = lambda *told: None
+            gc(there)
+            there.watch = lambda when, *told: die() if when == "after" else None
+
+    def die():
+        raise Gone
+
+    there.watch = watch
+
+
+@pytest.mark.parametrize("what", PREPARE)
+def test_what_gc_took_from_a_push_that_was_cut_short_the_next_puts_back(ana, bob, there, what):
+    ana.remote = bob.remote = there
+    push = PREPARE[what](ana, bob, there)
+    gc(there)
+    gc_then_death(there, layout.run_key("new", 1))
+    with pytest.raises(Gone):
+        push()
+    there.watch = lambda *told: None
+    assert damage(there)
+    assert bob.tracking.unsettled is not None
+    bob.push()
+    assert damage(there) == []
+    assert bob.tracking.unsettled is None
+
+
+@pytest.mark.parametrize("how", ["by name", "all"])
+def test_what_is_missing_there_is_put_back_where_it_is_asked_for(ana, there, how):
+    ana.remote = there
+    ana.run("one", large=LARGE, asks=False).run("two", asks=False).push()
+    gone = [key for key in content(there) if key.startswith("objects/")] + keys(there, layout.SEGMENTS)[:1]
+    for key in gone:
+        there.delete(key)
+    assert ana.push().is_nothing
+    assert damage(there)
+    choose = sync.PushChoice(runs=("one", "two")) if how == "by name" else sync.PushChoice(everything=True)
+    ana.push(choose=choose)
+    assert damage(there) == []
+
+
+def test_what_somebody_else_continued_is_not_mixed_with_what_is_put_back(ana, bob, there):
+    ana.remote = bob.remote = there
+    ana.run("one", large=LARGE).push()
+    bob.pull()
+    ana.answer("one")
+    ana.carry_on("one", ends=False).push()
+    bob.answer("one")
+    bob.carry_on("one", ends=False).go_on("one", "a third segment")
+    tracking = bob.tracking
+    tracking.unsettled = sync.tracking.Unsettled(0, frozenset(), frozenset({"one"}))
+    tracking.save()
+    gc(there)
+    left_behind(ana, there, "orphan")
+    gc(there)
+    bob.run("two").push("two")
+    assert keys(there, layout.run_key("one")) == ["runs/one/000001", "runs/one/000002"]
+    assert damage(there) == []
