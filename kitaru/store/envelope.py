@@ -41,6 +41,7 @@ MAX_FRAME = 256 * 1024
 MAX_RAW = 16 * 1024 * 1024
 """No envelope claims more raw bytes; whoever claims more lies."""
 MAX_STARTED_JSON = 4096
+_JOURNAL_SHAPE = {"host": str, "pid": int, "nonce": str}
 
 OBJECT, RECORD = 0x6F, 0x72
 _VARINT_MAX = 5
@@ -137,9 +138,11 @@ def parse_header(data: bytes | memoryview, where: str) -> Journal:
         if magic != JOURNAL_MAGIC or len(body) != length or _crc32(body) != crc:
             raise Damaged(where, "the header at offset 0 is not that of a journal")
         fields = json.loads(body)
+        if not all(type(fields[name]) is kind for name, kind in _JOURNAL_SHAPE.items()):
+            raise Damaged(where, "the header at offset 0 is not that of a journal: its fields are no names and numbers")
         start = _START.size + length
         return Journal(fields["host"], fields["pid"], fields["nonce"], _crc32(bytes(data[:start])), start)
-    except (struct.error, ValueError, KeyError, TypeError) as error:
+    except (struct.error, ValueError, KeyError, TypeError, RecursionError) as error:
         raise Damaged(where, f"the header at offset 0 is not that of a journal: {error}") from error
 
 

@@ -14,7 +14,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from kitaru.errors import Damaged
+from kitaru.errors import Damaged, UnknownFormat
 from kitaru.store import layout
 
 if TYPE_CHECKING:
@@ -129,6 +129,18 @@ def unpack(data: bytes, shape: Mapping[str, type], where: str) -> dict[str, Any]
     except (ValueError, AttributeError, TypeError, RecursionError) as error:
         raise Damaged(where, f"not a name: {error}") from error
     return dict(fields)
+
+
+def check_format(data: bytes, where: str) -> None:
+    """Raise UnknownFormat unless this is what the file `format` of a store says that this version understands."""
+    try:
+        found = json.loads(data)
+    except (ValueError, RecursionError):
+        found = None
+    if found == layout.FORMAT:
+        return
+    version = found.get("version") if isinstance(found, dict) else None
+    raise UnknownFormat(where, str(version)[:40] if isinstance(version, (int, str)) else repr(data[:40]))
 
 
 def claim(blobs: Workspace, key: str, fields: dict[str, Any], shape: Mapping[str, type]) -> tuple[bool, dict[str, Any]]:

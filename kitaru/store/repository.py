@@ -7,7 +7,6 @@ then the name that reaches it; read in reverse.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import socket
 from functools import cached_property
@@ -68,13 +67,9 @@ class Repository:
         where = blobs.where(layout.FORMAT_KEY)
         try:
             data = blobs.get(layout.FORMAT_KEY, limit=names.MAX_NAME)
-            found = json.loads(data)
         except KeyError:
             raise UnknownFormat(where, "none") from None
-        except ValueError:
-            raise UnknownFormat(where, repr(data[:40])) from None
-        if found != layout.FORMAT:
-            raise UnknownFormat(where, str(found.get("version") if isinstance(found, dict) else found)[:40])
+        names.check_format(data, where)
         return cls(blobs, random_bytes)
 
     @cached_property

@@ -6,12 +6,11 @@ what is copied.
 
 from __future__ import annotations
 
-import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from kitaru.errors import NotAStore, RemoteError, UnknownFormat
+from kitaru.errors import NotAStore, RemoteError
 from kitaru.store import layout, names
 from kitaru.store.kinds import KINDS, Key, parse
 from kitaru.store.sync.results import Left
@@ -106,13 +105,9 @@ def format_of(remote: RemoteBlobs) -> bool:
     where = remote.where(layout.FORMAT_KEY)
     try:
         data = remote.get(layout.FORMAT_KEY, limit=names.MAX_NAME)
-        found = json.loads(data)
     except KeyError:
         return False
-    except ValueError:
-        raise UnknownFormat(where, repr(data[:40])) from None
-    if found != layout.FORMAT:
-        raise UnknownFormat(where, str(found.get("version") if isinstance(found, dict) else found)[:40])
+    names.check_format(data, where)
     return True
 
 

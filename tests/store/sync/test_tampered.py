@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import struct
 import zlib
@@ -11,9 +12,9 @@ import pytest
 import zstandard
 
 from kitaru.blobs import MemoryBlobs
-from kitaru.errors import Damaged
+from kitaru.errors import Damaged, UnknownFormat
 from kitaru.model.records import Call, End, Start, Wait
-from kitaru.store import Repository, layout, loose, names
+from kitaru.store import Repository, envelope, layout, loose, names
 from kitaru.store.routes import Destination, RouteEntry, add_entry, route_log
 from tests.store.samples import nonces, value
 from tests.store.sync.machines import remote_damage
@@ -257,6 +258,51 @@ def start(version, **more):
 def version(ana, remote):
     ana.run("good").push()
     return ana.repo.versions("demo")[0].id
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"[" * 60_000,
+        b'{"version":' * 900 + b"1" + b"}" * 900,
+        b'{"version":' + b"[" * 900 + b"]" * 900 + b"}",
+        b'{"version":' + b"9" * 60_000 + b"}",
+        b'{"version":"\\u001b[2J"}',
+        b"\xff\xfe",
+        b"x" * 70_000,
+    ],
+)
+def test_a_format_that_is_none(shared, bob, data):
+    overwrite(shared, layout.FORMAT_KEY, data)
+    for act in (bob.pull, bob.push):
+        with pytest.raises((UnknownFormat, Damaged)) as error:
+            act()
+        assert error.value.exit_code == 4
+        assert len(error.value.message) < 400
+    local = MemoryBlobs()
+    local.create(layout.FORMAT_KEY, data)
+    with pytest.raises((UnknownFormat, Damaged)):
+        Repository.open(local)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [{"host": ["a"], "pid": 1, "nonce": "x"}, {"host": "a", "pid": "1", "nonce": "x"}, {"host": "a", "pid": 1}, []],
+)
+def test_a_journal_whose_header_says_something_else(said):
+    body = json.dumps(said).encode()
+    with pytest.raises(Damaged, match="not that of a journal: "):
+        envelope.parse_header(headed(body), "a journal")
+
+
+def test_a_journal_whose_header_is_deep():
+    with pytest.raises(Damaged, match="not that of a journal: "):
+        envelope.parse_header(headed(b"[" * 4000), "a journal")
+
+
+def headed(body):
+    return envelope.JOURNAL_MAGIC + struct.pack("<II", len(body), zlib.crc32(body)) + body
 
 
 def test_records_that_do_not_add_up(bob, remote, version):
