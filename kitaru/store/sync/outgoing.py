@@ -239,6 +239,8 @@ class Outgoing:
         while waiting:
             run = waiting.pop()
             seen.add(run)
+            if not self._repo.has_run(run):  # it parted from another, and is not here yet
+                continue
             source = source_of(self._repo.records(run))
             waiting |= set(parted.family(self._blobs, source) if source else ()) - seen
             for name in names.segments(self._blobs, run):

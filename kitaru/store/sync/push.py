@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from kitaru.errors import Damaged, NotExclusive
+from kitaru.errors import Damaged, KitaruError, NotExclusive
 from kitaru.store import layout, names
 from kitaru.store.kinds import ANSWERS, FLOWS, KINDS, PARTED, PRUNED, QUEUE, RUNS, parse, read
 from kitaru.store.sync import parting
@@ -66,9 +66,9 @@ def push(
         RemoteError: the remote said no, or nothing. What was sent until then is whole.
     """
     with job(repo, remote, tracking, at, tell) as todo:
-        guard = Guard(repo, todo.transfer)  # before anything is found there
+        guard = Guard(repo, todo.transfer, tracking)  # before anything is found there
         theirs = todo.look()
-        pushing = Pushing(todo, choose or PushChoice(), theirs)
+        pushing = Pushing(todo, choose or PushChoice(), theirs, guard)
         if dry_run:
             todo.outcome.dry_run = True
             pushing.foretell()
@@ -80,7 +80,7 @@ def push(
                 raise _not_exclusive(remote)
             if not theirs.is_store:
                 sights.initialise(todo.transfer)
-            pushing.all(guard)
+            pushing.all()
     return todo.outcome
 
 
@@ -98,12 +98,13 @@ class Pushing:
         todo: what is brought together.
         choose: what is wanted.
         theirs: the remote's names.
+        guard: sees to it that no gc there takes away what is relied on.
     """
 
-    def __init__(self, todo: Job, choose: PushChoice, theirs: Sight) -> None:
+    def __init__(self, todo: Job, choose: PushChoice, theirs: Sight, guard: Guard) -> None:
         self._todo, self._repo, self._blobs, self._transfer = todo, todo.repo, todo.repo.blobs, todo.transfer
         self._tracking, self._outcome, self._choose = todo.tracking, todo.outcome, choose
-        self._theirs, self._ours = theirs, sights.here(todo.repo.blobs)
+        self._theirs, self._ours, self._guard = theirs, sights.here(todo.repo.blobs), guard
         self._bad: set[str] = set()  # keys of names there that cannot be read
         self._second: dict[str, Key] = {}  # names that stand there where ours is another
         self._parting: dict[str, int] = {}  # runs that part, and from which segment on
@@ -119,7 +120,7 @@ class Pushing:
             if key.key not in self._theirs.names:
                 self._outcome.count(key.kind.directory)
 
-    def all(self, guard: Guard) -> None:
+    def all(self) -> None:
         """Send what is wanted; then let what was second here give way."""
         self._send(self._choose)
         tried: set[str] = set()
@@ -133,14 +134,28 @@ class Pushing:
             self._send_runs(late)
         for run, branch in self._late.items():
             self._outcome.skip(run, f"branches from run {branch.source}, which waits")
-        if not self._outcome.is_nothing:
-            guard.settle(self._reached)
+        again = self._asked_again()
+        if again:
+            self._guard.relies_on((), again)
+        self._guard.settle(self._keys_of, anyway=bool(again))
         self._give_way()
 
-    def _reached(self) -> set[str]:
-        """Return the keys of all that what was sent leads to, and of the runs that it branches from."""
-        runs = {run.run for run in self._outcome.runs}
-        return self._outcome.reached | self._outgoing().keys_of(runs)
+    def _asked_again(self) -> set[str]:
+        """Return the runs there that were asked for with nothing new: somebody wants to know that they are whole."""
+        pruned = {key.owner for key in self._theirs.names.values() if key.kind is PRUNED}
+        asked = set(self._repo.run_ids() if self._choose.everything else self._choose.runs)
+        moved = {run.run for run in self._outcome.runs} | self._parting.keys() | pruned
+        return {run for run in asked - moved if layout.run_key(run, 1) in self._theirs.names}
+
+    def _keys_of(self, runs: Iterable[str]) -> set[str]:
+        """Return the keys of all that runs are; of one that is damaged here, or gone by now, none."""
+        found, outgoing = set[str](), self._outgoing()
+        for run in runs:
+            try:
+                found |= outgoing.keys_of([run])
+            except (KitaruError, KeyError) as error:
+                self._outcome.skip(run, error.message if isinstance(error, KitaruError) else "is damaged here")
+        return found
 
     def _outgoing(self) -> Outgoing:
         return Outgoing(self._repo, self._ours, self._theirs, self._outcome)
@@ -156,6 +171,8 @@ class Pushing:
         self._compare(self._common(runs, choose))
         self._settle(runs, wanted)
         runs, wanted = Content(self._repo, self._transfer, self._outcome, outgoing).send(runs, wanted, self._known())
+        if runs or wanted:
+            self._guard.relies_on(self._outcome.reached, (run.run for run in runs))
         for kind in KINDS:
             group = [key for key in wanted if key.kind is kind]
             if kind is FLOWS:
