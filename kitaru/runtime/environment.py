@@ -27,7 +27,7 @@ GIT_TIMEOUT_S = 2.0
 _MAX_GIT_PATHS = 500
 _NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9.!+_-]*")
-_PYTHON = re.compile(r"(\d{1,2}\.\d{1,3})\.\d+\w*\+?")
+_PYTHON = re.compile(r"([0-9]{1,2}\.[0-9]{1,3})\.[0-9]+[A-Za-z0-9]*\+?")
 _METADATA = re.compile(r"(?P<name>.+?)-(?P<version>[^-]+)(?:-py[\d.]+)?\.(?:dist|egg)-info")
 
 
@@ -77,7 +77,8 @@ def wanted(recorded: Mapping[str, Any]) -> list[str]:
     python, named = _PYTHON.fullmatch(str(recorded.get("python"))), recorded.get("distributions")
     if python is None or not isinstance(named, dict):
         raise EnvironmentUnbuildable("the version does not say what it was recorded with", hint="--env current")
-    return [python[1], *sorted(_pin(name, version) for name, version in named.items() if name != "kitaru")]
+    others = [(name, version) for name, version in named.items() if _normal(str(name)) != "kitaru"]
+    return [python[1], *sorted(_pin(name, version) for name, version in others)]
 
 
 def _pin(name: object, version: object) -> str:

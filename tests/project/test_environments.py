@@ -197,6 +197,12 @@ def test_without_uv_a_line_says_how_to_get_it(project, monkeypatch, tmp_path):
         {"python": "3.11.2", "distributions": {"tiny\n-e .": "1"}},
         {"python": "3.11.2", "distributions": {"tiny @ http://elsewhere": "1"}},
         {"python": "3.11.2", "distributions": {"tiny": 1}},
+        {"python": "3.11.2\n", "distributions": {}},
+        {"python": "\u0663.\u0661\u0661.2", "distributions": {}},
+        {"python": "3.11.2", "distributions": {"tiny\u200b": "1"}},
+        {"python": "3.11.2", "distributions": {"tiny": "1; python_version > '3'"}},
+        {"python": "3.11.2", "distributions": {"tiny[extra]": "1"}},
+        {"python": "3.11.2", "distributions": {"./tiny": "1"}},
     ],
 )
 def test_a_version_from_elsewhere_cannot_make_uv_do_anything_else(recorded, tmp_path):
@@ -216,3 +222,9 @@ def test_the_same_is_built_once_and_another_elsewhere(tmp_path):
 def test_a_store_in_memory_has_no_place_for_one(tmp_path):
     with pytest.raises(EnvironmentUnbuildable, match="in memory"):
         memory_project(tmp_path).environment(HERE)
+
+
+@pytest.mark.parametrize("name", ["kitaru", "Kitaru", "KITARU"])
+def test_kitaru_comes_from_here_however_a_version_spells_it(name, tmp_path):
+    recorded = {"python": platform.python_version(), "distributions": {name: "9.9"}}
+    assert environment_of(recorded, tmp_path).pins == ()
