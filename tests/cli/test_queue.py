@@ -133,7 +133,7 @@ def test_what_cannot_be_started_is_told_and_stays(talking, directory):
         (("invoke", "talk", "q=a", "--queue", "--priority", "9999999"), "is no priority"),
         (("invoke", "talk", "--queue"), "no value for q"),
         (("invoke", "talk", "q=a", "n=x", "--queue"), "n: Input should be an integer"),
-        (("queue", "-a", "show", "zz"), "options of show stand before it"),
+        (("queue", "-a", "show", "zz"), "unexpected extra argument(s) (show zz)"),
         (("queue", "show", "zz"), "no invocation matches 'zz'"),
         (("schedule", "add", "x", "talk", "q=a", "--cron", "61 * * * *"), "no cron line"),
         (("schedule", "add", "x", "talk", "q=a", "--cron", "* * * * *", "--tz", "Mars"), "no time zone 'Mars'"),

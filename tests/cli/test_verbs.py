@@ -221,3 +221,16 @@ def test_version_and_help(kitaru):
     assert kitaru("--help").out == kitaru("-C", ".", "--help").out
     assert kitaru().code == 2
     assert "--on-drift" in kitaru("run", "--help").out
+
+
+@pytest.mark.parametrize("verb", ["flow", "model", "queue", "remote", "route", "schedule", "secret"])
+def test_a_verb_of_verbs_alone_is_its_list(project, verb):
+    project("run", "flows.py:numbers", "n=1", "-q")
+    project("route", "set", "numbers", "stable", "v1")
+    project("remote", "add", "team", "shared")
+    alone, listed = project(verb), project(verb, "list")
+    assert (alone.code, alone.out) == (0, listed.out)
+    assert project(verb, "-o", "json").out == project(verb, "list", "-o", "json").out != ""
+    assert f"kitaru {verb} [OPTIONS]" in project(verb, "--help").out
+    wrong = project(verb, "lst")
+    assert (wrong.code, "No such command 'lst'" in wrong.err) == (2, True)

@@ -7,6 +7,8 @@ latest. [Versions](../versions.md) tells what one holds.
 How long runs took is from start to end of those that completed; what they waited for people counts. A run counts for
 the version that it was recorded under last.
 
+`kitaru flow` alone lists the flows.
+
 ## JSON
 
 `list` prints `flows`, each `flow`, `versions` (how many), `latest` (`n`, `id`, `recorded`, `by`), `routes` (as of
@@ -38,6 +40,7 @@ from kitaru.cli.flow_page import (
     version_page,
     version_rows,
 )
+from kitaru.cli.listing import listing
 from kitaru.cli.options import Output, OutputOpt, SinceOpt
 from kitaru.cli.page import Page, Span, write_json
 from kitaru.cli.text import since
@@ -45,7 +48,7 @@ from kitaru.cli.text import since
 if TYPE_CHECKING:
     from kitaru.project.flows import VersionLine
 
-app = typer.Typer(add_completion=False, rich_markup_mode=None, context_settings={"help_option_names": ["-h", "--help"]})
+app = listing()
 
 FlowArg = Annotated[str, typer.Argument(metavar="FLOW", help="The flow.", autocompletion=complete.flows)]
 

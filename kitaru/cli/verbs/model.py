@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kitaru.cli.inputs import pairs
+from kitaru.cli.listing import listing
 from kitaru.cli.options import Output, OutputOpt
 from kitaru.cli.page import Page, write_json
 from kitaru.cli.text import duration, one_line
@@ -27,12 +28,7 @@ if TYPE_CHECKING:
     from kitaru.cli.page import Span
     from kitaru.project import Project
 
-app = typer.Typer(
-    add_completion=False,
-    rich_markup_mode=None,
-    no_args_is_help=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+app = listing()
 
 NameArg = Annotated[str, typer.Argument(metavar="NAME", help="The alias.")]
 

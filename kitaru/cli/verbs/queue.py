@@ -23,36 +23,34 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kitaru.cli import complete
+from kitaru.cli.listing import listing
 from kitaru.cli.options import Output, OutputOpt
 from kitaru.cli.page import Page, write_json
 from kitaru.cli.text import age, duration, iso, local_time
 from kitaru.cli.value import plain, pretty
-from kitaru.errors import UsageError
 
 if TYPE_CHECKING:
     from kitaru.cli.page import Span
     from kitaru.project import Project
     from kitaru.project.queueing import QueuedInvocation
 
-app = typer.Typer(add_completion=False, rich_markup_mode=None, context_settings={"help_option_names": ["-h", "--help"]})
+app = listing()
 
 _STYLES = {"queued": "cyan", "delayed": "yellow", "completed": "green", "failed": "red", "waiting": "yellow"}
-AllOpt = Annotated[bool, typer.Option("-a", "--all", help="Also what was taken or cancelled.")]
 IdArg = Annotated[str, typer.Argument(metavar="ID", help="An id, or its beginning.", autocompletion=complete.queued)]
 
 
-@app.callback(invoke_without_command=True)
-def queue(context: typer.Context, *, all_: AllOpt = False, output: OutputOpt = Output.TEXT) -> None:
+@app.callback()
+def queue() -> None:
     """Show what waits for a worker, and call it off."""
-    if context.invoked_subcommand is None:
-        list_(all_=all_, output=output)
-    elif all_ or output is not Output.TEXT:
-        verb = context.invoked_subcommand
-        raise UsageError(f"options of {verb} stand before it", hint=f"kitaru queue {verb} --help")
 
 
 @app.command("list")
-def list_(*, all_: AllOpt = False, output: OutputOpt = Output.TEXT) -> None:
+def list_(
+    *,
+    all_: Annotated[bool, typer.Option("-a", "--all", help="Also what was taken or cancelled.")] = False,
+    output: OutputOpt = Output.TEXT,
+) -> None:
     """List what waits for a worker, in the order in which it is taken."""
     from kitaru.project import Project
 

@@ -5,6 +5,8 @@ a verb names none, the first of `config.toml` is meant. Credentials come from th
 profile, the machine's role) and are never written down: a URL that holds one is refused. [Teams](../team.md) tells the
 rest.
 
+`kitaru remote` alone lists the remotes.
+
 ## JSON
 
 `list` prints `remotes`, each `name`, `url`, `options` (those of `endpoint-url`, `profile` and `region` that are set)
@@ -21,6 +23,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kitaru.cli import complete
+from kitaru.cli.listing import listing
 from kitaru.cli.options import EndpointOpt, Output, OutputOpt, ProfileOpt, RegionOpt
 from kitaru.cli.page import Page, Span, write_json
 from kitaru.cli.standing import standing_json, standing_line
@@ -31,7 +34,7 @@ if TYPE_CHECKING:
     from kitaru.project.remotes import Remote
     from kitaru.store.sync.results import Standing
 
-app = typer.Typer(add_completion=False, rich_markup_mode=None, context_settings={"help_option_names": ["-h", "--help"]})
+app = listing()
 
 NameArg = Annotated[str, typer.Argument(metavar="NAME", help="The remote.", autocompletion=complete.remotes)]
 

@@ -4,6 +4,8 @@ A route is a name that sends invocations to a version of a flow: `research_agent
 where; its last entry holds. `v3:90 v4:10` sends nine in ten of the keys to v3, each key always the same way.
 [Versions](../versions.md#routes) tells the rest. A route cannot be called `latest`, nor like a version (`v3`).
 
+`kitaru route` alone lists the routes.
+
 `rollback` sends a route where it went before, and, once more, further back, as an undo does; what removed a route, or
 said what holds now, is passed over. `--to N` goes back to entry N of the log.
 
@@ -23,6 +25,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kitaru.cli import complete
+from kitaru.cli.listing import listing
 from kitaru.cli.options import Output, OutputOpt
 from kitaru.cli.page import Page, write_json
 from kitaru.cli.route_page import entry_json, where
@@ -36,7 +39,7 @@ if TYPE_CHECKING:
     from kitaru.project import Project
     from kitaru.store.routes import RouteEntry
 
-app = typer.Typer(add_completion=False, rich_markup_mode=None, context_settings={"help_option_names": ["-h", "--help"]})
+app = listing()
 
 FlowArg = Annotated[str, typer.Argument(metavar="FLOW", help="The flow.", autocompletion=complete.flows)]
 RouteArg = Annotated[str, typer.Argument(metavar="ROUTE", help="The route.", autocompletion=complete.routes)]

@@ -11,6 +11,8 @@ due in one that comes twice is due in the first of them. [Queue and schedules](.
 
 Every change is an entry of the schedule's log, which stays, and is shared by `kitaru push`.
 
+`kitaru schedule` alone lists the schedules.
+
 ## JSON
 
 `list` prints `schedules`, each `name`, `state` (`active`, `paused`, `removed`), `target`, `cron`, `tz`, `catch_up`,
@@ -29,6 +31,7 @@ import typer
 
 from kitaru.cli import complete
 from kitaru.cli.inputs import json_object, pairs
+from kitaru.cli.listing import listing
 from kitaru.cli.options import Output, OutputOpt
 from kitaru.cli.page import Page, write_json
 from kitaru.cli.text import age, iso
@@ -40,7 +43,7 @@ if TYPE_CHECKING:
     from kitaru.project.scheduling import ScheduleView
     from kitaru.store.schedules import ScheduleEntry
 
-app = typer.Typer(add_completion=False, rich_markup_mode=None, context_settings={"help_option_names": ["-h", "--help"]})
+app = listing()
 
 _STYLES = {"active": "green", "paused": "yellow", "removed": "dim"}
 

@@ -16,11 +16,12 @@ from typing import Annotated
 
 import typer
 
+from kitaru.cli.listing import listing
 from kitaru.cli.options import Output, OutputOpt
 from kitaru.cli.page import Page, Span, write_json
 from kitaru.errors import UnknownSecret
 
-app = typer.Typer(add_completion=False, rich_markup_mode=None, context_settings={"help_option_names": ["-h", "--help"]})
+app = listing()
 
 NameArg = Annotated[str, typer.Argument(metavar="NAME", help="The secret.")]
 
