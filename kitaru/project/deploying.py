@@ -59,7 +59,7 @@ class Deploying(Routing):
 
         _check_may_deploy()
         _check_route(route, note, weight)
-        loaded = self.runner.load(target)
+        loaded = self.runner.codes.load(target)
         flow = loaded.flow.name
         check_deployable(loaded.entry, flow)
         if weight != WHOLE and not _standing(routes.route_log(self.repo.blobs, flow, route)):

@@ -229,7 +229,7 @@ class Invoking(Routing):
         choice = self.choose(target, "")
         if choice.version.id != version_id:
             raise UsageError(f"{target} is another version by now", hint=f"kitaru flow show {choice.flow}")
-        self.runner.preload(choice.flow, _version(choice, self.version(choice.version_json)))
+        self.runner.codes.preload(choice.flow, _version(choice, self.version(choice.version_json)))
 
     def check_inputs(
         self,

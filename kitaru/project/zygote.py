@@ -142,7 +142,7 @@ class Zygote:
 
 def _as_if_new() -> None:
     """Undo in a child what a fork carries over that a new process would not have."""
-    from kitaru.runtime.runner import keep_scratch
+    from kitaru.runtime.codes import keep_scratch
 
     gc.unfreeze()
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell has what it puts in the background ignore it

@@ -6,16 +6,12 @@ to do when a run stops is the project's.
 
 from __future__ import annotations
 
-import atexit
 import contextlib
-import shutil
-import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kitaru.errors import (
-    CodeUnloadable,
     RunOver,
     Unencodable,
     UsageError,
@@ -26,24 +22,19 @@ from kitaru.model.records import Resumed, Start
 from kitaru.runtime.caching import Caching
 from kitaru.runtime.cancelling import cancelled, end_held, end_rejected, rejection
 from kitaru.runtime.capture import capturing
-from kitaru.runtime.decorators import Flow, find_live_flow
+from kitaru.runtime.codes import RECORDED, Code, Codes
+from kitaru.runtime.decorators import Flow
 from kitaru.runtime.ending import Outcome
 from kitaru.runtime.engine import Engine
-from kitaru.runtime.environment import is_inside
-from kitaru.runtime.invoking import EnvironmentNeeded
 from kitaru.runtime.keys import StartedBefore, begin_named, begin_once
 from kitaru.runtime.limits import limits_of
-from kitaru.runtime.loading import LoadedFlow, during_import, load_entry, load_target
-from kitaru.runtime.names import alias_main
+from kitaru.runtime.loading import during_import
 from kitaru.runtime.plan import Overrides, Plan
-from kitaru.runtime.preloading import import_ahead, keep, kept
 from kitaru.runtime.replaying import Changes, recorded_plan
 from kitaru.runtime.replies import Replies
 from kitaru.runtime.schema import parse_inputs
 from kitaru.runtime.sleeping import STAY_US
-from kitaru.runtime.sources import Entry, changed_files, entry_of
-from kitaru.runtime.trusting import check_is_flow, check_trusted
-from kitaru.runtime.versions import Version, Versions, describe
+from kitaru.runtime.versions import Version, Versions
 from kitaru.store.live import LiveWriter, path_of
 from kitaru.store.runs import collector_paused
 from kitaru.store.states import run_state
@@ -55,8 +46,6 @@ if TYPE_CHECKING:
     from kitaru.runtime.values import Values
     from kitaru.store.repository import CancelName, Repository, RunWriter
     from kitaru.store.result_cache import ResultCache
-
-WORKING_TREE, RECORDED = "working-tree", "recorded"
 
 
 @dataclass(slots=True)
@@ -117,33 +106,6 @@ class Prepared:
         return run_body(self.engine, lambda: self.flow.fn(**self.inputs))
 
 
-@dataclass(frozen=True, slots=True)
-class _Code:
-    """The flow to execute, and how its code stands to what was recorded.
-
-    Attributes:
-        before: number of the version that was recorded with last.
-        changes: path and kind of change since that version, for each file.
-        recorded: the recorded code is executed, not the working tree's.
-    """
-
-    flow: Flow[Any, Any]
-    version: Version
-    before: int
-    changes: list[tuple[str, str]]
-    recorded: bool = False
-
-    @property
-    def kind(self) -> str:
-        return RECORDED if self.recorded else WORKING_TREE
-
-    @property
-    def may_differ(self) -> bool:
-        """Whether the code may be another than what was recorded; of a flow without a file of its own nobody knows."""
-        entry = self.version.entry
-        return bool(self.changes) or entry.file is None or "<locals>" in entry.qualname
-
-
 class Runner:
     """Prepares runs of one project.
 
@@ -169,6 +131,7 @@ class Runner:
         self._repo, self._root, self._services, self._default_on_drift = repo, root, services, default_on_drift
         self._results = results
         self.values, self.versions = values, Versions(repo, root, values, services)
+        self.codes = Codes(repo, root, values, self.versions)
 
     # -- start -------------------------------------------------------------------------------------------------
 
@@ -193,10 +156,10 @@ class Runner:
             StartedBefore: the key's run was begun before.
         """
         _check_may_start()
-        loaded = self.load(target)
+        loaded = self.codes.load(target)
         given = parse_inputs(loaded.flow.fn, inputs, text=text, documents=documents)
         version, new = self.versions.record(loaded.flow, loaded.entry, loaded.loaded_files)
-        code = _Code(loaded.flow, version, version.n, [])
+        code = Code(loaded.flow, version, version.n, [])
         engine, bound = self._start(code, given, options)
         engine.emit("version", flow=loaded.flow.name, n=version.n, new=new)
         self._tell_run(engine, engine.state, code, resumed=False)
@@ -220,30 +183,15 @@ class Runner:
             StartedBefore: the key's run, or the one of this id, was begun before.
         """
         _check_may_start()
-        check_trusted(self._repo, flow, version.id, version.n)
-        loaded = kept(version.id, self._root) or self._load_recorded(version)
-        given = parse_inputs(loaded.flow.fn, {}, text=False, documents=inputs)
-        code = _Code(loaded.flow, version, version.n, [], recorded=True)
+        code = self.codes.recorded(flow, version)
+        given = parse_inputs(code.flow.fn, {}, text=False, documents=inputs)
         engine, bound = self._start(code, given, options, invoked)
         self._tell_run(engine, engine.state, code, resumed=False)
         engine.emit("invoked", **invoked)
-        return Prepared(engine, loaded.flow, bound)
-
-    def preload(self, flow: str, version: Version) -> None:
-        """Import a version's code as recorded, for the next run of it in this process, or in a child of it.
-
-        Raises:
-            Untrusted, CodeUnloadable: as of `invoke`.
-        """
-        check_trusted(self._repo, flow, version.id, version.n)
-        import_ahead()
-        keep(version.id, self._root, self._load_recorded(version))
-
-    def _load_recorded(self, version: Version) -> LoadedFlow:
-        return load_entry(version.entry, self._root, version.files, _scratch(), alone=True)
+        return Prepared(engine, code.flow, bound)
 
     def _start(
-        self, code: _Code, given: Mapping[str, Any], options: Options, invoked: Mapping[str, Any] | None = None
+        self, code: Code, given: Mapping[str, Any], options: Options, invoked: Mapping[str, Any] | None = None
     ) -> tuple[Engine, dict[str, Any]]:
         """Begin a run and record that it did; return its engine and its inputs, defaults among them."""
         flow = code.flow
@@ -297,13 +245,6 @@ class Runner:
                 found[name] = default
         return found
 
-    def load(self, target: str | Flow[Any, Any]) -> LoadedFlow:
-        """Return a flow with its code loaded from the working tree; raises FlowNotFound, CodeUnloadable."""
-        if isinstance(target, Flow):
-            alias_main(self._root)
-            return LoadedFlow(target, entry_of(target.fn, self._root), ())
-        return load_target(target, self._root, Path.cwd())
-
     # -- resume ------------------------------------------------------------------------------------------------
 
     def resume(self, run: str, options: Options) -> Prepared:
@@ -341,8 +282,8 @@ class Runner:
         sticks = options.as_recorded is None and state.executed.code == RECORDED
         as_recorded = sticks or bool(options.as_recorded)
         if as_recorded and options.apart and state.start.invoked.get("env") == RECORDED:
-            self._check_environment(state)
-        code = self._code(state, as_recorded=as_recorded)
+            self.codes.check_environment(state)
+        code = self.codes.of_run(state, as_recorded=as_recorded)
         resumed = Resumed(
             self._services.clock_us(),
             version=code.version.to_json(),
@@ -360,13 +301,6 @@ class Runner:
         self._tell(engine, state, code, resumed=True)
         return Prepared(engine, code.flow, inputs)
 
-    def _check_environment(self, state: RunState) -> None:
-        """Raise EnvironmentNeeded if this process is not in the environment that a run's version was recorded with."""
-        check_trusted(self._repo, state.start.flow, state.version["id"], int(state.version["n"]))
-        version = describe(self.values, state.version)
-        if not is_inside(version):
-            raise EnvironmentNeeded(version)
-
     # -- replay ------------------------------------------------------------------------------------------------
 
     def replay(self, run: str, options: Options, changes: Changes) -> Prepared:
@@ -379,7 +313,7 @@ class Runner:
         _check_may_start()
         source, runs = run_state(self._repo, run)
         changes.check(source)
-        code = self._code(source, as_recorded=bool(options.as_recorded))
+        code = self.codes.of_run(source, as_recorded=bool(options.as_recorded))
         changes.check_code(source, changed=code.may_differ)
         inputs = changes.inputs(code.flow, self._decode_all(source.start.inputs, runs))
         self._repo.settle_run(run)
@@ -458,40 +392,12 @@ class Runner:
             return None
         return self._repo.cancellation(run, settle=True)
 
-    def _code(self, state: RunState, *, as_recorded: bool) -> _Code:
-        """Return the code to execute.
-
-        Raises:
-            CodeUnloadable: it cannot be imported. That the flow's file is not here is no reason to go over to the
-                recorded code: it may have been moved, and what else the flow needs may be here and have changed.
-            Untrusted: the recorded code came from elsewhere, and nobody here has said that it may be executed.
-        """
-        recorded = self.versions.read(state.version)
-        live = find_live_flow(recorded.entry.module, recorded.entry.qualname)
-        if live is not None and (recorded.entry.file is None or "<locals>" in recorded.entry.qualname):
-            return _Code(live, recorded, recorded.n, [])
-        if recorded.entry.file is None:
-            raise CodeUnloadable(
-                f"flow {state.start.flow} was defined in an interactive session, which is gone",
-                hint="move it to a file, or resume it where it was defined",
-            )
-        if as_recorded:
-            check_trusted(self._repo, state.start.flow, recorded.id, recorded.n)
-            alone = bool(state.start.invoked)
-            loaded = load_entry(recorded.entry, self._root, recorded.files, _scratch(), alone=alone)
-            return _Code(loaded.flow, recorded, recorded.n, [], recorded=True)
-        check_is_flow(self._repo, state.start.flow, recorded.id, recorded.entry, self._root)
-        loaded = load_entry(recorded.entry, self._root)
-        entry = Entry(recorded.entry.module, recorded.entry.qualname, recorded.entry.file, recorded.entry.path)
-        version, _ = self.versions.record(loaded.flow, entry, loaded.loaded_files)
-        return _Code(loaded.flow, version, recorded.n, changed_files(recorded.files, version.files))
-
-    def _tell(self, engine: Engine, state: RunState, code: _Code, *, resumed: bool) -> None:
+    def _tell(self, engine: Engine, state: RunState, code: Code, *, resumed: bool) -> None:
         self._tell_run(engine, state, code, resumed=resumed)
         if code.changes or code.recorded:
             engine.emit("code", changes=[list(c) for c in code.changes], recorded=code.before, executes=code.kind)
 
-    def _tell_run(self, engine: Engine, state: RunState, code: _Code, *, resumed: bool) -> None:
+    def _tell_run(self, engine: Engine, state: RunState, code: Code, *, resumed: bool) -> None:
         source = (state.start.source or {}).get("run")
         engine.emit(
             "run",
@@ -535,20 +441,3 @@ def _check_may_start() -> None:
 
 def _tags(flow: Flow[Any, Any], options: Options) -> list[str]:
     return list(dict.fromkeys((*flow.options.tags, *options.tags)))
-
-
-def _scratch() -> Path:
-    """Return a directory for recorded code, which lives as long as this process."""
-    directory = tempfile.mkdtemp(prefix="kitaru-code-")
-    atexit.register(_remove, directory)
-    return Path(directory)
-
-
-def keep_scratch() -> None:
-    """Leave such directories to the process that this one was forked from."""
-    atexit.unregister(_remove)
-
-
-def _remove(directory: str) -> None:
-    with contextlib.suppress(OSError):
-        shutil.rmtree(directory)
