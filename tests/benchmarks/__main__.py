@@ -27,7 +27,7 @@ def scripts(python: str) -> dict[str, list[str]]:
     """Return what each script is called with, in the order in which the table speaks of them."""
     names = dict.fromkeys(figure.script for figure in FIGURES)
     given = {**WORDS, "start": [python], "scale": ["--python", python], "flows": ["--python", python]}
-    given |= {"invoke": ["--python", python]}
+    given |= {"invoke": ["--python", python], "remote": ["--python", python]}
     return {name: given.get(name, []) for name in names}
 
 

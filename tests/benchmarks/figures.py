@@ -119,5 +119,11 @@ FIGURES = [
     Figure(
         "the same, 30 modules of 300 lines", "invoke", "invoke", _at("over_ms"), "ms", most=50, where=(("modules", 30),)
     ),
+    Figure("push of 200 runs of 50 calls", "remote", "remote, many", _at("push_s"), "s", most=10),
+    Figure("its requests, a run", "remote", "remote, many", _at("requests_per_run"), "", most=3),
+    Figure("pull of them", "remote", "remote, many", _at("pull_s"), "s", most=6),
+    Figure("push, nothing new, 1,000 runs there", "remote", "remote, nothing", _at("push_s"), "s", most=1.5),
+    Figure("push of 200 MB, over s3fs put_file", "remote", "remote, large", _at("push_over_put"), "times", most=1.3),
+    Figure("pull of 200 MB, over s3fs get_file", "remote", "remote, large", _at("pull_over_get"), "times"),
     Figure("`kitaru --help`, over `pass`", "start", "start", _at("help_over_pass"), "times", most=6),
 ]
