@@ -9,7 +9,10 @@ import sys
 
 import pytest
 
+from kitaru.cli.verbs.work import _say_ended
 from kitaru.project import Project
+from kitaru.project.due import Due
+from kitaru.project.working import Carried
 
 SOURCE = """
 from kitaru import checkpoint, flow
@@ -122,9 +125,16 @@ def test_what_cannot_be_started_is_told_and_stays(talking, directory):
     talking("route", "remove", "talk", "nightly")
     ended = work(directory)
     assert ended.returncode == 0
+    assert f"{run}  not begun" in ended.stdout
     assert "came no further, once more in 2.0 s: error: " in ended.stdout
     assert "nightly" in ended.stdout
     assert talking("queue").out.startswith(run)
+
+
+def test_of_a_process_that_fell_the_last_line_is_shown(capsys):
+    told = "Traceback (most recent call last):\n  File 'a.py', line 1, in f\nRuntimeError: no room\n"
+    _say_ended(Carried(Due("r1", "talk", "queued", ()), "", 1, told, 0.1, again_s=2.0))
+    assert capsys.readouterr().out.endswith("once more in 2.0 s: RuntimeError: no room\n")
 
 
 @pytest.mark.parametrize(

@@ -136,12 +136,18 @@ def _say(*spans: Any) -> None:  # noqa: ANN401 - as of Page.line
 def _say_ended(carried: Carried) -> None:
     if carried.due.is_new and carried.code == RunHeld.exit_code and not carried.again_s:
         return _say((carried.due.run, "bold"), "  was begun by another worker")
-    line = [(carried.due.run, "bold"), "  ", status_span(carried.status or "unreadable")]
+    unknown = "not begun" if carried.due.is_new else "unreadable"
+    line = [(carried.due.run, "bold"), "  ", status_span(carried.status or unknown)]
     _say(*line, (f"  {duration(int(carried.took_s * 1_000_000))}", "dim"))
     if carried.again_s:
-        why = one_line(carried.told) or f"status {carried.code}"
+        why = one_line(_gist(carried.told)) or f"status {carried.code}"
         _say(f"  came no further, once more in {duration(int(carried.again_s * 1_000_000))}: {why}")
     return None
+
+
+def _gist(told: str) -> str:
+    """Return what says most of what a process wrote: of a traceback its last line."""
+    return told.rstrip().rpartition("\n")[2] if "Traceback (most recent call last)" in told else told
 
 
 def _say_told(told: Told) -> None:
