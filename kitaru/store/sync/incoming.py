@@ -15,6 +15,7 @@ from kitaru.store import layout, names, parted
 from kitaru.store.kinds import read
 from kitaru.store.states import state_of
 from kitaru.store.sync import sight as sights
+from kitaru.store.sync.placing import must_get
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -128,6 +129,8 @@ class Verifier:
         return loaded
 
     def _name(self, key: Key, where: str) -> bytes:
+        if key.key in self._same:
+            return must_get(self._repo.blobs, key.key)
         try:
             return self._transfer.get(key.key, names.MAX_NAME)
         except KeyError:

@@ -79,6 +79,9 @@ class Outgoing:
         asked = set(choose.runs) or set(self._candidates())
         found: dict[str, RunHere] = {}
         for run in sorted(asked):
+            if layout.pruned_key(run) in self._theirs.names:
+                self._outcome.skip(run, "was pruned there")
+                continue
             self._add(found, run, choose, asked=run in choose.runs, dry_run=dry_run)
         return list(found.values())
 

@@ -181,6 +181,33 @@ def test_a_pruned_run_goes_everywhere_else(ana, bob):
     assert ana.push().is_nothing
 
 
+def test_a_run_that_was_pruned_there_is_not_sent(ana, bob, remote):
+    ana.run("one").run("two").push()
+    bob.pull()
+    bob.prune("one").prune("two").push()
+    for run in "one", "two":
+        ana.answer(run)
+        ana.carry_on(run)
+    ana.branch("three", "two")
+    pushed = ana.push()
+    assert [moved.run for moved in pushed.runs] == ["three", "two"]  # which three is a branch of
+    assert ("one", "was pruned there") in [(left.what, left.why) for left in pushed.skipped]
+    ana.pull()
+    assert ana.push().is_nothing
+    assert ana.repo.run_ids() == ["three"]
+    assert remote_damage(remote) == []
+
+
+def test_a_long_run_that_goes_on_is_not_read_from_its_beginning(ana, bob):
+    ana.run("one").push()
+    bob.pull()
+    asked = []
+    for n in range(5):
+        ana.go_on("one", f"{n}").push()
+        asked.append(bob.pull().requests)
+    assert asked == asked[:1] * 5
+
+
 def test_what_was_pruned_elsewhere_comes_only_where_another_branches_from_it(ana, bob):
     ana.run("one").run("two").branch("three", "two").prune("one").prune("two")
     pushed = ana.push()
