@@ -111,9 +111,10 @@ def find_version(repo: Repository, target: FlowTarget | str) -> VersionName:
 
 def _only_version(repo: Repository, entry: RouteEntry) -> VersionName:
     if len(entry.to) > 1:
-        several = " and ".join(f"v{destination.n}" for destination in entry.to)
+        here = [repo.version_number(entry.flow, {"id": version, "n": n}) for version, n, _ in entry.to]
+        several = " and ".join(f"v{n}" for n in here)
         told = f"{entry.flow}@{entry.route} goes to {several}: which is meant?"
-        raise UsageError(told, hint=f"{entry.flow}@v{entry.to[0].n}")
+        raise UsageError(told, hint=f"{entry.flow}@v{here[0]}")
     return version_at(repo, entry, entry.to[0])
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from kitaru.errors import FlowNotFound, UsageError
 from kitaru.project.targets import FlowTarget, find_version, is_route_name, names_version, parse_flow_target
+from kitaru.store.routes import Destination, RouteEntry, add_entry
 from kitaru.testing import memory_project
 
 
@@ -74,3 +75,12 @@ def test_a_name_that_leads_nowhere_says_what_there_is(repo, text, error, told, h
     with pytest.raises(error, match=told) as caught:
         find_version(repo, text)
     assert hint in caught.value.hint
+
+
+def test_a_route_to_several_versions_tells_the_numbers_that_they_have_now(repo):
+    """Each version was given another number since the route was set, as where two stores met."""
+    to = (Destination("1" * 64, 3, 1), Destination("2" * 64, 1, 1))
+    add_entry(repo.blobs, RouteEntry("agent", "stable", 1, to, 0, 1, "ana", "", "n"))
+    with pytest.raises(UsageError, match="goes to v2 and v3: which is meant") as refused:
+        find_version(repo, parse_flow_target("agent@stable"))
+    assert refused.value.hint == "agent@v2"
