@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import asdict
+from shlex import quote
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from kitaru.cli.page import Page
@@ -117,11 +118,13 @@ def _left(page: Page, outcome: Outcome) -> None:
 def _trust(page: Page, untrusted: list[str], remote: Remote) -> None:
     """Say what is to be done before the code that came is executed."""
     if len(untrusted) == 1:
-        page.line(("its code is executed here once you trust it: ", "dim"), f"kitaru trust {untrusted[0]}", whole=True)
+        page.line(
+            ("its code is executed here once you trust it: ", "dim"), f"kitaru trust {quote(untrusted[0])}", whole=True
+        )
     elif untrusted:
         names = ", ".join(untrusted[:MAX_LEFT]) + ", …" * (len(untrusted) > MAX_LEFT)
         page.line((f"the code of {names} is executed here once you trust it:", "dim"), wrap=True)
-        page.line(f"  kitaru trust {untrusted[0]}, or --remote {remote.name} for all of it", whole=True)
+        page.line(f"  kitaru trust {quote(untrusted[0])}, or --remote {remote.name} for all of it", whole=True)
 
 
 def _sum(outcome: Outcome, verb: Verb) -> str:

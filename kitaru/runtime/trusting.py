@@ -7,6 +7,7 @@ freely. What was decided is the store's (`store.trust`).
 
 from __future__ import annotations
 
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from kitaru.errors import CodeUnloadable, Untrusted
@@ -81,7 +82,7 @@ def _untrusted(repo: Repository, flow: str, version_id: str, n: int) -> Untruste
     if standing is not None:
         why = f"{standing.by or 'somebody'} took back the trust in it" + (f": {standing.why}" if standing.why else "")
     called = f"{flow}@v{named.n}" if named else version_id[:12]
-    return Untrusted(f"{who}{origin}; {why}", hint=f"kitaru trust {called}")
+    return Untrusted(f"{who}{origin}; {why}", hint=f"kitaru trust {quote(called)}")
 
 
 def trust_recorded(repo: Repository, flow: str, named: VersionName, *, at: int, by: str) -> None:

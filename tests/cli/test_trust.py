@@ -7,7 +7,9 @@ import shutil
 
 import pytest
 
+from kitaru.errors import Untrusted
 from kitaru.project import Project
+from kitaru.runtime.trusting import check_trusted
 from kitaru.store import trust as trusts
 
 ELSEWHERE = "/srv/team"
@@ -306,3 +308,11 @@ def test_a_run_from_elsewhere_does_not_choose_which_script_is_imported(pulled, d
 def test_a_run_from_elsewhere_goes_on_with_the_working_trees_code(pulled, directory):
     (directory / "own.py").write_text(FIRST.replace("* 2", "* 3"))
     assert pulled("replay", "@", "--from", "double", "-q").out == "12\n"
+
+
+def test_who_copies_a_hint_executes_nothing_else(pulled):
+    repo = Project.open().repo
+    evil = repo.add_version("$(touch executed)", id=repo.versions("doubling")[1].id, digest="5" * 64, at=3, by="eve")
+    with pytest.raises(Untrusted) as refused:
+        check_trusted(repo, "$(touch executed)", evil.id, evil.n)
+    assert refused.value.hint == "kitaru trust '$(touch executed)@v1'"
