@@ -58,6 +58,7 @@ def test_what_is_queued_is_listed_shown_and_worked_off(talking, directory):
         (late, "delayed", "talk"),
     ]
     assert "key order 17" in talking("queue", "list").out
+    assert "\nqueue: 2 queued, 1 delayed; kitaru work begins them\n" in talking("status").out
     shown = talking("queue", "show", high[:6]).out
     assert [line.strip() for line in shown.splitlines()[2:]] == [
         "key order 17",
@@ -67,6 +68,8 @@ def test_what_is_queued_is_listed_shown_and_worked_off(talking, directory):
         "n:",
         "2",
     ]
+    stands = json.loads(talking("status", "-o", "json").out)
+    assert (stands["queued"], stands["delayed"]) == (2, 1)
     ended = work(directory)
     assert (ended.returncode, ended.stderr) == (0, "")
     assert ended.stdout.splitlines()[0] == f"{high}  talk was queued"

@@ -13,9 +13,10 @@ when it begins and whenever its status, or what it waits for, changes.
 
 `--watch -o json` prints a [summary](json.md#summary) a line, whenever one changes. Without it:
 `running`, `waiting`, `interrupted` and `failed`, each a list of [summaries](json.md#summary); those that wait
-also have `answered`, the names of open waits whose answer is recorded and was not carried on yet. `remotes`, each
-`name`, `at` (when it was looked at last; null for never), `ahead`, `behind` and `diverged` (runs of which something is
-only here, only there, or that went on on both sides), `names_ahead` and `names_behind` (how many other names are).
+also have `answered`, the names of open waits whose answer is recorded and was not carried on yet. `queued` and
+`delayed`: how many invocations wait for a worker, and how many for their time. `remotes`, each `name`, `at`
+(when it was looked at last; null for never), `ahead`, `behind` and `diverged` (runs of which something is only here,
+only there, or that went on on both sides), `names_ahead` and `names_behind` (how many other names are).
 """
 
 from __future__ import annotations
@@ -77,7 +78,7 @@ def status(
     if output is Output.JSON:
         told: dict[str, Any] = {name: [_document(project, s) for s in section] for name, section in found.items()}
         stands = [{"name": name, **standing_json(standing)} for name, standing in project.standing().items()]
-        write_json({**told, "remotes": stands})
+        write_json({**told, **_queue(project), "remotes": stands})
     else:
         _print(project, found, total)
     tell_damaged(project)
@@ -145,8 +146,21 @@ def _print(project: Project, found: dict[str, list[RunSummary]], total: int) -> 
             _section(page, project, name, section, now)
     if not any(found.values()):
         page.line(f"nothing runs, waits or was interrupted; {total} run{'s' * (total != 1)} in all")
+    _queued(page, project)
     _remotes(page, project, now)
     page.write()
+
+
+def _queue(project: Project) -> dict[str, int]:
+    states = [queued.state for queued in project.queue()]
+    return {state: states.count(state) for state in ("queued", "delayed")}
+
+
+def _queued(page: Page, project: Project) -> None:
+    told = [f"{count} {state}" for state, count in _queue(project).items() if count]
+    if told:
+        page.gap()
+        page.line(("queue", "bold"), f": {', '.join(told)}; ", ("kitaru work", "bold"), " begins them", wrap=True)
 
 
 def _remotes(page: Page, project: Project, now: int) -> None:
