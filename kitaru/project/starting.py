@@ -63,6 +63,7 @@ class _Beginning:
                 key=invocation.key,
                 tags=invocation.tags,
                 run=invocation.run,
+                env=invocation.env,
                 invocation=self._told(),
                 observer=self._let_others_in,
                 foreground=True,

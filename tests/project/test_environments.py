@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
+from kitaru import Status
 from kitaru.errors import CodeUnloadable, EnvironmentUnbuildable
 from kitaru.project import Project
 from kitaru.project.environments import environment_of
-from kitaru.testing import memory_project
+from kitaru.testing import memory_project, work_off
 
 HERE = {"python": platform.python_version(), "distributions": {"kitaru": "0.1.0"}}
 FLOW = """
@@ -129,6 +130,19 @@ def test_it_runs_on_what_was_recorded(project, offline, monkeypatch, tmp_path):
         "invoke", "talk@v2", "--env", "recorded", "--key", "k", "--input", "-", "--detach", given='{"n": 3}'
     )
     assert "was started for this key before with another n" in again.stderr
+
+
+def test_a_worker_begins_what_is_queued_on_what_was_recorded(project, offline, monkeypatch, tmp_path):
+    (tmp_path / "tiny.py").unlink()
+    sys.modules.pop("tiny", None)
+    queued = project.enqueue("talk@v2", {"n": 2}, env="recorded")
+    assert work_off(project) == [queued.run]
+    state = project.state(queued.run)
+    assert (state.status, state.start.invoked["env"]) == (Status.COMPLETED, "recorded")
+    queued = project.enqueue("talk@v2", {"n": 3}, env="recorded")
+    worker = command("work", "--once")
+    assert (worker.returncode, f"{queued.run}  completed" in worker.stdout) == (0, True), worker.stdout
+    assert project.state(queued.run).start.invoked["invocation"] == queued.id
 
 
 def test_a_run_goes_on_where_it_began(project, offline, tmp_path):
