@@ -39,14 +39,14 @@ class Mending:
 
     def __init__(self, repo: Repository, nonce: Callable[[], str], now: int, *, dry_run: bool) -> None:
         self.repo, self.blobs, self.nonce, self.now = repo, repo.blobs, nonce, now
-        self._dry_run = dry_run
+        self.is_dry = dry_run
         self.done: list[Repaired] = []
         self._nameless: set[str] = set()
 
     def tell(self, key: str, did: str) -> bool:
         """Note what is done; tell whether it is to be done."""
         self.done.append(Repaired(self.blobs.where(key), did))
-        return not self._dry_run
+        return not self.is_dry
 
     def put_aside(self, key: str) -> None:
         """Move a file to `lost/`."""

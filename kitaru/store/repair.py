@@ -16,6 +16,7 @@ from kitaru.model.ids import new_run_id
 from kitaru.store import layout, loose, names, recovery, repair_names, runs, salvage
 from kitaru.store.mending import Mending, Repaired
 from kitaru.store.strand import read_segment
+from kitaru.store.sync.tracking import forget
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,6 +56,8 @@ class _Repair:
         self._objects()
         for run in self._hands.runs(layout.OPEN):
             self._journals(run)
+        if self._hands.done and not self._hands.is_dry:
+            forget(self._blobs)
         return self._hands.done
 
     # -- packs, segments and objects -------------------------------------------------------------------------------

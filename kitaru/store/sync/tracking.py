@@ -168,6 +168,14 @@ class Tracking:
         return number
 
 
+def forget(blobs: Workspace) -> None:
+    """Forget what is known of all remotes: names here are not what they were, so all is compared again."""
+    if blobs.scratch is not None:
+        for path in (blobs.scratch / _DIRECTORY).rglob("*"):
+            with contextlib.suppress(OSError):
+                path.unlink()
+
+
 _REMOVED = (f"{layout.RUNS}/", f"{layout.ANSWERS}/", f"{layout.CANCELS}/", f"{layout.PARTED}/", f"{layout.QUEUE}/")
 """Where gc removes names: those of runs that were pruned."""
 

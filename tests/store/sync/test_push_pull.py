@@ -8,6 +8,8 @@ from kitaru.errors import NotExclusive, UnknownFormat
 from kitaru.store import layout, loose
 from kitaru.store.invocations import Invocation, put_invocation
 from kitaru.store.kinds import KINDS
+from kitaru.store.repair import repair
+from kitaru.store.routes import Destination, RouteEntry, add_entry
 from kitaru.store.sync import PullChoice, PushChoice
 from tests.store.samples import value
 from tests.store.sync.machines import remote_damage, share
@@ -323,3 +325,19 @@ def test_what_pushed_names_lead_to_is_told(ana, bob):
     reached = bob.run("two", large=LARGE).push().reached
     assert any(key.startswith("objects/") for key in reached), "though it was there"
     assert any(key.startswith("segments/") for key in reached)
+
+
+def test_what_repair_put_aside_comes_back_with_the_next_pull(ana, remote):
+    version = ana.version()
+    for n in (1, 2, 3):
+        to = (Destination(version, 1, n),)
+        add_entry(ana.blobs, RouteEntry("demo", "stable", n, to, 0, n, "ana", "", f"n{n}"))
+    ana.push()
+    hurt = [layout.flow_key("demo", 1), layout.route_key("demo", "stable", 2)]
+    for key in hurt:
+        path = ana.blobs.directory / key
+        path.chmod(0o600)
+        path.write_bytes(b"{}")
+    repair(ana.repo, nonce=lambda: ana.repo.nonce(), now=ana.tick())
+    ana.pull()
+    assert [ana.blobs.get(key) for key in hurt] == [remote.get(key) for key in hurt]
