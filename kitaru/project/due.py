@@ -53,6 +53,7 @@ class DueRuns:
         self._project, self._interrupted = project, interrupted
         self._catalog = Catalog(project.repo)
         self._looked: dict[str, tuple[object, Due | None]] = {}
+        self._parted: dict[str, str] = {}
 
     def forget(self, run: str) -> None:
         """Have a run read again."""
@@ -61,6 +62,8 @@ class DueRuns:
     def all(self) -> list[Due]:
         """Return them, those first that have waited longest."""
         now = self._project.services.clock_us()
+        named = (key.split("/") for key in self._project.repo.blobs.keys(layout.PARTED))
+        self._parted = {parts[2]: parts[1] for parts in named if len(parts) == 3}
         summaries = [s for s in self._catalog.unfinished() if s.status in (Status.RUNNING, Status.WAITING)]
         self._looked = {s.run: self._looked[s.run] for s in summaries if s.run in self._looked}
         found = [due for summary in reversed(summaries) if (due := self._due(summary, now)) is not None]
@@ -70,6 +73,8 @@ class DueRuns:
         run, repo = summary.run, self._project.repo
         if repo.is_cancellation_there(run):
             return Due(run, summary.flow, "cancelled", ())
+        if layout.run_part(run) in self._parted:
+            return self._answered_anew(summary)
         if summary.status == Status.RUNNING:
             return self._cut_short(summary)
         if 0 < summary.wakes <= now_us:
@@ -96,6 +101,18 @@ class DueRuns:
         if known is None or known[0] != looked:
             known = self._looked[summary.run] = looked, self._read(summary)
         return known[1]
+
+    def _answered_anew(self, summary: RunSummary) -> Due | None:
+        """Return a run that parted from another if somebody answered it since: all else is done by the other one."""
+        due = self._answered(summary) if summary.waits else None
+        repo = self._project.repo
+        try:
+            other = layout.unescape(self._parted[layout.run_part(summary.run)])
+            waits = map(layout.unescape, repo.blobs.children(layout.answer_key(other)))
+            copied = {answer.nonce for wait in waits if (answer := repo.answer(other, wait)) is not None}
+        except (KitaruError, ValueError):
+            return None
+        return due if due is not None and not copied.issuperset(due.token) else None
 
     def _read(self, summary: RunSummary) -> Due | None:
         try:

@@ -12,6 +12,7 @@ import time
 from typing import TYPE_CHECKING
 
 from kitaru.errors import Diverged, KitaruError, RunClaimed, StoreError, Untrusted, UsageError
+from kitaru.model.history import OVER
 from kitaru.project.claiming import Handed
 from kitaru.project.working import MAX_BACKOFF_S, NotNowError, Told
 from kitaru.project.working_here import lives_on
@@ -66,7 +67,8 @@ class RemoteWork:
         self._tracking = Tracking.open(project.repo.blobs, self._remote.name, self._remote.place)
         self._ended: queue.SimpleQueue[tuple[str, int, Claim]] = queue.SimpleQueue()
         self._unpushed = set(self._left_behind())
-        self._said: set[str] = set()
+        self._claims: dict[str, Claim] = {}  # by which runs were carried on that are not pushed yet
+        self._said: set[object] = set()
         self._push_at = self._look_at = self._retry_at = clock()
         self._failures = 0
         self.trouble: KitaruError | None = None
@@ -105,6 +107,7 @@ class RemoteWork:
                 return
             if self._has_more(run, had):
                 self._unpushed.add(run)
+                self._claims[run] = claim
                 self._push_at = self._clock()
             else:
                 claim.release()
@@ -146,18 +149,50 @@ class RemoteWork:
         from kitaru.store.sync import push
         from kitaru.store.sync.results import PushChoice
 
-        runs = tuple(sorted(self._unpushed))
+        claimed = {run: by for run in sorted(self._unpushed) if (by := self._claimed_by(run))}
+        for run, by in claimed.items():
+            if (run, by) not in self._said:
+                self._said.add((run, by))
+                yield Told("claimed", f"is carried on by {by} by now; what was done here is pushed after that", run)
+        runs = tuple(sorted(self._unpushed - claimed.keys()))
+        self._push_at = self._clock() + self._poll_s
+        if not runs:
+            return
         now, marks = self._project.services.clock_us(), self._project.repo.partial.marks()
         self._project.elsewhere.complete(  # what was left on another remote is not on this one
             mark.run for mark in marks if mark.run in self._unpushed and mark.url != self._remote.place
         )
         done = push(self._project.repo, self._blobs, self._tracking, PushChoice(runs=runs), at=now)
         skipped = {left.what for left in done.skipped}
-        self._unpushed = {run for run in runs if run in skipped}  # somebody here executes it again
-        self._push_at = self._clock() + self._poll_s
+        self._unpushed = {run for run in runs if run in skipped} | claimed.keys()  # somebody here executes it again
+        self._claims = {run: claim for run, claim in self._claims.items() if run in self._unpushed}
         for moved in done.runs:
             yield Told("pushed", f"pushed to {self._remote.name}", moved.run)
         yield from self._told(done)
+
+    def _claimed_by(self, run: str) -> str:
+        """Return who carries on a run that went further here, too, for the claim on it was lost; empty for nobody.
+
+        He is to name the segment, for he goes on: what was stopped here in the middle is at most a run of its own. What
+        came to its end here does not wait: the first to push has the run.
+        """
+        if self._is_over(run):
+            return ""
+        ours = self._claims.get(run)
+        segment = ours.segment if ours is not None else self._tracking.segments_of(run) + 1
+        found = claims.standing(self._blobs, run, segment)
+        if found is None or not found.left_us:
+            return ""
+        name, services = found.name, self._project.services
+        before = (name.by, name.host) == (services.user, services.host)  # a worker here that is gone
+        is_ours = name.nonce == ours.who.nonce if ours is not None else before
+        return "" if is_ours else claims.holder(name)
+
+    def _is_over(self, run: str) -> bool:
+        try:
+            return self._project.state(run).status in OVER
+        except KitaruError:
+            return True
 
     def _pull(self) -> Iterator[Told]:
         from kitaru.store.sync import pull
@@ -167,6 +202,7 @@ class RemoteWork:
         self._look_at = self._clock() + max(self._poll_s, REST * (self._clock() - began))
         if first:
             self._unpushed.update(self._left_behind())
+        self._unpushed.update(parted.new_run for parted in done.parted)
         if done.runs:
             count = f"{len(done.runs)} runs" if len(done.runs) > 1 else "1 run"
             yield Told("pulled", f"{count} pulled from {self._remote.name}")

@@ -215,11 +215,16 @@ def _other(blobs: RemoteBlobs, run: str, segment: int, who: Holder) -> str:
 def held(run: str, by: Standing) -> RunClaimed:
     """Return the error that tells who carries a run on elsewhere."""
     how = "claimed" if by.number == 1 else "heard of"
-    who = one_line(by.name.by, MAX_SAID) or "somebody"
-    who += f" on {one_line(by.name.host, MAX_SAID)}" if by.name.host else ""
+    who = holder(by.name)
     message = f"run {run} is being carried on by {who} ({how} {by.age_us // 1_000_000} s ago)"
     hint = f"kitaru resume {run} --offline, which may do it a second time"
     return RunClaimed(message, hint=hint, holder=who, left_us=by.left_us)
+
+
+def holder(name: ClaimName) -> str:
+    """Return who holds a claim, and where, for people."""
+    who = one_line(name.by, MAX_SAID) or "somebody"
+    return f"{who} on {one_line(name.host, MAX_SAID)}" if name.host else who
 
 
 def _claim(blobs: RemoteBlobs, run: str, segment: int, who: Holder) -> Claim:

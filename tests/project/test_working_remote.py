@@ -8,6 +8,7 @@ import kitaru
 from kitaru import flow
 from kitaru.blobs.folder import FolderBlobs
 from kitaru.errors import UnknownRemote
+from kitaru.model.records import Answer, Resumed, Wait
 from kitaru.project import Project
 from kitaru.project.due import Due
 from kitaru.project.working import Carried, NotNowError, Told, Work
@@ -343,3 +344,89 @@ def test_a_run_that_was_begun_of_a_queue_and_not_pushed_is_pushed_by_the_next_wo
     prepared.execute()
     assert said(ann.work_once()) == [("pushed", "q1")]
     assert shared.exists(layout.run_key("q1", 1))
+
+
+# -- a claim that was lost ---------------------------------------------------------------------------------------------
+
+
+def cut_short(machine, run, *, taken=True):
+    """Have an answered run go on, and its process be gone in the middle."""
+    project = machine.project
+    with project.repo.reopen(run) as writer:
+        origin = {"user": machine.project.services.user, "host": "h"}
+        writer.commit(Resumed(at=1, version=project.state(run).start.version, origin=origin))
+        if taken:
+            wait = next(stored for stored in project.repo.records(run) if isinstance(stored.record, Wait))
+            given = project.repo.answer(run, wait.record.digest)
+            writer.commit(Answer(at=1, wait=wait.id, value=given.value, by=given.by, answered=given.at))
+        writer.seal()
+
+
+def lost_claim(ann, bob, shared, code, **how):
+    """Ann's process is stopped in the middle of a run that Bob has claimed by then; return the run, and her worker."""
+    run = ann.run(code)
+    ann.answer(run)
+    ann.push()
+    bob.pull()
+    here = [name.segment for name in names.segments(shared, run)]
+    ann.carry = lambda due, claim: lambda: (cut_short(ann, run, **how), (130, ""))[1]
+    team, worker = ann.worker(clock := Clock())
+    create = shared.create
+
+    def taken_over(key, data):  # once her own claim is made, its time is over and Bob's comes
+        made = create(key, data)
+        if key == layout.claim_key(run, 2, 1):
+            holder = claims.Holder("bobs", "bob", "h", lambda: 1)
+            create(layout.claim_key(run, 2, 2), names.pack(holder.fields(claims.LEASE_US)))
+        return made
+
+    team._connection = shared
+    shared.create = taken_over
+    told = list(worker.carry(once=True))
+    shared.create = create
+    return run, told, worker, clock, here
+
+
+def test_what_was_stopped_here_waits_for_whoever_has_the_claim_now(machines, shared):
+    ann, bob, _ = machines
+    code = asking()
+    run, told, worker, clock, _ = lost_claim(ann, bob, shared, code)
+    assert [t for t in said(told) if t[0] != "pulled"] == [("claimed", run)]
+    assert not shared.exists(layout.run_key(run, 2))
+    bob.project.resume(run, offline=True, foreground=True)
+    bob.push()
+    clock.now += 6
+    told = list(worker.carry(once=True))
+    (new,) = [t.text.split()[-2] for t in told if isinstance(t, Told) and t.kind == "diverged"]
+    clock.now += 6
+    told += worker.carry(once=True)
+    assert ("pushed", new) in said(told)
+    assert ends(told) == []
+    ann.pull()
+    assert (ann.status(run), ann.status(new)) == ("completed", "interrupted")
+    assert shared.exists(layout.run_key(new, 2))
+
+
+@pytest.mark.parametrize("taken", [True, False], ids=["it had its answer", "its answer was copied"])
+def test_what_parted_is_carried_on_only_where_somebody_says_so(machines, shared, taken):
+    ann, bob, cem = machines
+    code = asking()
+    run, *_ = lost_claim(ann, bob, shared, code, taken=taken)
+    bob.project.resume(run, offline=True, foreground=True)
+    bob.push()
+    ann.pull()
+    ann.push(*(found.run for found in ann.project.log()))
+    cem.pull()
+    cem.trusts(run)
+    assert len(cem.project.log()) == 2
+    assert ends(cem.work_once(interrupted=True)) == []
+
+
+def test_what_was_stopped_here_is_pushed_when_nobody_else_has_the_claim_any_more(machines, shared):
+    ann, bob, _ = machines
+    run, _, worker, clock, here = lost_claim(ann, bob, shared, asking())
+    holder = claims.Holder("bobs", "bob", "h", lambda: 1)
+    claims.Claim(shared, run, 2, holder, 2).release()
+    clock.now += 6
+    assert ("pushed", run) in said(worker.carry(once=True))
+    assert len(names.segments(shared, run)) == len(here) + 1
