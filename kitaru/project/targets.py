@@ -166,7 +166,8 @@ def known_versions(repo: Repository, flow: str) -> list[VersionName]:
     """
     known = repo.versions(flow) if _can_be_stored(flow) else []
     if not known:
-        raise FlowNotFound(f"nothing is recorded of a flow {flow!r}", hint=_near(flow, repo.flows()))
+        others = [name for name in repo.flows() if name != flow]  # whose first version is just being recorded
+        raise FlowNotFound(f"nothing is recorded of a flow {flow!r}", hint=_near(flow, others))
     return known
 
 
@@ -182,5 +183,7 @@ def _near(flow: str, flows: Iterable[str]) -> str:
     import difflib
 
     names = list(flows)
+    if not names:
+        return "kitaru deploy FILE.py:FLOW records one here, kitaru pull brings a team's"
     shown = difflib.get_close_matches(flow, names, n=3) or names[:8]
-    return f"the flows are {', '.join(shown)}{', …' if len(names) > len(shown) else ''}" if shown else ""
+    return f"the flows are {', '.join(shown)}{', …' if len(names) > len(shown) else ''}"

@@ -33,7 +33,8 @@ def test_flows_are_listed_with_their_latest_version_and_last_run(edited):
 def test_a_flow_whose_first_version_is_just_being_recorded_is_not_listed_yet(project, directory):
     (directory / ".kitaru/flows/early").mkdir(parents=True)
     assert json.loads(project("flow", "list", "-o", "json").out) == {"flows": []}
-    assert "nothing is recorded of a flow 'early'" in project("flow", "show", "early").err
+    nothing = "error: nothing is recorded of a flow 'early'\nhint: kitaru deploy FILE.py:FLOW records one here, "
+    assert all(project(*words).err.startswith(nothing) for words in (["flow", "show", "early"], ["invoke", "early"]))
 
 
 def test_a_version_is_shown_with_what_it_takes_and_its_runs(edited):

@@ -137,7 +137,7 @@ def test_a_queued_one_is_listed_and_its_version_chosen_when_it_starts(deployed):
     [
         (["--priority", "3"], "are for what is queued"),
         (["--not-before", "2h"], "are for what is queued"),
-        (["--wait"], "are for what is queued"),
+        (["--wait"], "--wait is for what is queued or detached"),
         (["--queue", "--detach"], "--queue goes with neither"),
         (["--queue", "--max-calls", "3"], "--queue goes with neither"),
         (["--queue", "--not-before", "soon"], "'soon' is not a time"),

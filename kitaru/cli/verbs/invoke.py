@@ -148,8 +148,10 @@ def invoke(
             raise UsageError("--queue goes with neither --detach nor limits of the run", hint="leave them out")
         found = project.enqueue(target, typed, **given, priority=priority, not_before=_moment(not_before, project))
         return _leave(project, target, found.run, manner, wait=wait, queued=True)
-    if priority or not_before is not None or (wait and not detach):
-        raise UsageError("--priority, --not-before and --wait are for what is queued", hint="add --queue")
+    if priority or not_before is not None:
+        raise UsageError("--priority and --not-before are for what is queued", hint="add --queue")
+    if wait and not detach:
+        raise UsageError("--wait is for what is queued or detached", hint="leave it out: this command waits by itself")
     if detach:
         handle = project.invoke(target, typed, **given, **limits, detach=True)
         if handle.outcome is not None:  # it was there already, for the same key
