@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from kitaru.blobs import LocalBlobs
 from kitaru.errors import AlreadyAnswered, Diverged
 from kitaru.store import names
 from kitaru.store.catalog import Catalog
@@ -142,6 +143,29 @@ def test_what_was_pushed_first_stands_though_the_other_went_further(ana, bob, an
     assert ana.runs() == bob.runs()
     assert ana.runs()[parted.new_run] == mine
     assert len(bob.lost()) == 3
+
+
+@pytest.mark.parametrize("moved", [0, 1, 2])
+def test_a_run_gives_way_from_its_end_so_that_it_is_whole_at_any_time(ana, bob, answered, monkeypatch, moved):
+    ana.carry_on(answered, ends=False).push()
+    bob.carry_on(answered, ends=False).go_on(answered).go_on(answered, "and more")
+    mine, left = bob.runs()[answered], [True] * moved
+
+    def move(blobs, key, kept, move=LocalBlobs.move):
+        if key.startswith("runs/") and not left:
+            raise KeyboardInterrupt
+        del left[: key.startswith("runs/")]
+        move(blobs, key, kept)
+
+    with monkeypatch.context() as cut:
+        cut.setattr(LocalBlobs, "move", move)
+        with pytest.raises(KeyboardInterrupt):
+            bob.pull()
+    assert bob.damage() == []
+    assert len(bob.repo.records(answered)) < len(mine) or not moved
+    exchange(bob, ana)
+    assert ana.runs() == bob.runs()
+    assert mine in bob.runs().values()
 
 
 def test_a_run_of_ones_own_goes_on_as_any_other(ana, bob, answered):
