@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, cast
 
 from kitaru.blobs.contract import check_key
 from kitaru.blobs.local import LocalBlobs
+from kitaru.errors import Damaged
 from kitaru.store import layout, names, runs
 from kitaru.store.kinds import KINDS
 from kitaru.store.repository import Repository
@@ -119,6 +120,9 @@ class RemoteView:
         """Return the bytes of a blob, as `Blobs.view`."""
         if key in self._fetched:
             return self._segments.view(key)
+        size, segments = self.size(key), f"{layout.SEGMENTS}/"
+        if size > runs.MAX_SEGMENT and key.startswith(segments):  # so large that it was not fetched
+            raise Damaged(self.where(key), f"{size} bytes, where at most {runs.MAX_SEGMENT} belong")
         return self._names[key] if key in self._names else self._remote.view(key)
 
     def exists(self, key: str) -> bool:

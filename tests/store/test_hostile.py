@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import resource
 import struct
 import subprocess
@@ -90,7 +91,13 @@ def verbs(root, more=()):
     ended = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(MAIN), json.dumps([*more, *VERBS])],
         cwd=root,
-        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(REPO), "HOME": str(root), "NO_COLOR": "1"},
+        env={
+            "PATH": "/usr/bin:/bin",
+            "PYTHONPATH": str(REPO),
+            "HOME": str(root),
+            "NO_COLOR": "1",
+            "MALLOC_ARENA_MAX": "2",
+        },
         capture_output=True,
         text=True,
         preexec_fn=limits,
@@ -349,3 +356,49 @@ RECORD = canonical.encode(start(NONE[0]), None)
 def flushed(raw):
     stream = zstandard.ZstdCompressor().compressobj()
     return stream.compress(raw) + stream.flush(zstandard.COMPRESSOBJ_FLUSH_BLOCK)
+
+
+# -- a remote that somebody else can write to ----------------------------------------------------------------------------
+
+SHARING = [
+    ["pull"],
+    ["fetch"],
+    ["fsck", "--remote", "team"],
+    ["gc", "--remote", "team", "--grace", "0s"],
+    ["push", "--all"],
+    ["remote", "show", "team"],
+]
+
+
+def test_a_remote_full_of_traps_takes_no_more_than_its_share_and_the_rest_comes(root, tmp_path):
+    remote = tmp_path / "shared"
+    theirs = Repository.create(LocalBlobs(remote, False), nonces(7))
+    for run in ("fair234567", "pipe234567", "zeros23456", "vast234567", "deep234567"):
+        write(theirs, run, [NONE], NONE[0])
+    names_of = {run: remote / layout.run_key(run, 1) for run in theirs.run_ids()}
+    replaced(names_of["pipe234567"])
+    os.mkfifo(names_of["pipe234567"])
+    replaced(names_of["zeros23456"]).symlink_to("/dev/zero")
+    os.truncate(replaced(names_of["vast234567"], b""), 10 << 30)
+    replaced(names_of["deep234567"], b"[" * 60_000)
+    for key in ("runs/\x1b[2J/000001", "answers/x\ny/z", "claims/\x1b/000001", "keys/%/x", "segments/zz/\x9b"):
+        (remote / key).parent.mkdir(parents=True, exist_ok=True)
+        (remote / key).write_bytes(b"{}\n")
+    vast = remote / layout.segment_key("0" * 64)
+    vast.parent.mkdir(parents=True, exist_ok=True)
+    os.truncate(replaced(vast, b""), 10 << 30)
+    (remote / "runs" / "again").symlink_to(remote)
+    found = verbs(root, [["remote", "add", "team", str(remote)], *SHARING])
+    codes = {" ".join(words): code for words, code, *_ in found}
+    assert (codes["pull"], codes["fsck --remote team"], codes["push --all"]) == (4, 4, 4)
+    assert not [text for _, _, out, err in found for text in ("\x1b", "\x9b") if text in out + err]
+    listed = {run["run"] for run in json.loads(found[-2][2])["runs"]}
+    assert listed == {"goodrun234", "fair234567"}
+
+
+def replaced(path, data=None):
+    """Remove a file, and write another in its place if there is one; return the path."""
+    path.unlink(missing_ok=True)
+    if data is not None:
+        path.write_bytes(data)
+    return path

@@ -14,7 +14,7 @@ import zstandard
 from kitaru.blobs import MemoryBlobs
 from kitaru.errors import Damaged, UnknownFormat
 from kitaru.model.records import Call, End, Start, Wait
-from kitaru.store import Repository, envelope, layout, loose, names
+from kitaru.store import Repository, envelope, layout, loose, names, remote_check
 from kitaru.store.routes import Destination, RouteEntry, add_entry, route_log
 from tests.store.samples import nonces, value
 from tests.store.sync.machines import remote_damage
@@ -412,3 +412,12 @@ def test_a_damaged_name_does_not_stop_a_push(shared, bob, ana):
     assert [left.what for left in pushed.refused] == ["runs/bad/000001"]
     assert isinstance(pushed.error(), Damaged)
     assert "bad" in ana.repo.run_ids()
+
+
+def test_a_segment_of_ten_gigabytes_is_refused_by_its_name_and_all_else_is_checked(shared):
+    key = segment_of(shared, "bad")
+    overwrite(shared, key, b"")
+    os.truncate(shared.root / key, 10 << 30)
+    report = remote_check.check(shared)
+    assert any("10737418240 bytes, where at most" in f"{finding}" for finding in report.findings)
+    assert "good" not in "".join(map(str, report.findings))
