@@ -6,7 +6,7 @@ import pytest
 
 from kitaru.blobs import LocalBlobs
 from kitaru.errors import AlreadyAnswered, Diverged
-from kitaru.store import names
+from kitaru.store import layout, names
 from kitaru.store.catalog import Catalog
 from kitaru.store.gc import collect
 from kitaru.store.names import VersionName
@@ -188,6 +188,21 @@ def test_what_branched_from_a_continuation_that_was_second_branches_from_the_run
     ana.pull()
     assert ana.runs() == bob.runs()
     assert ana.damage() == bob.damage() == remote_damage(remote) == []
+
+
+def test_what_branched_from_such_a_continuation_is_named_after_it(ana, bob, answered, remote, monkeypatch):
+    ana.carry_on(answered).push()
+    bob.carry_on(answered).branch("two", answered)
+    made = []
+
+    def create(folder, key, data, create=type(remote).create):
+        made.append(key)
+        return create(folder, key, data)
+
+    with monkeypatch.context() as watched:
+        watched.setattr(type(remote), "create", create)
+        [parted] = bob.push().parted
+    assert made.index(layout.run_key(parted.new_run, 2)) < made.index(layout.run_key("two", 1))
 
 
 def test_what_was_interrupted_here_and_continued_there_is_taken_up_first(ana, bob, answered):
