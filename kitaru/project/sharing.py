@@ -10,9 +10,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, NoReturn
 
 from kitaru.config import STORE, load
-from kitaru.errors import AmbiguousRevision, PrunedRun, UnknownRun, UsageError
+from kitaru.errors import AmbiguousRevision, FlowNotFound, PrunedRun, UnknownRun, UsageError
 from kitaru.project import places
 from kitaru.project.remoting import Remoting
+from kitaru.project.targets import known_versions
 from kitaru.store import layout
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ class Sharing(Remoting):
 
         Raises:
             UnknownRemote, UnknownRun
+            FlowNotFound: nothing is recorded of `flow`.
             Diverged: a run was continued there as well: what was done here is a run of its own now. All else is pushed.
             AlreadyAnswered: somebody else answered a question first. All else is pushed.
             Damaged: something there is not what it should be. All else is pushed.
@@ -66,6 +68,8 @@ class Sharing(Remoting):
         from kitaru.store.sync.results import PushChoice
 
         there = self.remote(remote)
+        if flow:
+            known_versions(self.repo, flow)
         choice = PushChoice(self._named(runs, self.find_run), flow, everything)
         if not dry_run:  # what was left on another remote is not on this one
             self.elsewhere.complete(mark.run for mark in self.repo.partial.marks() if mark.url != there.place)
@@ -126,6 +130,7 @@ class Sharing(Remoting):
 
         Raises:
             UnknownRemote, UnknownRun
+            FlowNotFound: the remote has nothing of `flow`.
             Damaged: something there is not what it should be; nothing of it is visible, and all else was pulled.
             RemoteUnreachable, RemoteRefused: nothing, or not all, was pulled; do it again.
         """
@@ -162,6 +167,8 @@ class Sharing(Remoting):
         outcome = act(blobs, tracking, replace(choice, runs=named))
         if outcome.is_nothing and not tracking.there:
             outcome.skip(there.name, "nothing was pushed there yet")
+        elif choice.flow and not _has_flow(tracking, choice.flow):
+            raise FlowNotFound(f"remote {there.name} has nothing of a flow {choice.flow!r}", hint="kitaru pull")
         if strict and outcome.refused:
             _raise(outcome)
         return outcome
@@ -244,6 +251,15 @@ def _choosing(flow: str, since_us: int | None, *, runs_only: bool) -> PullChoice
     from kitaru.store.sync.results import PullChoice
 
     return PullChoice(flow=flow, since_us=since_us, runs_only=runs_only)
+
+
+def _has_flow(tracking: Tracking, flow: str) -> bool:
+    """Tell whether a remote has a version of a flow, as it was looked at last."""
+    try:
+        directory = layout.flow_key(flow)
+    except ValueError:
+        return False
+    return any(key.startswith(f"{directory}/") for key in tracking.there)
 
 
 def _find_there(remote: RemoteBlobs, text: str) -> str:

@@ -13,6 +13,7 @@ from kitaru.errors import (
     AmbiguousRevision,
     Damaged,
     Diverged,
+    FlowNotFound,
     NotAStore,
     RemoteUnreachable,
     StoreError,
@@ -142,6 +143,19 @@ def test_a_flow_only_and_what_began_lately(people):
     began = people("ana").state(other).start.at
     people("dan").pull(since_us=began)
     assert runs(people("dan")) == [other]
+
+
+def test_a_flow_that_there_is_none_of_is_told(people):
+    people.run("ana", "doubled")
+    with pytest.raises(FlowNotFound, match="nothing is recorded of a flow 'tripled'"):
+        people("ana").push(flow="tripled")
+    people("ana").push(flow="doubled")
+    for bring in (people("ben").pull, people("ben").fetch):
+        for name in ("tripled", "no\0name"):
+            with pytest.raises(FlowNotFound, match="remote team has nothing of a flow"):
+                bring(flow=name)
+    people("ben").pull(flow="doubled")
+    assert people("ben").pull(flow="doubled").is_nothing
 
 
 def test_a_dry_run_changes_nothing(people):
