@@ -1,4 +1,4 @@
-"""Runs that a listing had to leave out, because they cannot be read.
+"""Runs and flows that a listing had to leave out, because they cannot be read.
 
 Owns: the warning, and that a listing which lacks something does not end as if it were whole.
 """
@@ -18,13 +18,15 @@ if TYPE_CHECKING:
 
 
 def tell_damaged(project: Project) -> None:
-    """Name the damaged runs on stderr and end with the status of a damaged store; do nothing where there are none."""
-    if not project.damaged:
+    """Name what is damaged on stderr and end with the status of a damaged store; do nothing where there are none."""
+    damaged = [(f"run {run}", error) for run, error in sorted(project.damaged.items())]
+    damaged += [(f"flow {flow}", error) for flow, error in sorted(project.damaged_flows.items())]
+    if not damaged:
         return
     sys.stdout.flush()
     page = Page(sys.stderr)
-    for run, error in sorted(project.damaged.items()):
-        page.line(("damaged: ", "red"), f"run {run} is left out: {error.message}", whole=True)
+    for what, error in damaged:
+        page.line(("damaged: ", "red"), f"{what} is left out: {error.message}", whole=True)
     page.line("hint: kitaru fsck", whole=True)
     page.write()
     raise typer.Exit(Damaged.exit_code)

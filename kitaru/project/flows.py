@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from kitaru.errors import KitaruError
+from kitaru.errors import Damaged, KitaruError
 from kitaru.model.history import Status
 from kitaru.model.spending import Spent
 from kitaru.project.routing import Routing
@@ -118,8 +119,13 @@ class FlowVersion:
 class Flows(Routing):
     """A project as its flows and their versions are looked at."""
 
+    @cached_property
+    def damaged_flows(self) -> dict[str, Damaged]:
+        """Flows that `flows` had to leave out, because their latest version's name cannot be read."""
+        return {}
+
     def flows(self) -> list[FlowLine]:
-        """Return all flows that have a version, by name."""
+        """Return all flows that have a version, by name; `damaged_flows` tells which could not be read."""
         count: dict[str, int] = defaultdict(int)
 
         def is_last(fields: Mapping[str, Any]) -> bool:
@@ -131,8 +137,13 @@ class Flows(Routing):
         for entry in self.routes():
             routes[entry.flow].append(entry)
         found = []
+        self.damaged_flows.clear()
         for flow in self.repo.flows():
-            versions, latest = self._latest(flow)
+            try:
+                versions, latest = self._latest(flow)
+            except Damaged as error:
+                self.damaged_flows[flow] = error
+                continue
             if latest is not None:  # a directory is there before the first name in it
                 run = last.get(flow)
                 found.append(FlowLine(flow, versions, latest, routes[flow], count[flow], run and self._live(run)))

@@ -13,6 +13,7 @@ from kitaru.cli.text import clean
 from kitaru.errors import CodeUnloadable, Damaged, KitaruError, StoreError, UsageError
 from kitaru.model.summary import RunSummary
 from kitaru.project.flows import outcomes_of
+from kitaru.store import layout
 from kitaru.testing import memory_project
 
 ENTRY = {"module": "a", "qualname": "agent", "file": "a.py", "path": ["."]}
@@ -123,6 +124,13 @@ def test_a_damaged_version_is_told_of_and_the_others_are_listed(project):
     assert [line.flow for line in project.flows()] == ["agent", "broken"]
     with pytest.raises(KitaruError):
         project.flow_version("broken")
+
+
+def test_a_flow_whose_name_is_damaged_is_left_out_and_the_others_are_listed(project):
+    put(project, {"entry": ENTRY, "files": FILES})
+    assert project.repo.blobs.create(layout.flow_key("broken", 1), b"{")
+    assert [line.flow for line in project.flows()] == ["agent"]
+    assert list(project.damaged_flows) == ["broken"]
 
 
 def run(status, took=0, cost=0):
