@@ -245,7 +245,7 @@ def test_an_entry_is_loaded_from_the_working_tree(project):
 @pytest.mark.parametrize(
     ("entry", "said"),
     [
-        (Entry("gone", "agent", "gone.py", (".",)), "not in the project any more"),
+        (Entry("gone", "agent", "gone.py", (".",)), "gone.py is not in the project"),
         (Entry("agent", "older", "agent.py", (".",)), "no flow older any more"),
         (Entry("agent", "f.<locals>.agent", "agent.py", (".",)), "defined inside a function"),
         (Entry("__main__", "no_such_flow", None, ()), "defined in a notebook or REPL"),
