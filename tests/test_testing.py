@@ -7,8 +7,10 @@ import sys
 
 import pytest
 
+from kitaru import flow
+from kitaru.config import Config
 from kitaru.errors import NotAProject, UnknownRun
-from kitaru.testing import HistoryMismatch, replay_history
+from kitaru.testing import HistoryMismatch, memory_project, replay_history
 from tests.runtime.bench import Scripts
 
 FLOW = """
@@ -102,3 +104,18 @@ def test_what_is_no_history(history):
         replay_history("nowhere")
     with pytest.raises(UnknownRun):
         replay_history("histories/reports", "zzzzzzzzzz")
+
+
+@flow
+def doubled(number: int) -> int:
+    return 2 * number
+
+
+def test_two_projects_in_memory_meet_at_a_remote(tmp_path):
+    remotes = Config(tables={"remotes": {"team": {"url": str(tmp_path / "shared")}}})
+    ana, ben = (memory_project(config=remotes, seed=name) for name in ("ana", "ben"))
+    first, second = (project.run(doubled, {"number": 2}, foreground=True).exec_id for project in (ana, ben))
+    assert first != second
+    ana.push()
+    ben.pull()
+    assert {run.run for run in ben.log()} == {first, second}

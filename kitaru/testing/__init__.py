@@ -87,7 +87,11 @@ def fixed_services(clock: Callable[[], int] | None = None, seed: str = "kitaru")
 
 
 def memory_project(
-    root: Path | str | None = None, *, clock: Callable[[], int] | None = None, config: Config | None = None
+    root: Path | str | None = None,
+    *,
+    clock: Callable[[], int] | None = None,
+    config: Config | None = None,
+    seed: str = "kitaru",
 ) -> Project:
     """Return an empty project whose store lies in memory.
 
@@ -95,8 +99,9 @@ def memory_project(
         root: the directory that its flows' code is found in; the current one by default.
         clock: microseconds since 1970 UTC; a `FixedClock` by default.
         config: its settings.
+        seed: what its ids follow from. Two projects of one test that are to meet at a remote need two of these.
     """
-    services = fixed_services(clock)
+    services = fixed_services(clock, seed)
     repo = Repository.create(MemoryBlobs(), services.random_bytes)
     return Project(Path(root or ".").absolute(), repo, config or Config(), services)
 
