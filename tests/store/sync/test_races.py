@@ -149,13 +149,13 @@ def test_what_was_pushed_first_stands_though_the_other_went_further(ana, bob, an
 def test_a_run_gives_way_from_its_end_so_that_it_is_whole_at_any_time(ana, bob, answered, monkeypatch, moved):
     ana.carry_on(answered, ends=False).push()
     bob.carry_on(answered, ends=False).go_on(answered).go_on(answered, "and more")
-    mine, left = bob.runs()[answered], [True] * moved
+    mine, left, really = bob.runs()[answered], [True] * moved, LocalBlobs.move
 
-    def move(blobs, key, kept, move=LocalBlobs.move):
+    def move(blobs, key, kept):
         if key.startswith("runs/") and not left:
             raise KeyboardInterrupt
         del left[: key.startswith("runs/")]
-        move(blobs, key, kept)
+        really(blobs, key, kept)
 
     with monkeypatch.context() as cut:
         cut.setattr(LocalBlobs, "move", move)
@@ -193,11 +193,11 @@ def test_what_branched_from_a_continuation_that_was_second_branches_from_the_run
 def test_what_branched_from_such_a_continuation_is_named_after_it(ana, bob, answered, remote, monkeypatch):
     ana.carry_on(answered).push()
     bob.carry_on(answered).branch("two", answered)
-    made = []
+    made, really = [], type(remote).create
 
-    def create(folder, key, data, create=type(remote).create):
+    def create(folder, key, data):
         made.append(key)
-        return create(folder, key, data)
+        return really(folder, key, data)
 
     with monkeypatch.context() as watched:
         watched.setattr(type(remote), "create", create)
