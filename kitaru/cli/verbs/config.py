@@ -7,7 +7,8 @@
 | `user.name` | text | who you are, in answers and runs; your login name if empty |
 | `default-model` | text | alias or `provider/model` that `kitaru.llm()` asks where none is named |
 
-The file has tables besides, for [models, secrets and prices](../llm.md).
+The file has tables besides, for [models, secrets and prices](../llm.md), for [limits of flows](../queue.md#limits)
+and for [remotes](remote.md).
 
 The file is TOML, `.kitaru/config.toml`; it never holds a secret. Setting a key keeps its comments. An unknown key or a
 value that a key may not have is an error that names the line.
