@@ -9,6 +9,7 @@ import pytest
 from kitaru.store import layout, loose
 from kitaru.store.schedules import ScheduleEntry, put_entry
 from kitaru.store.sync import PullChoice
+from kitaru.store.sync.transfer import Transfer
 from tests.store.samples import value
 from tests.store.sync.machines import remote_damage, share
 
@@ -156,3 +157,26 @@ def test_a_store_that_was_put_back_as_it_was_before_is_compared_anew(ana, bob, r
     assert remote_damage(ana.remote) == []
     bob.pull()
     assert ana.repo.versions("demo") == bob.repo.versions("demo")
+
+
+def test_runs_are_named_after_those_that_they_branch_from(ana, remote, monkeypatch):
+    """Be it that what is sent at once comes in any order."""
+    ana.run("b").branch("a", "b").branch("c", "a")
+    made, really = [], type(remote).create
+
+    def create(folder, key, data):
+        made.append(key)
+        return really(folder, key, data)
+
+    monkeypatch.setattr(Transfer, "each", lambda _, act, items: [act(item) for item in reversed(list(items))][::-1])
+    monkeypatch.setattr(type(remote), "create", create)
+    ana.push()
+    assert [key for key in made if key.startswith(layout.RUNS)] == [layout.run_key(run, 1) for run in "bac"]
+
+
+def test_what_was_lost_here_comes_again_though_it_was_known_to_be_the_same(ana, bob):
+    ana.run("one").push()
+    had = ana.runs()
+    ana.blobs.delete(layout.run_key("one", 1))
+    ana.pull()
+    assert ana.runs() == had
