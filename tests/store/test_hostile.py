@@ -358,7 +358,7 @@ def flushed(raw):
     return stream.compress(raw) + stream.flush(zstandard.COMPRESSOBJ_FLUSH_BLOCK)
 
 
-# -- a remote that somebody else can write to ----------------------------------------------------------------------------
+# -- a remote that somebody else can write to --------------------------------------------------------------------------
 
 SHARING = [
     ["pull"],

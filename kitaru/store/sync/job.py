@@ -47,9 +47,7 @@ class Job:
         theirs = sights.there(self.transfer)
         self.tracking.looked(theirs.stamps, self.at)
         self.tracking.same &= sights.here(self.repo.blobs).names.keys()
-        for left in theirs.refused:
-            if left not in self.outcome.refused:
-                self.outcome.refused.append(left)
+        self.outcome.refused = list(dict.fromkeys([*self.outcome.refused, *theirs.refused]))
         return theirs
 
     def anchor(self) -> None:

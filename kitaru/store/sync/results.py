@@ -176,8 +176,8 @@ class Outcome:
         """Take up what became of names of ours that were second, when what stands was brought."""
         self.lost += taken.lost
         self.parted += taken.parted
-        self.refused += [left for left in taken.refused if left not in self.refused]
-        self.skipped += [left for left in taken.skipped if left not in self.skipped]
+        self.refused = list(dict.fromkeys([*self.refused, *taken.refused]))
+        self.skipped = list(dict.fromkeys([*self.skipped, *taken.skipped]))
         self.versions += [version for version in taken.versions if version.was is not None]
 
     def sort(self) -> None:

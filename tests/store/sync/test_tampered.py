@@ -421,3 +421,11 @@ def test_a_segment_of_ten_gigabytes_is_refused_by_its_name_and_all_else_is_check
     report = remote_check.check(shared)
     assert any("10737418240 bytes, where at most" in f"{finding}" for finding in report.findings)
     assert "good" not in "".join(map(str, report.findings))
+
+
+def test_many_keys_that_no_store_makes_take_no_time_that_grows_with_their_square(ana, bob, remote):
+    ana.run("good").push()
+    junk = [f"runs/junk/{n}" for n in range(30_000)]
+    pulled = bob.pull(remote=Listing(remote, *junk))
+    assert len(pulled.refused) == 30_000
+    assert bob.repo.run_ids() == ["good"]
