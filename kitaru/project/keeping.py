@@ -9,12 +9,13 @@ import hashlib
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from kitaru.errors import Damaged
+from kitaru.errors import Damaged, UsageError
 from kitaru.project.reading import Reading
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from kitaru.blobs.contract import RemoteBlobs
     from kitaru.project.remotes import Remote
     from kitaru.project.upkeep import Pruned
     from kitaru.store.check import Report
@@ -109,7 +110,7 @@ class Keeping(Reading):
             remote: its name; the default one without it.
 
         Raises:
-            UnknownRemote: there is none of that name.
+            UnknownRemote, UsageError: there is none of that name, or nothing was pushed there yet.
             Damaged: something there cannot be read, and who knows what it names; nothing was removed.
             RemoteError: another gc is at work there, or the remote said no, or nothing.
         """
@@ -118,15 +119,24 @@ class Keeping(Reading):
 
         services = self.services
         who = Who(services.user, services.host, lambda: services.random_bytes(12).hex())
-        place = self.remote(remote).connect()
+        place = self._store_at(remote)
         grace = GRACE_US if grace_us is None else grace_us
         return collect(place, who, grace=grace, dry_run=dry_run, near=self._segment_here)
 
     def check_remote(self, remote: str | None = None) -> Report:
-        """As `check`, of a remote: all that is there is read. Raises UnknownRemote, RemoteError."""
+        """As `check`, of a remote: all that is there is read. Raises UnknownRemote, UsageError, RemoteError."""
         from kitaru.store.remote_check import check
 
-        return check(self.remote(remote).connect())
+        return check(self._store_at(remote))
+
+    def _store_at(self, remote: str | None) -> RemoteBlobs:
+        from kitaru.store import layout
+
+        there = self.remote(remote)
+        place = there.connect()
+        if not place.exists(layout.FORMAT_KEY) and not place.children(layout.RUNS):
+            raise UsageError(f"nothing was pushed to {there.name} yet", hint=f"kitaru push {there.name}")
+        return place
 
     def _segment_here(self, segment: str) -> bytes | None:
         """Return a sealed journal if this store has it, too: it need not be fetched then."""

@@ -146,3 +146,10 @@ def test_what_was_pulled_is_executed_once_it_is_trusted(where):
     done = where("bob", *words)
     assert (done.out, done.err) == ("60000\n", "")
     assert where("ann", *words).out == "60000\n"
+
+
+@pytest.mark.parametrize("verb", ["gc", "fsck"])
+def test_a_remote_to_which_nothing_was_pushed_is_no_damage(project, directory, verb):
+    project("remote", "add", "team", directory / "shared")
+    ended = project(verb, "--remote", "team")
+    assert (ended.code, ended.err) == (2, "error: nothing was pushed to team yet\nhint: kitaru push team\n")
