@@ -148,7 +148,7 @@ def _uv() -> list[str]:
 
 @contextlib.contextmanager
 def _made(parent: Path) -> Iterator[Path]:
-    parent.mkdir(parents=True, exist_ok=True)
+    parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     directory = Path(tempfile.mkdtemp(prefix="building-", dir=parent))
     try:
         yield directory

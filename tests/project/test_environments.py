@@ -2,6 +2,7 @@
 
 import os
 import platform
+import stat
 import subprocess
 import sys
 import threading
@@ -137,6 +138,7 @@ def test_a_worker_begins_what_is_queued_on_what_was_recorded(project, offline, m
     sys.modules.pop("tiny", None)
     queued = project.enqueue("talk@v2", {"n": 2}, env="recorded")
     assert work_off(project) == [queued.run]
+    assert stat.S_IMODE((tmp_path / ".kitaru/cache/environments").stat().st_mode) == 0o700
     state = project.state(queued.run)
     assert (state.status, state.start.invoked["env"]) == (Status.COMPLETED, "recorded")
     queued = project.enqueue("talk@v2", {"n": 3}, env="recorded")
