@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from kitaru.errors import Damaged, RemoteError, UnknownObject, UnknownRun
 from kitaru.model.encoding import Malformed, references
 from kitaru.store import lacking, layout, loose
-from kitaru.store.sync.verify import Verified
+from kitaru.store.verified import Verified
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence

@@ -80,7 +80,7 @@ class Report:
         self.findings.append(Finding(severity, where, what, None, affects))
 
 
-def _references(data: bytes) -> list[str] | str:
+def _references(data: bytes | memoryview) -> list[str] | str:
     """Return what an object refers to, or why it is no value."""
     try:
         return references(data)
@@ -259,7 +259,7 @@ class _Check:
 
     def _loose(self, object_id: str) -> list[str] | str | Damaged | None:
         try:
-            return _references(loose.read(self.blobs, object_id))
+            return _references(loose.view(self.blobs, object_id))
         except Damaged as error:
             return error
         except KeyError:  # gc was faster

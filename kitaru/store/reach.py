@@ -170,7 +170,7 @@ class _Walk:
 
     def _follow(self, object_id: str, key: str) -> None:
         if object_id not in self._known:
-            self._known[object_id] = _referred(loose.read(self._blobs, object_id), self._blobs.where(key))
+            self._known[object_id] = _referred(loose.view(self._blobs, object_id), self._blobs.where(key))
         self._used |= self._known[object_id]
 
     def _ids_in(self, segment: str) -> set[str]:
@@ -204,7 +204,7 @@ def _reached(blobs: Workspace, key: str) -> list[str]:
     return kinds.reached(name, kinds.read(name, blobs.get(key, limit=names.MAX_NAME), where))
 
 
-def _referred(content: bytes, where: str) -> frozenset[str]:
+def _referred(content: bytes | memoryview, where: str) -> frozenset[str]:
     try:
         return frozenset(references(content))
     except Malformed as error:

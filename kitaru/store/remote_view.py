@@ -1,7 +1,7 @@
 """A remote as a store to read: listed once, names and segments fetched many at a time, then read as if they lay here.
 
 Owns: what is fetched when, and where it is kept meanwhile. Can change nothing on the remote. Knows nothing of what the
-bytes mean, but that names and segments are small and many.
+bytes mean, but that names and segments are small and many, and objects large: these come one by one, when looked at.
 
 Content is listed before names: what comes later is nobody's candidate (see `reach`).
 """
@@ -19,6 +19,7 @@ from kitaru.errors import Damaged
 from kitaru.store import layout, names, runs
 from kitaru.store.kinds import KINDS
 from kitaru.store.repository import Repository
+from kitaru.store.verified import Verified
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
@@ -123,7 +124,18 @@ class RemoteView:
         size, segments = self.size(key), f"{layout.SEGMENTS}/"
         if size > runs.MAX_SEGMENT and key.startswith(segments):  # so large that it was not fetched
             raise Damaged(self.where(key), f"{size} bytes, where at most {runs.MAX_SEGMENT} belong")
+        if key.startswith(f"{layout.OBJECTS}/"):
+            return self._large(key)
         return self._names[key] if key in self._names else self._remote.view(key)
+
+    def _large(self, key: str) -> memoryview | bytes:
+        """Return a large object's file, mapped: verified on its way to the disk, and never in memory as a whole."""
+        pieces = Verified(self._remote.chunks(key), "".join(key.split("/")[1:]), self.where(key))
+        self._segments.create(key, pieces)
+        try:
+            return self._segments.view(key)
+        finally:
+            self._segments.delete(key)  # what is mapped stays as long as somebody looks at it
 
     def exists(self, key: str) -> bool:
         """Tell whether something was at a key."""

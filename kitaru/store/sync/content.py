@@ -16,7 +16,7 @@ from kitaru.model.encoding import Malformed, references
 from kitaru.store import layout, loose, runs
 from kitaru.store.naming import named_by
 from kitaru.store.strand import FrameCache, read_segment
-from kitaru.store.sync.verify import Verified
+from kitaru.store.verified import Verified
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -12,8 +12,8 @@ from kitaru.errors import Damaged
 from kitaru.model.encoding import references
 from kitaru.model.encoding.wire import varint
 from kitaru.store import layout, loose
-from kitaru.store.sync import verify
-from kitaru.store.sync.verify import Verified
+from kitaru.store import verified as verify
+from kitaru.store.verified import Verified
 
 NOISE = random.Random(1).randbytes(2_500_000)
 IDS = [bytes([n]) * 32 for n in range(1, 4)]
