@@ -95,11 +95,12 @@ async def _main(engine: Engine, body: Callable[[], Coroutine[Any, Any, Any]]) ->
         engine.tell_leaving()
         raise
     finally:
-        pool = Pool(1, f"kitaru-drain-{engine.run}")
-        await ended(on_thread(pool, engine.drain), engine)
-        pool.close()
-        for task in list(_carried(engine)):
-            await ended(task, engine)
+        if not engine.left_at_once:  # a second Ctrl-C may come while the first is told of
+            pool = Pool(1, f"kitaru-drain-{engine.run}")
+            await ended(on_thread(pool, engine.drain), engine)
+            pool.close()
+            for task in list(_carried(engine)):
+                await ended(task, engine)
 
 
 class _interrupts:
