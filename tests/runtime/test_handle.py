@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import threading
 
 import pytest
@@ -11,6 +12,8 @@ import kitaru
 from kitaru import checkpoint, flow
 from kitaru.errors import RunFailed, RunInterrupted, RunNotFinished, RunWaiting
 from kitaru.project import Project
+
+LONG_S = 40
 
 
 @pytest.fixture
@@ -309,3 +312,35 @@ def test_run_belongs_to_the_project_of_the_current_directory(tmp_path, monkeypat
     assert handle.wait(30) == 6
     assert Project.open().state(handle.exec_id).status == "completed"
     assert Project.open(tmp_path / "deeper").find_run("@") == handle.exec_id
+
+
+def test_a_second_ctrl_c_that_comes_while_the_first_is_told_of_waits_for_nothing(bench, gate):
+    """It meets the body between its end and the wait for calls that cannot be stopped."""
+
+    began = threading.Event()
+
+    @checkpoint
+    def holds():
+        began.set()
+        gate.wait(LONG_S)
+
+    @flow
+    async def body():
+        beside = holds.submit()
+        assert began.wait(LONG_S)
+        signal.raise_signal(signal.SIGINT)
+        await beside
+
+    def watch(event):
+        if event.kind == "stopping":
+            signal.raise_signal(signal.SIGINT)
+
+    opener = threading.Timer(LONG_S / 2, gate.set)
+    opener.start()
+    try:
+        with pytest.raises(RunInterrupted):
+            bench.project.run(body, {}, foreground=True, observer=watch).get()
+        assert not gate.is_set(), "the call was waited for"
+    finally:
+        opener.cancel()
+        gate.set()
