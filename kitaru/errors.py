@@ -3,12 +3,17 @@
 Owns: messages, hints and exit statuses. Knows nothing of stores, runs or screens; it is handed plain strings.
 Raised where the fault is known, printed in one place (`kitaru.cli`), matched by type in Python.
 
+One file, however long: it is a table. Its classes are recorded by this module's name (`kitaru.errors:CallTimeout`, in
+stores that live for years, and between processes), and every command imports it, so that more files are a slower start.
+
 ::
 
     KitaruError                    1
     |-- UsageError                 2   the command or the code asks for something that cannot be
     |   |-- NotAProject, ProjectExists
-    |   |-- BadRevision, UnknownRun, PrunedRun, UnbegunRun, AmbiguousRevision
+    |   |-- BadRevision, AmbiguousRevision
+    |   |-- UnknownRun
+    |   |   `-- PrunedRun, UnbegunRun
     |   |-- UnknownCall, UnknownWait, UnknownObject
     |   |-- FlowNotFound, BadInput, InvalidAnswer, RunOver, NothingToReplay, OverrideNotReached, BadConfig
     |   |-- CalledDirectly, WaitOutsideFlow, WaitInsideCheckpoint, NotCheckpointable
