@@ -142,11 +142,8 @@ class Zygote:
 
 def _as_if_new() -> None:
     """Undo in a child what a fork carries over that a new process would not have."""
-    from kitaru.runtime.codes import keep_scratch
-
     gc.unfreeze()
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell has what it puts in the background ignore it
-    keep_scratch()  # the recorded code that was laid out is the parent's, and other children need it
     numbers = sys.modules.get("numpy.random")
     if numbers is not None:  # `random` sees to itself
         numbers.seed()

@@ -5,10 +5,6 @@ Owns: how it is loaded, whether that is allowed here, and how it stands to what 
 
 from __future__ import annotations
 
-import atexit
-import contextlib
-import shutil
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +16,7 @@ from kitaru.runtime.invoking import EnvironmentNeeded
 from kitaru.runtime.loading import LoadedFlow, load_entry, load_target
 from kitaru.runtime.names import alias_main
 from kitaru.runtime.preloading import import_ahead, keep, kept
+from kitaru.runtime.scratch import make_scratch
 from kitaru.runtime.sources import Entry, changed_files, entry_of
 from kitaru.runtime.trusting import check_is_flow, check_trusted
 from kitaru.runtime.versions import Version, Versions, describe
@@ -102,7 +99,7 @@ class Codes:
         keep(version.id, self._root, self._load_recorded(version))
 
     def _load_recorded(self, version: Version) -> LoadedFlow:
-        return load_entry(version.entry, self._root, version.files, _scratch(), alone=True)
+        return load_entry(version.entry, self._root, version.files, make_scratch(), alone=True)
 
     def of_run(self, state: RunState, *, as_recorded: bool) -> Code:
         """Return the code that carries a run on, or that a branch of it executes.
@@ -124,7 +121,7 @@ class Codes:
         if as_recorded:
             check_trusted(self._repo, state.start.flow, recorded.id, recorded.n)
             alone = bool(state.start.invoked)
-            loaded = load_entry(recorded.entry, self._root, recorded.files, _scratch(), alone=alone)
+            loaded = load_entry(recorded.entry, self._root, recorded.files, make_scratch(), alone=alone)
             return Code(loaded.flow, recorded, recorded.n, [], recorded=True)
         check_is_flow(self._repo, state.start.flow, recorded.id, recorded.entry, self._root)
         loaded = load_entry(recorded.entry, self._root)
@@ -138,20 +135,3 @@ class Codes:
         version = describe(self._values, state.version)
         if not is_inside(version):
             raise EnvironmentNeeded(version)
-
-
-def _scratch() -> Path:
-    """Return a directory for recorded code, which lives as long as this process."""
-    directory = tempfile.mkdtemp(prefix="kitaru-code-")
-    atexit.register(_remove, directory)
-    return Path(directory)
-
-
-def keep_scratch() -> None:
-    """Leave such directories to the process that this one was forked from."""
-    atexit.unregister(_remove)
-
-
-def _remove(directory: str) -> None:
-    with contextlib.suppress(OSError):
-        shutil.rmtree(directory)
