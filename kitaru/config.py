@@ -136,8 +136,8 @@ def _table(found: Any, name: str, text: str, path: Path) -> dict[str, Any]:  # n
 
 
 def is_name(name: str) -> bool:
-    """Tell whether an entry of a table may be called so: it can be typed, and is no `provider/model`."""
-    return re.fullmatch(r"[A-Za-z0-9_-]+", name) is not None
+    """Tell whether an entry of a table may be called so: it can be typed, and is no option and no `provider/model`."""
+    return re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_-]*", name) is not None
 
 
 def put(path: Path, table: str, name: str, value: str | Mapping[str, Any] | None) -> None:

@@ -52,7 +52,7 @@ def test_adding_asks_nobody_whether_it_is_there(project):
     project.add_remote("bucket", "s3://no-such-bucket", endpoint_url="http://127.0.0.1:9")
 
 
-@pytest.mark.parametrize("name", ["", "a b", "@", "a/b", "ä", "a.b", "-x y"])
+@pytest.mark.parametrize("name", ["", "a b", "@", "a/b", "ä", "a.b", "-x y", "-x"])
 def test_a_name_that_cannot_be_typed(project, name):
     with pytest.raises(BadConfig, match="is no name for a remote"):
         project.add_remote(name, "/mnt/team")

@@ -29,6 +29,7 @@ import typer
 
 from kitaru.cli.options import Output, OutputOpt, RemoteOpt
 from kitaru.cli.page import Page, write_json
+from kitaru.cli.text import counted
 from kitaru.errors import UsageError
 
 if TYPE_CHECKING:
@@ -100,11 +101,13 @@ def _print(report: Report, mended: list[Repaired], left: list[Repaired]) -> None
         page.line(("repaired", "green"), f": {repaired.where}: {repaired.did}", whole=True)
     for finding in report.findings:
         _finding(page, finding)
-    looked_at = f"{report.runs} runs, {report.records} records, {report.objects} objects"
+    counts = ((report.runs, "run"), (report.records, "record"), (report.objects, "object"))
+    looked_at = ", ".join(counted(count, noun) for count, noun in counts)
     for repaired in left:
         page.line(("--repair would: ", "dim"), f"{repaired.where}: {repaired.did}", whole=True)
     if report.elsewhere:
-        page.line(f"{report.elsewhere} objects of partial runs are on a remote, and were not looked at", whole=True)
+        elsewhere = counted(report.elsewhere, "object of partial runs is", "objects of partial runs are")
+        page.line(f"{elsewhere} on a remote, and not looked at", whole=True)
     page.line(f"{looked_at}: ", ("clean", "green") if report.is_clean else ("damaged", "red"), whole=True)
     page.write()
 
