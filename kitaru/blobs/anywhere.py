@@ -23,7 +23,7 @@ from kitaru.errors import BadConfig, Damaged, KitaruError, RemoteRefused, Remote
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from kitaru.blobs.contract import Content
+    from kitaru.blobs.contract import Content, Unfinished
 
 PIECE_BYTES = 1 << 20
 _ATOMIC = {"gs", "gcs", "az", "abfs", "abfss", "adl"}
@@ -129,6 +129,10 @@ class AnywhereBlobs:
             Listed(name[len(root) :].lstrip("/"), int(entry["size"]), _changed_us(entry, now_us))
             for name, entry in found.items()
         ]
+
+    def unfinished(self) -> list[Unfinished]:
+        """Return nothing: fsspec tells of none."""
+        return []
 
     def children(self, prefix: str) -> list[str]:
         """Return the names one level below `prefix`, sorted."""

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Callable, Collection, Iterator
     from pathlib import Path
 
 Piece: TypeAlias = bytes | bytearray | memoryview
@@ -87,6 +87,18 @@ class Listed(NamedTuple):
     changed_us: int
 
 
+class Unfinished(NamedTuple):
+    """What somebody began to write, and nobody can read: it takes room until it is finished or given up.
+
+    `begun_us` is by the clock of the place. `give_up()` frees the room, and has whoever is at it still fail; False if
+    there is nothing to give up any more.
+    """
+
+    key: str
+    begun_us: int
+    give_up: Callable[[], bool]
+
+
 class RemoteBlobs(Blobs, Protocol):
     """A place that other machines write to as well: a bucket, or a shared folder. Safe between threads.
 
@@ -99,6 +111,12 @@ class RemoteBlobs(Blobs, Protocol):
 
     def listing(self, prefix: str) -> Iterator[Listed]:
         """Yield all below `prefix`, sorted by key; `prefix` is a whole number of key parts, or empty for all."""
+
+    def unfinished(self) -> Iterable[Unfinished]:
+        """Return what was begun to be written and is at no key; nothing where that cannot be, or is told to nobody.
+
+        A place whose writers put what is unfinished below `tmp/` has none: whoever sweeps there removes it.
+        """
 
     def chunks(self, key: str, *, limit: int | None = None) -> Iterator[bytes]:
         """Yield the bytes at `key` piece by piece, for what may be large; raises as `get` does."""

@@ -22,6 +22,8 @@ from kitaru.errors import Damaged, NotExclusive, RemoteError, RemoteRefused, Rem
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from kitaru.blobs.contract import Unfinished
+
 PIECE_BYTES = 1 << 20
 _RIGHTS = 0o777 | stat.S_ISGID
 
@@ -112,6 +114,10 @@ class FolderBlobs(LocalBlobs):
                         with contextlib.suppress(FileNotFoundError):  # removed meanwhile
                             found = entry.stat(follow_symlinks=False)
                             yield Listed(key, found.st_size, found.st_mtime_ns // 1000)
+
+    def unfinished(self) -> list[Unfinished]:
+        """Return nothing: what is written here lies in `tmp/` until it is finished."""
+        return []
 
     def chunks(self, key: str, *, limit: int | None = None) -> Iterator[bytes]:
         """Yield the bytes at `key` piece by piece; KeyError if there is nothing, Damaged if more than `limit`."""

@@ -38,6 +38,8 @@ class Collected:
         noted: keys that a later visit may remove, and how many bytes they have.
         due: when the first of these may be removed, microseconds since 1970 UTC; 0 where there are none.
         scratch: how many files in `tmp/` were removed.
+        uploads: of a remote, how many uploads that nobody finished were given up; None if these credentials may not
+            list them, or give them up.
         packed: how many segments that had a file of their own were put into packs.
         packs: how many packs were written.
     """
@@ -48,6 +50,7 @@ class Collected:
     noted_bytes: int = 0
     due: int = 0
     scratch: int = 0
+    uploads: int | None = 0
     packed: int = 0
     packs: int = 0
 

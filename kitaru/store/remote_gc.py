@@ -4,7 +4,8 @@ Owns: what a visit notes, when a candidate is removed, and in which order. What 
 push does for its part by `sync.guarding`; docs/format.md says why both together are safe. Time is the remote's.
 
 A visit writes down what it found unreached. A later one, a grace on, says first that it will remove things, then looks
-at all names again, and only then removes what is unreached still and was not written anew.
+at all names again, and only then removes what is unreached still and was not written anew. An upload that was begun a
+grace ago and is not finished goes on the first visit: nobody can rely on it.
 """
 
 from __future__ import annotations
@@ -15,11 +16,11 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from kitaru.errors import RemoteError
+from kitaru.errors import RemoteError, RemoteRefused
 from kitaru.model.moments import utc_text
 from kitaru.store import layout, reach, visits
 from kitaru.store.gc import SCRATCH_AGE_US, Collected
-from kitaru.store.remote_view import THREADS, RemoteView, as_store
+from kitaru.store.remote_view import CONTENT, THREADS, RemoteView, as_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -117,6 +118,7 @@ class _Visit:
         self._tell_noted({key: told for key, told in noted.items() if key not in set(self._done.removed)})
         if not self._dry_run:
             self._sweep(now)
+        self._give_up(now)
         return self._done
 
     # -- what nothing reaches --------------------------------------------------------------------------------------
@@ -211,6 +213,19 @@ class _Visit:
                 self._remote.delete(key)
                 self._done.scratch += 1
 
+    def _give_up(self, now: int) -> None:
+        """Free the room of uploads that were broken off: of content that is this store's, whatever else is there."""
+        try:
+            found = self._remote.unfinished()
+            old = [each for each in found if each.begun_us <= now - self._grace and _is_content(each.key)]
+            if self._dry_run:
+                self._done.uploads = len(old)
+                return
+            with ThreadPoolExecutor(THREADS, thread_name_prefix="kitaru-gc") as pool:
+                self._done.uploads = sum(pool.map(lambda each: each.give_up(), old))
+        except RemoteRefused:
+            self._done.uploads = None  # whoever may remove keys may perhaps not do this; all else is done
+
     # -- what is told ------------------------------------------------------------------------------------------------
 
     def _tell_removed(self, keys: Iterable[str]) -> None:
@@ -223,6 +238,11 @@ class _Visit:
             self._done.noted.append(key)
             self._done.noted_bytes += self._view.size(key)
         self._done.due = min((at for at, _ in noted.values()), default=-self._grace) + self._grace
+
+
+def _is_content(key: str) -> bool:
+    directory, _, rest = key.partition("/")
+    return directory in CONTENT and layout.is_object_id(rest.replace("/", ""))
 
 
 def _lists(found: _Candidates) -> tuple[list[str], ...]:

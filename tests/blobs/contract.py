@@ -184,6 +184,7 @@ class RemoteContract(BlobsContract):
             blobs.create("objects/k", broken())
         assert not blobs.exists("objects/k")
         assert list(blobs.listing("")) == []
+        assert list(blobs.unfinished()) == []
         assert blobs.create("objects/k", (b"x" * 1_000_000 for _ in range(40)))
         assert blobs.size("objects/k") == 40_000_000
 

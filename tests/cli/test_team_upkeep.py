@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from kitaru.store import loose
+from kitaru.store import layout, loose
+from tests.servers.broken import broken_off
 
 FLOWS = """
 import random
@@ -153,3 +154,21 @@ def test_a_remote_to_which_nothing_was_pushed_is_no_damage(project, directory, v
     project("remote", "add", "team", directory / "shared")
     ended = project(verb, "--remote", "team")
     assert (ended.code, ended.err) == (2, "error: nothing was pushed to team yet\nhint: kitaru push team\n")
+
+
+def test_uploads_that_nobody_finished_go_from_a_bucket(where, s3_remote, s3_proxy):
+    place = s3_remote(s3_proxy.endpoint)
+    added = where("ann", "remote", "add", "bucket", place.url, "--endpoint-url", s3_proxy.endpoint)
+    assert added.code == where("ann", "push", "bucket", "-q").code == 0
+    broken_off(place.url, s3_proxy, layout.object_key("ab" * 32))
+
+    def gc(*options):
+        return where("ann", "gc", "--remote", "bucket", *options)
+
+    assert "upload" not in gc().out, "it is younger than the grace"
+    assert "would remove 1 unfinished upload\n" in gc("--grace", "0s", "--dry-run").out
+    assert json.loads(gc("--grace", "0s", "--dry-run", "-o", "json").out)["uploads"] == 1
+    assert "removed 1 unfinished upload\n" in gc("--grace", "0s").out
+    s3_proxy.fail(1, "error:AccessDenied", path="uploads")
+    assert "unfinished uploads stay: " in gc().out
+    assert json.loads(gc("-o", "json").out)["uploads"] == 0

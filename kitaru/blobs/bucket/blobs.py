@@ -16,13 +16,14 @@ from kitaru.blobs import trying
 from kitaru.blobs.bucket import transfers
 from kitaru.blobs.bucket.connection import LIMITS, Connection, Limits
 from kitaru.blobs.bucket.refusals import CONDITION, MISSING, code_of
+from kitaru.blobs.bucket.unfinished import unfinished
 from kitaru.blobs.contract import Listed, check_key
 from kitaru.errors import RemoteUnreachable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from kitaru.blobs.contract import Content, Piece
+    from kitaru.blobs.contract import Content, Piece, Unfinished
 
 
 class BucketBlobs:
@@ -166,6 +167,10 @@ class BucketBlobs:
             if not following or following == token.get("ContinuationToken"):
                 raise RemoteUnreachable(f"{self.url}: the server lists without end", hint="kitaru remote show")
             token = {"ContinuationToken": following}
+
+    def unfinished(self) -> Iterator[Unfinished]:
+        """Yield the uploads in parts that were neither completed nor aborted, as far as the server tells of them."""
+        return unfinished(self._connection, self._bucket, self._stem)
 
     def delete(self, key: str) -> None:
         """Remove what is at `key`, if anything."""

@@ -39,7 +39,7 @@ _PASSING = {
     "SlowDown", "Throttling", "ThrottlingException", "RequestLimitExceeded", "RequestTimeout", "TooManyRequests",
     "ConditionalRequestConflict", "OperationAborted", "InternalError", "ServiceUnavailable", "BadDigest",
 }  # fmt: skip
-_NO_CONTENT, _NOT_BUILT = 204, 501
+_NO_CONTENT, _NOT_ALLOWED, _NOT_BUILT = 204, 405, 501
 
 _KEYS = "see AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or the profile of the remote in ~/.aws/credentials"
 _RENEW = "get new ones, for instance with `aws sso login`, and try again"
@@ -80,18 +80,19 @@ _PROOFS = {
     "upload_part": {"ETag"},
     "complete_multipart_upload": {"ETag"},
     "list_objects_v2": {"IsTruncated"},
+    "list_multipart_uploads": {"IsTruncated"},
 }
 """What is in every answer of a real server: whoever takes any `200 OK` for one believes that his work is safe."""
-_LISTED = {"Key", "Size", "LastModified"}
+_LISTED = {"Contents": {"Key", "Size", "LastModified"}, "Uploads": {"Key", "UploadId", "Initiated"}}
 
 
 def check_answer(name: str, answer: dict[str, Any], *, ranged: bool = False) -> None:
     """Raise NotBucket if an answer is not one to the request `name`, or, if it is `ranged`, not to one for a range."""
     whole = answer.keys() >= _PROOFS.get(name, set())
-    whole = whole and all(entry.keys() >= _LISTED for entry in answer.get("Contents", ()))
+    whole = whole and all(entry.keys() >= told for part, told in _LISTED.items() for entry in answer.get(part, ()))
     if ranged:
         whole = whole and "ContentRange" in answer
-    if name == "delete_object":
+    if name in {"delete_object", "abort_multipart_upload"}:
         whole = answer["ResponseMetadata"]["HTTPStatusCode"] == _NO_CONTENT
     if not whole:
         raise NotBucket
@@ -104,6 +105,13 @@ def code_of(error: Exception) -> str:
 
 def _status_of(error: Any) -> int:  # noqa: ANN401 - botocore has no types
     return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") or 0)
+
+
+def is_unknown_request(error: Exception) -> bool:
+    """Tell whether a server refused a request because it does not know such requests at all."""
+    if not isinstance(error, boto.ClientError):
+        return False
+    return _status_of(error) in {_NOT_ALLOWED, _NOT_BUILT} or code_of(error) == "NotImplemented"
 
 
 def tries(error: Exception) -> int:

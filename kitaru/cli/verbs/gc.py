@@ -14,13 +14,15 @@ faster. That needs no second visit. Packed are at least 64 files; packs that are
 
 `--remote NAME` does the same on a remote, by its clock, and packs nothing there. Others may push meanwhile: a push that
 relies on what is just being removed puts it back. One gc at a time is at work on a remote; what one notes, another may
-remove. What a person pruned goes for everybody once the tombstone was pushed.
+remove. What a person pruned goes for everybody once the tombstone was pushed. In a bucket, uploads in parts that a
+killed push began are given up once they are older than the grace; until then they cost room that no listing shows.
 
 ## JSON
 
 `removed` and `noted` (each `files` and `bytes`), `removable_from` (when the first of what is noted may go, or null),
-`scratch` (how many files left in `tmp/` were removed), `packed` (`files` that were put into packs, and how many `packs`
-were written).
+`scratch` (how many files left in `tmp/` were removed), `uploads` (how many unfinished uploads to a bucket were given
+up; null if these credentials may not do that), `packed` (`files` that were put into packs, and how many `packs` were
+written).
 """
 
 from __future__ import annotations
@@ -65,6 +67,10 @@ def gc(
         left = max(done.due - project.services.clock_us(), 0)
         when = f"in {duration(left)}" if left >= 1_000_000 else "from now on"
         page.line(f"noted {_files(len(done.noted))}, {size(done.noted_bytes)}: a visit {when} removes them")
+    if done.uploads:
+        page.line(f"{verb} {done.uploads} unfinished upload{'s' * (done.uploads != 1)}")
+    if done.uploads is None:
+        page.line("unfinished uploads stay: these credentials may not list them, or not give them up")
     if done.packs:
         verb = "would pack" if dry_run else "packed"
         page.line(f"{verb} {_files(done.packed)} into {done.packs} pack{'s' * (done.packs != 1)}")
@@ -81,5 +87,6 @@ def _document(done: Collected) -> dict[str, object]:
         "noted": {"files": len(done.noted), "bytes": done.noted_bytes},
         "removable_from": iso(done.due),
         "scratch": done.scratch,
+        "uploads": done.uploads,
         "packed": {"files": done.packed, "packs": done.packs},
     }
