@@ -5,12 +5,11 @@ Owns: these verbs, and the copy of the store that they work on. What is found ou
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from kitaru.blobs.overlay import OverlayBlobs
 from kitaru.model.history import OVER, Status
-from kitaru.project.reading import Reading
+from kitaru.project.executing import Executing
 from kitaru.store.repository import Repository
 
 if TYPE_CHECKING:
@@ -19,24 +18,13 @@ if TYPE_CHECKING:
     from kitaru.runtime.checking import Check
     from kitaru.runtime.runner import Options, Prepared, Runner
     from kitaru.store.repository import RunWriter
-    from kitaru.store.result_cache import ResultCache
 
 
 _FINAL = frozenset(str(status) for status in OVER - {Status.FAILED})
 
 
-class Checking(Reading):
+class Checking(Executing):
     """A project as it is asked what would happen."""
-
-    if TYPE_CHECKING:  # the project makes it
-
-        @cached_property
-        def runner(self) -> Runner:
-            """What prepares runs."""
-
-        @cached_property
-        def results(self) -> ResultCache:
-            """The result cache."""
 
     def check_resume(
         self, run: str, *, on_drift: str = "", as_recorded: bool | None = None, cache: bool | None = None

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from kitaru.blobs.contract import RemoteBlobs
-    from kitaru.project.project import Project
     from kitaru.project.remotes import Remote
+    from kitaru.project.remoting import Remoting
     from kitaru.store.claims import Claim, Holder
     from kitaru.store.repository import Repository
 
@@ -81,7 +81,7 @@ class Home:
     same: int
 
 
-def home_of(project: Project, run: str, among: Iterable[Remote]) -> Home | None:
+def home_of(project: Remoting, run: str, among: Iterable[Remote]) -> Home | None:
     """Return the first of some remotes that a run lives on, as far as is known here; nothing is asked."""
     from kitaru.store.sync.tracking import Tracking
 
@@ -95,7 +95,7 @@ def home_of(project: Project, run: str, among: Iterable[Remote]) -> Home | None:
     return None
 
 
-def hold_of(project: Project) -> Hold | None:
+def hold_of(project: Remoting) -> Hold | None:
     """Return what claims a run of a project when it is taken up; None where there is no remote."""
     handed = handed_over()
     if not project.config.tables.get("remotes"):
@@ -112,7 +112,7 @@ def hold_of(project: Project) -> Hold | None:
     return Hold(project.repo, find, who, handed)
 
 
-def _nonce_of(project: Project) -> str:
+def _nonce_of(project: Remoting) -> str:
     """Return what tells this store from others, so that a run it was kept from others for is not kept from itself.
 
     Between the processes here, the run's lock decides. It may be lost with the cache, and is another one then.
@@ -133,7 +133,7 @@ def _nonce_of(project: Project) -> str:
     return made
 
 
-def hold_handed_over(project: Project, run: str) -> Hold | None:
+def hold_handed_over(project: Remoting, run: str) -> Hold | None:
     """Return what renews the claim that this process was given for a run that it has begun; None where it was not."""
     text = os.environ.get(HANDED_OVER, "")
     hold = hold_of(project) if text and json.dumps(run) in text else None

@@ -10,6 +10,7 @@ from math import gcd
 from typing import TYPE_CHECKING, Any
 
 from kitaru.errors import CodeUnloadable, UsageError
+from kitaru.project.executing import Executing
 from kitaru.project.routing import MAX_NOTE, Routing, checked_route
 from kitaru.store import routes
 from kitaru.store.routes import Destination
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
     from kitaru.runtime.decorators import Flow
     from kitaru.runtime.deploying import Deployed
-    from kitaru.runtime.runner import Runner
     from kitaru.store.repository import VersionName
     from kitaru.store.routes import RouteEntry
 
@@ -27,14 +27,8 @@ WHOLE = 100
 """Of a hundred invocations, those that a version gets to which a route goes alone."""
 
 
-class Deploying(Routing):
+class Deploying(Routing, Executing):
     """A project as flows are deployed."""
-
-    if TYPE_CHECKING:  # the project makes it
-
-        @property
-        def runner(self) -> Runner:
-            """What loads flows, and records their versions."""
 
     def deploy(self, target: str | Flow[Any, Any], *, route: str = "", note: str = "", weight: int = WHOLE) -> Deployed:
         """Record a version of a flow without running it, and send a route to it.

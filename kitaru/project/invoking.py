@@ -7,50 +7,28 @@ checked by what was recorded of them, its code loaded from the store. Which vers
 
 from __future__ import annotations
 
-import sys
-import time
 from typing import TYPE_CHECKING, Any
 
-from kitaru.errors import CodeUnloadable, EnvironmentUnbuildable, RunCancelled, UsageError
+from kitaru.errors import CodeUnloadable, UsageError
 from kitaru.model.ids import new_run_id
-from kitaru.model.moments import utc_text
-from kitaru.project.places import STORE
 from kitaru.project.routing import Routing
+from kitaru.project.spawning import Spawning
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Iterable, Mapping
 
     from kitaru.project.environments import Environment
     from kitaru.project.routing import Choice
-    from kitaru.runtime.ending import Outcome
     from kitaru.runtime.events import Observer
     from kitaru.runtime.handle import FlowHandle
-    from kitaru.runtime.invoking import EnvironmentNeeded
-    from kitaru.runtime.keys import StartedBefore
-    from kitaru.runtime.runner import Options, Prepared, Runner
     from kitaru.runtime.versions import Version
 
-BEGUN_POLL_S = 0.2
 RECORDED, CURRENT = "recorded", "current"
 """Environments to execute a version in."""
 
 
-class Invoking(Routing):
+class Invoking(Routing, Spawning):
     """A project as its recorded versions are started by name."""
-
-    if TYPE_CHECKING:  # the project makes these
-
-        @property
-        def runner(self) -> Runner:
-            """What prepares runs."""
-
-        def _options(self, on_drift: str, observer: Observer | None, *, tags: Iterable[str] = ()) -> Options: ...
-
-        def _bound(self, options: Options, calls: int | None, seconds: float | None, stay_s: float | None) -> None: ...
-
-        def _handle(self, prepared: Prepared, options: Options, *, foreground: bool) -> FlowHandle[Any]: ...
-
-        def _finished(self, run: str, before: StartedBefore | None = None) -> FlowHandle[Any]: ...
 
     def invoke(
         self,
@@ -102,7 +80,6 @@ class Invoking(Routing):
         from kitaru.runtime.environment import differing
         from kitaru.runtime.events import Event
         from kitaru.runtime.invoking import checked_inputs
-        from kitaru.runtime.keys import StartedBefore
 
         run = run or new_run_id(self.services.random_bytes)
         choice, value = self._choose(target, key or run)
@@ -124,11 +101,10 @@ class Invoking(Routing):
         options = self._options("", observer, tags=tags)
         self._bound(options, max_calls, max_seconds, stay_s)
         options.key, options.run = key, run
-        try:
-            prepared = self.runner.invoke(choice.flow, _version(choice, value), checked, options, invoked)
-        except StartedBefore as before:
-            return self._finished(before.run, before)
-        return self._handle(prepared, options, foreground=foreground)
+        version = _version(choice, value)
+        return self._begun(
+            lambda: self.runner.invoke(choice.flow, version, checked, options, invoked), options, foreground=foreground
+        )
 
     def _choose(self, target: str, key: str) -> tuple[Choice, dict[str, Any]]:
         """Return the version that an invocation gets, and its value, if it may be executed and can be."""
@@ -140,19 +116,6 @@ class Invoking(Routing):
         _version(choice, value)
         return choice, value
 
-    def environment(self, version: Mapping[str, Any]) -> Environment:
-        """Return the environment that a flow version, as `version` returns it, was recorded with, built or not.
-
-        Raises:
-            EnvironmentUnbuildable: the version does not say, or the store has no disk to build it on.
-        """
-        from kitaru.project.environments import environment_of
-
-        cache = self.repo.blobs.scratch
-        if cache is None:
-            raise EnvironmentUnbuildable("a store in memory has no place for an environment", hint="--env current")
-        return environment_of(version, cache)
-
     def environment_for(self, target: str, key: str) -> Environment:
         """Return the environment of the version that an invocation gets.
 
@@ -163,61 +126,6 @@ class Invoking(Routing):
             UsageError, Untrusted, CodeUnloadable, EnvironmentUnbuildable: as of `invoke`.
         """
         return self.environment(self._choose(target, key)[1])
-
-    def _apart(self, asked: Mapping[str, Any], environment: Environment | None, *, outlives: bool) -> FlowHandle[Any]:
-        """Start a run in a process of its own."""
-        from kitaru.project.apart import ApartHandle, start_apart
-        from kitaru.runtime.keys import StartedBefore
-
-        python = str(environment.build(self.root)) if environment is not None else sys.executable
-        request = {**asked, "root": str(self.root)}
-        process, begun = start_apart(python, self.root / STORE, request, outlives=outlives)
-        run = begun.run
-        if begun.existing:
-            before = StartedBefore(run)
-            before.other_inputs = begun.other_inputs
-            return self._finished(run, before)
-        return ApartHandle(run, process, lambda: self._told(run), lambda: self.state(run).status)
-
-    def _resume_there(
-        self, run: str, needed: EnvironmentNeeded, options: Options, *, offline: bool, foreground: bool
-    ) -> FlowHandle[Any]:
-        """Carry a run on in the environment that its version was recorded with."""
-        from kitaru.project.apart import ApartHandle, resume_apart
-
-        python = self.environment(needed.version).build(self.root)
-        process = resume_apart(python, self.root, run, options, offline=offline)
-        handle: FlowHandle[Any] = ApartHandle(run, process, lambda: self._told(run), lambda: self.state(run).status)
-        if foreground:
-            handle.join()
-        return handle
-
-    def await_run(self, run: str, *, rest: Callable[[float], object] = time.sleep) -> None:
-        """Block until a run that others execute, or are to begin, has come to its end or to a stop.
-
-        Args:
-            run: its whole id, which may be that of a queued invocation.
-            rest: called with seconds between two looks.
-
-        Raises:
-            RunCancelled: it was cancelled before it began.
-        """
-        from kitaru.runtime.keys import is_recorded
-
-        while not is_recorded(self.repo, run):
-            request = self.repo.cancellation(run)
-            if request is not None:
-                raise RunCancelled(run, request.by, utc_text(request.at), request.reason)
-            self.repo.check_unpruned(run)
-            rest(BEGUN_POLL_S)
-        for _ in self.follow(run).lines():
-            pass
-
-    def _told(self, run: str) -> Outcome:
-        outcome = self._finished(run).outcome
-        if outcome is None:
-            raise RuntimeError(f"run {run} cannot tell how it stands")
-        return outcome
 
     def preload(self, target: str, version_id: str) -> None:
         """Import the code that a name leads to, ahead of the runs of it that children of this process execute.

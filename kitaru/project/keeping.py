@@ -10,13 +10,12 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from kitaru.errors import Damaged, UsageError
-from kitaru.project.reading import Reading
+from kitaru.project.remoting import Remoting
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from kitaru.blobs.contract import RemoteBlobs
-    from kitaru.project.remotes import Remote
     from kitaru.project.upkeep import Pruned
     from kitaru.store.check import Report
     from kitaru.store.gc import Collected
@@ -25,13 +24,8 @@ if TYPE_CHECKING:
     from kitaru.store.usage import Use
 
 
-class Keeping(Reading):
+class Keeping(Remoting):
     """A project as it is looked after."""
-
-    if TYPE_CHECKING:  # `Sharing` has it
-
-        def remote(self, name: str | None = None) -> Remote:
-            """Return a remote by its name, or the default one."""
 
     @cached_property
     def results(self) -> ResultCache:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from kitaru.blobs.contract import RemoteBlobs
+    from kitaru.runtime.events import Services
     from kitaru.store.sync.results import Outcome, PullChoice, Tell
     from kitaru.store.sync.tracking import Tracking
 
@@ -238,9 +239,9 @@ class Sharing(Remoting):
         return cls._of(target), outcome
 
     @classmethod
-    def _of(cls, root: Path) -> Self:
+    def _of(cls, root: Path, services: Services | None = None) -> Self:
         config = load(root / STORE / "config.toml")
-        return cls(root, places.open_repository(root, durable=config.durability != "process-crash"), config)
+        return cls(root, places.open_repository(root, durable=config.durability != "process-crash"), config, services)
 
 
 def _nobody(event: str, **fields: object) -> None:

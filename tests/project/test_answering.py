@@ -65,7 +65,7 @@ class Elsewhere:
         self.bench, self.run, self.then = bench, run, then
         self.resume = bench.project.runner.resume
         monkeypatch.setattr(bench.project.runner, "resume", self)
-        monkeypatch.setattr("kitaru.project.project.ANSWER_POLL_S", 0)
+        monkeypatch.setattr("kitaru.project.replying.ANSWER_POLL_S", 0)
 
     def __call__(self, run, options):
         self.looks += 1
