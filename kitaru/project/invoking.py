@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from kitaru.project.routing import Choice
     from kitaru.runtime.events import Observer
     from kitaru.runtime.handle import FlowHandle
+    from kitaru.runtime.runner import Options
     from kitaru.runtime.versions import Version
 
 RECORDED, CURRENT = "recorded", "current"
@@ -77,34 +78,63 @@ class Invoking(Routing, Spawning):
             EnvironmentUnbuildable: its environment cannot be built.
             PrunedRun: the run of this key, or of this id, was removed on purpose.
         """
-        from kitaru.runtime.environment import differing
-        from kitaru.runtime.events import Event
         from kitaru.runtime.invoking import checked_inputs
 
         run = run or new_run_id(self.services.random_bytes)
         choice, value = self._choose(target, key or run)
         checked = checked_inputs(choice.name, value.get("inputs"), inputs or {}, text=text, documents=documents)
-        asked: dict[str, Any] = {"target": target, "key": key, "tags": [*tags], "run": run, "env": env}
-        asked |= {"max_calls": max_calls, "max_seconds": max_seconds, "stay_s": stay_s}
         environment = self.environment(value) if _is_recorded(env) else None
+        bounds: dict[str, Any] = {"max_calls": max_calls, "max_seconds": max_seconds, "stay_s": stay_s}
         if detach or (environment is not None and not environment.is_this):
-            asked |= {"documents": checked, "invocation": dict(invocation or {})}
-            handle = self._apart(asked, environment, outlives=detach)
-            if observer is not None:
-                observer(Event("invoked", handle.exec_id, choice.to_json()))
-            if foreground and not detach:
-                handle.join()
-            return handle
-        invoked = {**choice.to_json(), **({"key": key} if key else {}), **(invocation or {})}
-        invoked |= {"env": RECORDED} if environment is not None else {}
-        invoked |= {"differs": differs} if (differs := differing(value)) else {}
+            asked = {"target": target, "documents": checked, "key": key, "tags": [*tags], "run": run, "env": env}
+            asked |= {"invocation": dict(invocation or {}), **bounds}
+            return self._invoke_apart(choice, asked, environment, observer, outlives=detach, foreground=foreground)
         options = self._options("", observer, tags=tags)
-        self._bound(options, max_calls, max_seconds, stay_s)
+        self._bound(options, **bounds)
         options.key, options.run = key, run
+        told = {**({"key": key} if key else {}), **(invocation or {})}
+        told |= {"env": RECORDED} if environment is not None else {}
+        return self._invoke_here(choice, value, checked, options, told, foreground=foreground)
+
+    def _invoke_here(
+        self,
+        choice: Choice,
+        value: Mapping[str, Any],
+        inputs: dict[str, Any],
+        options: Options,
+        told: Mapping[str, Any],
+        *,
+        foreground: bool,
+    ) -> FlowHandle[Any]:
+        """Start a run in this process; `told` is recorded beside the choice, and what is installed here otherwise."""
+        from kitaru.runtime.environment import differing
+
+        differs = differing(value)
+        invoked = {**choice.to_json(), **told, **({"differs": differs} if differs else {})}
         version = _version(choice, value)
         return self._begun(
-            lambda: self.runner.invoke(choice.flow, version, checked, options, invoked), options, foreground=foreground
+            lambda: self.runner.invoke(choice.flow, version, inputs, options, invoked), options, foreground=foreground
         )
+
+    def _invoke_apart(
+        self,
+        choice: Choice,
+        asked: Mapping[str, Any],
+        environment: Environment | None,
+        observer: Observer | None,
+        *,
+        outlives: bool,
+        foreground: bool,
+    ) -> FlowHandle[Any]:
+        """Start a run in a process of its own, which is asked as this one was."""
+        from kitaru.runtime.events import Event
+
+        handle = self._apart(asked, environment, outlives=outlives)
+        if observer is not None:
+            observer(Event("invoked", handle.exec_id, choice.to_json()))
+        if foreground and not outlives:
+            handle.join()
+        return handle
 
     def _choose(self, target: str, key: str) -> tuple[Choice, dict[str, Any]]:
         """Return the version that an invocation gets, and its value, if it may be executed and can be."""

@@ -74,6 +74,10 @@ def test_the_code_is_the_one_that_was_recorded(project, target, said, why):
     assert state.start.invoked == {"target": target, "version": state.start.version, "why": why}
 
 
+def test_tags_may_be_any_iterable(project):
+    assert outcome(project, "agent", {"question": "hi"}, tags=iter(["a", "b"]))[1].start.tags == ["a", "b"]
+
+
 def test_what_the_working_tree_has_is_not_looked_at(project, tmp_path):
     (tmp_path / "shared.py").write_text("raise SystemExit")
     (tmp_path / "agent.py").write_text("raise SystemExit")
