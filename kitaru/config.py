@@ -145,6 +145,7 @@ def put(path: Path, table: str, name: str, value: str | Mapping[str, Any] | None
 
     Raises:
         BadConfig: the file is not TOML, or there is no such entry to remove.
+        StoreError: the disk said no.
     """
     load(path)
     import tomlkit
@@ -167,6 +168,7 @@ def assign(path: Path, name: str, value: str) -> None:
 
     Raises:
         BadConfig: no such key, or it may not hold this value, or the file is not TOML.
+        StoreError: the disk said no.
     """
     _check(name, value, "")
     read(path)
@@ -255,4 +257,6 @@ def _replace(path: Path, text: str) -> None:
         part.replace(path)
     except OSError as error:
         part.unlink(missing_ok=True)
-        raise BadConfig(f"{path} cannot be written: {error.strerror}") from error
+        from kitaru.blobs.files import store_error
+
+        raise store_error(error, "write", str(path)) from error

@@ -3,7 +3,7 @@
 import pytest
 
 from kitaru.config import KEYS, Config, assign, load, read
-from kitaru.errors import BadConfig
+from kitaru.errors import BadConfig, StoreError
 
 
 def test_a_missing_or_empty_file_is_all_defaults(tmp_path):
@@ -64,6 +64,11 @@ def test_mistakes_in_setting_leave_the_file_alone(tmp_path, name, value):
     with pytest.raises(BadConfig):
         assign(file, name, value)
     assert file.read_text() == "# mine\n"
+
+
+def test_a_disk_that_says_no_is_no_mistake_in_the_file(tmp_path):
+    with pytest.raises(StoreError, match=r"cannot write .*config.toml"):
+        assign(tmp_path / "gone" / "config.toml", "on-drift", "new")
 
 
 def test_a_file_that_is_not_utf8(tmp_path):
