@@ -42,12 +42,10 @@ of id, number, weight) and `point`;
 from __future__ import annotations
 
 import contextlib
-import json
-import os
 import sys
-import tempfile
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -66,6 +64,7 @@ from kitaru.cli.options import (
     TagOpt,
     stay_s,
 )
+from kitaru.cli.other_python import become, handed_run
 from kitaru.cli.page import Page, write_json
 from kitaru.cli.text import since, span
 from kitaru.errors import UsageError
@@ -73,12 +72,8 @@ from kitaru.model.ids import new_run_id
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     from kitaru.project import Project
-
-_SAME_RUN = "KITARU_INVOKED_RUN"
-"""Tells the Python of a recorded environment the run's id, which decides the version where a route has weights."""
 
 
 class Env(StrEnum):
@@ -86,6 +81,25 @@ class Env(StrEnum):
 
     CURRENT = "current"
     RECORDED = "recorded"
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What is to be invoked, as `Project.invoke` takes it, and how it is shown.
+
+    Attributes:
+        given: what `invoke` and `enqueue` take alike.
+        limits: of the run, which what is queued does not have.
+        wait: of what executes elsewhere, tell the end.
+    """
+
+    project: Project
+    target: str
+    inputs: Mapping[str, str]
+    given: Mapping[str, Any]
+    limits: Mapping[str, Any]
+    manner: Manner
+    wait: bool
 
 
 def invoke(
@@ -143,34 +157,63 @@ def invoke(
     given: dict[str, Any] = {"text": True, "documents": documents, "key": key, "tags": tag}
     given["env"] = str(env) if env is Env.RECORDED else ""
     limits: dict[str, Any] = {"max_calls": max_calls, "max_seconds": max_seconds, "stay_s": stay_s(stay)}
+    asked = _Asked(project, target, typed, given, limits, manner, wait)
+    _check_fits(asked, queue=queue, detach=detach, timed=bool(priority) or not_before is not None)
     if queue:
-        if detach or any(limit is not None for limit in limits.values()):
-            raise UsageError("--queue goes with neither --detach nor limits of the run", hint="leave them out")
-        found = project.enqueue(target, typed, **given, priority=priority, not_before=_moment(not_before, project))
-        return _leave(project, target, found.run, manner, wait=wait, queued=True)
-    if priority or not_before is not None:
-        raise UsageError("--priority and --not-before are for what is queued", hint="add --queue")
-    if wait and not detach:
-        raise UsageError("--wait is for what is queued or detached", hint="leave it out: this command waits by itself")
+        return _queue(asked, priority, not_before)
     if detach:
-        handle = project.invoke(target, typed, **given, **limits, detach=True)
-        if handle.outcome is not None:  # it was there already, for the same key
-            return carry(project, lambda _: handle, manner)
-        return _leave(project, target, handle.exec_id, manner, wait=wait, queued=False)
-    run = os.environ.pop(_SAME_RUN, "")
+        return _detach(asked)
+    run = handed_run()
     if env is Env.RECORDED:
-        run = run or new_run_id(project.services.random_bytes)
-        project.check_inputs(target, typed, text=True, documents=documents, key=key or run)
-        environment = project.environment_for(target, key or run)
-        if not environment.is_this:
-            words = _words({"--input": input_file, "--key": key, "--max-calls": max_calls, "--stay": stay}, tag, manner)
-            words += ["--max-seconds", str(max_seconds)] if max_seconds is not None else []
-            _become(environment.build(project.root), [*words, "--", target, *(inputs or [])], run, documents)
+        options = {"--input": input_file, "--key": key, "--max-calls": max_calls, "--max-seconds": max_seconds}
+        words = _words({**options, "--stay": stay}, tag, manner)
+        run = _on_recorded(asked, [*words, "--", target, *(inputs or [])], run)
     return carry(
         project,
         lambda observer: project.invoke(target, typed, **given, **limits, run=run, observer=observer, foreground=True),
         manner,
     )
+
+
+def _check_fits(asked: _Asked, *, queue: bool, detach: bool, timed: bool) -> None:
+    """Refuse options that do not go together; `timed` are those that say when something queued may begin."""
+    if queue and (detach or any(limit is not None for limit in asked.limits.values())):
+        raise UsageError("--queue goes with neither --detach nor limits of the run", hint="leave them out")
+    if timed and not queue:
+        raise UsageError("--priority and --not-before are for what is queued", hint="add --queue")
+    if asked.wait and not (queue or detach):
+        raise UsageError("--wait is for what is queued or detached", hint="leave it out: this command waits by itself")
+
+
+def _queue(asked: _Asked, priority: int, not_before: str | None) -> None:
+    """Leave the run to a worker."""
+    moment = _moment(not_before, asked.project)
+    found = asked.project.enqueue(asked.target, asked.inputs, **asked.given, priority=priority, not_before=moment)
+    _leave(asked, found.run, queued=True)
+
+
+def _detach(asked: _Asked) -> None:
+    """Start the run in a process of its own; one that was there already, for the same key, is told as it stands."""
+    handle = asked.project.invoke(asked.target, asked.inputs, **asked.given, **asked.limits, detach=True)
+    if handle.outcome is not None:
+        return carry(asked.project, lambda _: handle, asked.manner)
+    return _leave(asked, handle.exec_id, queued=False)
+
+
+def _on_recorded(asked: _Asked, words: Sequence[str], run: str) -> str:
+    """Go on in the Python that the version was recorded with; where this is it, return the id that the run gets.
+
+    Args:
+        words: this command, as it would be typed there.
+        run: an id that was chosen before, or empty.
+    """
+    project, documents, key = asked.project, asked.given["documents"], asked.given["key"]
+    run = run or new_run_id(project.services.random_bytes)
+    project.check_inputs(asked.target, asked.inputs, text=True, documents=documents, key=key or run)
+    environment = project.environment_for(asked.target, key or run)
+    if not environment.is_this:
+        become(environment.build(project.root), words, run, documents)
+    return run
 
 
 def _words(options: Mapping[str, object], tags: Sequence[str], manner: Manner) -> list[str]:
@@ -180,21 +223,6 @@ def _words(options: Mapping[str, object], tags: Sequence[str], manner: Manner) -
     words += [word for tag in tags for word in ("--tag", tag)]
     flags = {"--quiet": manner.quiet, "--events": manner.events, "--no-input": manner.no_input}
     return [*words, *(flag for flag, given in flags.items() if given)]
-
-
-def _become(python: Path, words: Sequence[str], run: str, documents: Mapping[str, Any]) -> NoReturn:
-    """Go on as the same command in another Python: it shows, asks and is stopped as this one would be."""
-    from kitaru.project.apart import environ_of
-
-    if "-" in words[: words.index("--")]:  # what was read from stdin can be read once more
-        with tempfile.TemporaryFile() as again:
-            again.write(json.dumps(documents).encode())
-            again.seek(0)
-            os.dup2(again.fileno(), 0)
-    sys.stdout.flush()
-    sys.stderr.flush()
-    environ = {**environ_of(str(python)), _SAME_RUN: run}
-    os.execve(python, [str(python), "-P", "-m", "kitaru", *words], environ)  # noqa: S606 - built of a trusted version
 
 
 def _moment(text: str | None, project: Project) -> int | None:
@@ -207,13 +235,14 @@ def _moment(text: str | None, project: Project) -> int | None:
     return since(text, now)
 
 
-def _leave(project: Project, target: str, run: str, manner: Manner, *, wait: bool, queued: bool) -> None:
+def _leave(asked: _Asked, run: str, *, queued: bool) -> None:
     """Tell the id of a run that another process executes or is to begin; or wait until it is over."""
-    if wait:
+    project, manner = asked.project, asked.manner
+    if asked.wait:
         project.await_run(run)
         return carry(project, lambda _: project.follow_up(run), manner)
     if manner.output is Output.JSON or manner.events:
-        return write_json({"run": run, "target": target, "queued": queued})
+        return write_json({"run": run, "target": asked.target, "queued": queued})
     sys.stdout.write(f"{run}\n")
     if not manner.quiet:
         page = Page(sys.stderr)
