@@ -47,9 +47,9 @@ def _help(words: list[str]) -> int:
 
 
 def _command(words: list[str]) -> int:
-    from kitaru.cli.app import invoke
-
     try:
+        from kitaru.cli.app import invoke  # here, for this takes a while in which somebody may press Ctrl-C
+
         return invoke(words)
     except KitaruError as error:
         _tell(error.message, error.hint)

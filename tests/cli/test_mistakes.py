@@ -99,6 +99,18 @@ def test_ctrl_c_in_a_verb_that_executes_no_run(project, monkeypatch, words, aske
     assert (ended.code, ended.out, ended.err) == (130, "", "error: interrupted\n")
 
 
+def test_ctrl_c_before_the_verb_is_known(kitaru, monkeypatch):
+    class AtOnce:
+        def find_spec(self, name, path=None, target=None):
+            if name == "kitaru.cli.app":
+                raise KeyboardInterrupt
+
+    monkeypatch.delitem(sys.modules, "kitaru.cli.app", raising=False)
+    monkeypatch.setattr(sys, "meta_path", [AtOnce(), *sys.meta_path])
+    ended = kitaru("log")
+    assert (ended.code, ended.err) == (130, "error: interrupted\n")
+
+
 @pytest.mark.parametrize(
     ("words", "hint"),
     [
