@@ -72,8 +72,8 @@ class Sharing(Remoting):
         if flow:
             known_versions(self.repo, flow)
         choice = PushChoice(self._named(runs, self.find_run), flow, everything)
-        if not dry_run:  # what was left on another remote is not on this one
-            self.elsewhere.complete(mark.run for mark in self.repo.partial.marks() if mark.url != there.place)
+        if not dry_run:
+            self._complete_for(there.place)
         outcome = sync.push(
             self.repo,
             there.connect(),
@@ -146,6 +146,10 @@ class Sharing(Remoting):
         if not (runs_only or dry_run or flow or since_us):
             self._complete_from(self.remote(remote).place, runs)
         return outcome
+
+    def _complete_for(self, place: str) -> None:
+        """Bring the large objects that runs left on other remotes: they are not on this one."""
+        self.elsewhere.complete(mark.run for mark in self.repo.partial.marks() if mark.url != place)
 
     def _complete_from(self, place: str, runs: tuple[str, ...]) -> None:
         """Bring the large objects that runs left on a remote when they were pulled without them."""

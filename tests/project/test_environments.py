@@ -127,6 +127,8 @@ def test_it_runs_on_what_was_recorded(project, offline, monkeypatch, tmp_path):
     shown = command("invoke", "talk@v2", "n=1", "--env", "recorded", "--key", "k")
     assert (shown.returncode, shown.stdout) == (0, "v1.0 \n")
     assert "✓ say" in shown.stderr
+    piped = command("invoke", "talk@v2", "--env", "recorded", "--input", "-", given='{"n": 3}')
+    assert (piped.returncode, piped.stdout) == (0, "v1.0 v1.0 v1.0 \n")  # read here first, and there once more
     again = command(
         "invoke", "talk@v2", "--env", "recorded", "--key", "k", "--input", "-", "--detach", given='{"n": 3}'
     )
