@@ -98,25 +98,12 @@ def start_apart(
     Raises:
         KitaruError: whatever keeps the run from beginning; nothing was started.
     """
-    import subprocess
     import threading
 
-    try:
-        data = json.dumps(request).encode()
-    except (TypeError, ValueError) as error:
-        told = f"an input is no JSON data, which another process could take: {error}"
-        raise BadInput(told, hint="give JSON data, or start the run in this process") from error
+    data = _as_json(request)
     try:
         log = _log(store, str(request["run"]))
-        with log.open("wb") as printed:
-            process = subprocess.Popen(  # noqa: S603 - our own Python, or one that was built from a trusted version
-                [str(python), "-P", "-m", "kitaru.project.apart"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=printed,
-                start_new_session=outlives,
-                env=environ_of(str(python)),
-            )
+        process = _spawn(python, log, outlives=outlives)
         reply = _ask(process, data)
     except OSError as error:
         raise StoreError(f"no process could be started: {error.strerror}", hint="kitaru invoke, in this one") from error
@@ -125,6 +112,29 @@ def start_apart(
         raise _refusal(reply, log)
     threading.Thread(target=process.wait, name=f"run {reply['run']}", daemon=True).start()  # so that no zombie is left
     return process, Begun(str(reply["run"]), bool(reply.get("existing")), tuple(reply.get("other_inputs", ())))
+
+
+def _as_json(request: Mapping[str, Any]) -> bytes:
+    try:
+        return json.dumps(request).encode()
+    except (TypeError, ValueError) as error:
+        told = f"an input is no JSON data, which another process could take: {error}"
+        raise BadInput(told, hint="give JSON data, or start the run in this process") from error
+
+
+def _spawn(python: Path | str, log: Path, *, outlives: bool) -> subprocess.Popen[bytes]:
+    """Start the other end, which is asked through its stdin; what it prints goes to a file."""
+    import subprocess
+
+    with log.open("wb") as printed:
+        return subprocess.Popen(  # noqa: S603 - our own Python, or one that was built from a trusted version
+            [str(python), "-P", "-m", "kitaru.project.apart"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=printed,
+            start_new_session=outlives,
+            env=environ_of(str(python)),
+        )
 
 
 def resume_apart(python: Path, root: Path, run: str, options: Options, *, offline: bool) -> subprocess.Popen[bytes]:
