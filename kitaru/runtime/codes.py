@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kitaru.errors import CodeUnloadable
+from kitaru.runtime.bytecode import Bytecode
 from kitaru.runtime.decorators import Flow, find_live_flow
 from kitaru.runtime.environment import is_inside
 from kitaru.runtime.invoking import EnvironmentNeeded
@@ -69,6 +70,7 @@ class Codes:
 
     def __init__(self, repo: Repository, root: Path, values: Values, versions: Versions) -> None:
         self._repo, self._root, self._values, self._versions = repo, root, values, versions
+        self._bytecode = Bytecode(repo.blobs.scratch)
 
     def load(self, target: str | Flow[Any, Any]) -> LoadedFlow:
         """Return a flow with its code loaded from the working tree; raises FlowNotFound, CodeUnloadable."""
@@ -85,7 +87,7 @@ class Codes:
             CodeUnloadable: it cannot be imported.
         """
         check_trusted(self._repo, flow, version.id, version.n)
-        loaded = kept(version.id, self._root) or self._load_recorded(version)
+        loaded = kept(version.id, self._root) or self._load_recorded(version, alone=True)
         return Code(loaded.flow, version, version.n, [], recorded=True)
 
     def preload(self, flow: str, version: Version) -> None:
@@ -96,10 +98,11 @@ class Codes:
         """
         check_trusted(self._repo, flow, version.id, version.n)
         import_ahead()
-        keep(version.id, self._root, self._load_recorded(version))
+        keep(version.id, self._root, self._load_recorded(version, alone=True))
 
-    def _load_recorded(self, version: Version) -> LoadedFlow:
-        return load_entry(version.entry, self._root, version.files, make_scratch(), alone=True)
+    def _load_recorded(self, version: Version, *, alone: bool) -> LoadedFlow:
+        place = make_scratch()
+        return load_entry(version.entry, self._root, version.files, place, alone=alone, bytecode=self._bytecode)
 
     def of_run(self, state: RunState, *, as_recorded: bool) -> Code:
         """Return the code that carries a run on, or that a branch of it executes.
@@ -120,8 +123,7 @@ class Codes:
             )
         if as_recorded:
             check_trusted(self._repo, state.start.flow, recorded.id, recorded.n)
-            alone = bool(state.start.invoked)
-            loaded = load_entry(recorded.entry, self._root, recorded.files, make_scratch(), alone=alone)
+            loaded = self._load_recorded(recorded, alone=bool(state.start.invoked))
             return Code(loaded.flow, recorded, recorded.n, [], recorded=True)
         check_is_flow(self._repo, state.start.flow, recorded.id, recorded.entry, self._root)
         loaded = load_entry(recorded.entry, self._root)

@@ -20,12 +20,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kitaru.errors import CodeUnloadable, KitaruError
+from kitaru.runtime.bytecode import Bytecode
 from kitaru.runtime.names import MAIN, relative
 from kitaru.runtime.source_text import source_text
 from kitaru.runtime.sources import project_source
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from types import CodeType, ModuleType
 
 _importing: contextvars.ContextVar[bool] = contextvars.ContextVar("kitaru_importing", default=False)
@@ -94,17 +95,18 @@ class _RecordedLoader(ScriptLoader):
     """Executes a recorded file with `__file__` where the project has it, so that data files beside it are found.
 
     Tracebacks show the recorded lines all the same: they read the file that the code was compiled from. The text that
-    is compiled is the one that people were shown before they trusted it.
+    is compiled is the one that people were shown before they trusted it, and so is what bytecode is looked up by.
     """
 
-    def __init__(self, name: str, path: str, shown: str) -> None:
+    def __init__(self, name: str, path: str, shown: str, source: bytes | None, bytecode: Bytecode) -> None:
         super().__init__(name, path)
-        self._shown = shown
+        self._shown, self._source, self._bytecode = shown, source, bytecode
 
     def get_code(self, fullname: str) -> CodeType | None:
         """Return the compiled source."""
         path = self.get_filename(fullname)
-        return self.source_to_code(source_text(self.get_data(path)), path)
+        source = self.get_data(path) if self._source is None else self._source
+        return self._bytecode.code_of(source, path, lambda: self.source_to_code(source_text(source), path))
 
     def exec_module(self, module: ModuleType) -> None:
         """Execute the module."""
@@ -121,13 +123,26 @@ class Recorded:
         paths: the folders in `directory` that stand in for the project's entries of `sys.path`.
         alone: the flow finds nothing else of the project: what the snapshot lacks is missing, whatever the working tree
             has. What the process has loaded before, it has.
+        sources: the bytes of its files, as they were verified; without them, what is in the directory is executed.
+        bytecode: what was compiled before.
     """
 
-    def __init__(self, directory: Path, files: Iterable[str], paths: Iterable[Path], *, alone: bool = False) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        files: Iterable[str],
+        paths: Iterable[Path],
+        *,
+        alone: bool = False,
+        sources: Mapping[str, bytes] | None = None,
+        bytecode: Bytecode | None = None,
+    ) -> None:
         self.directory = directory
         self.files = frozenset(files)
         self._paths = [str(p) for p in paths]
+        self._starts = (f"{directory}/", f"{directory.resolve()}/")
         self._alone = alone
+        self._sources, self._bytecode = sources or {}, bytecode or Bytecode(None)
         self._root = Path()
 
     def install(self, root: Path) -> None:
@@ -142,10 +157,16 @@ class Recorded:
         self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         """Find a module among the recorded files."""
-        spec = PathFinder.find_spec(fullname, self._paths if path is None else path, target)
-        if spec is None or spec.origin is None or relative(spec.origin, self.directory) is None:
-            return self._elsewhere(fullname, path, target) if self._alone else None
-        return self.relabel(spec)
+        if path is None or any(f"{p}/".startswith(self._starts) for p in path):
+            spec = PathFinder.find_spec(fullname, self._paths if path is None else path, target)
+            if spec is not None and spec.origin is not None and spec.origin.startswith(self._starts):
+                return self.relabel(spec)
+        return self._elsewhere(fullname, path, target) if self._alone else None
+
+    def modules(self) -> list[str]:
+        """Return the names of the modules that are loaded of it, also those that its functions imported later."""
+        origins = [(name, origin_of(module)) for name, module in list(sys.modules.items()) if name != MAIN]
+        return [name for name, origin in origins if origin is not None and origin.startswith(self._starts)]
 
     def _elsewhere(self, fullname: str, path: Sequence[str] | None, target: ModuleType | None) -> ModuleSpec | None:
         """Find a module as the finders after this one do, unless it is a file of the project."""
@@ -169,8 +190,9 @@ class Recorded:
     def relabel(self, spec: ModuleSpec) -> ModuleSpec:
         """Give a found module its place in the project as `__file__`."""
         origin = spec.origin or ""
-        shown = self._root / (relative(origin, self.directory) or "")
-        spec.loader = _RecordedLoader(spec.name, origin, str(shown))
+        file = relative(origin, self.directory) or ""
+        shown = str(self._root / file)
+        spec.loader = _RecordedLoader(spec.name, origin, shown, self._sources.get(file), self._bytecode)
         spec.cached = None
         return spec
 
@@ -257,7 +279,8 @@ class Session:
         )
 
     def _forget(self) -> None:
-        for name in self.modules:
+        late = self.recorded.modules() if self.recorded is not None else ()
+        for name in (*self.modules, *late):
             _take_out(name)
         sys.path[:] = [p for p in sys.path if p not in self.paths]
         sys.meta_path[:] = [f for f in sys.meta_path if f is not self.recorded]

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from types import ModuleType
 
+    from kitaru.runtime.bytecode import Bytecode
+
 __all__ = [
     "LoadedFlow",
     "Target",
@@ -118,6 +120,7 @@ def load_entry(
     directory: Path | None = None,
     *,
     alone: bool = False,
+    bytecode: Bytecode | None = None,
 ) -> LoadedFlow:
     """Import the code that a run recorded, needing no PYTHONPATH.
 
@@ -127,6 +130,7 @@ def load_entry(
         files: the recorded snapshot to use instead of the working tree; its modules shadow the project's own.
         directory: a new or empty directory for these files, which stays as long as the code is used.
         alone: with `files`, nothing of the project is found but these.
+        bytecode: with `files`, what they were compiled to before.
 
     Raises:
         CodeUnloadable: the import failed, the flow is gone, or a recorded path leads elsewhere; nothing was changed.
@@ -135,7 +139,7 @@ def load_entry(
         if files is not None and directory is not None:
             tree = directory.absolute()
             materialize(files, tree)
-            recorded = Recorded(tree, files, _below(tree, entry), alone=alone)
+            recorded = Recorded(tree, files, _below(tree, entry), alone=alone, sources=files, bytecode=bytecode)
         else:
             tree, recorded = root, None
         with session.importing(root, _below(tree, entry), recorded) as loading:

@@ -36,11 +36,12 @@ def part_{n}(word, times=1):
 
 
 def write(root: Path, modules: int, lines: int) -> None:
-    """Write the flow and the modules that it imports."""
-    body = "".join(FUNCTION.format(n=n) for n in range(lines // FUNCTION.count("\n")))
-    for n in range(modules):
-        (root / f"part_{n}.py").write_text(body)
-    imports = "".join(f"import part_{n}\n" for n in range(modules))
+    """Write the flow and the modules that it imports, no two of them alike."""
+    functions = lines // FUNCTION.count("\n")
+    for module in range(modules):
+        body = "".join(FUNCTION.format(n=module * functions + n) for n in range(functions))
+        (root / f"part_{module}.py").write_text(body)
+    imports = "".join(f"import part_{module}\n" for module in range(modules))
     (root / "talk.py").write_text(imports + FLOW)
 
 

@@ -12,7 +12,6 @@ import pytest
 
 import kitaru.errors
 from kitaru.errors import CodeUnloadable, FlowNotFound
-from kitaru.runtime.importing import session
 from kitaru.runtime.loading import (
     LoadedFlow,
     Target,
@@ -27,16 +26,7 @@ from kitaru.runtime.sources import Entry, snapshot
 FLOW = "from kitaru.runtime.decorators import flow\n@flow\ndef agent() -> object:\n    return {}\n"
 
 
-@pytest.fixture(autouse=True)
-def clean_imports():
-    """Leave no test's modules to the next."""
-    modules, path, meta_path = dict(sys.modules), list(sys.path), list(sys.meta_path)
-    yield
-    session.__init__()
-    for name in set(sys.modules) - set(modules):
-        del sys.modules[name]
-    sys.modules.update(modules)
-    sys.path[:], sys.meta_path[:] = path, meta_path
+pytestmark = pytest.mark.usefixtures("clean_imports")
 
 
 @pytest.fixture
@@ -368,3 +358,13 @@ def test_a_script_that_loads_its_own_flow_gets_the_running_one(project):
     env = {"PYTHONPATH": str(Path(kitaru.errors.__file__).parents[1])}
     done = subprocess.run([sys.executable, "agent.py"], cwd=project, env=env, capture_output=True, check=True)
     assert done.stdout.decode() == "agent ('.',)\n"
+
+
+def test_what_one_recorded_version_imported_late_is_not_another_ones(project, tmp_path):
+    body = FLOW.replace("return {}", "import late\n    return late.X").encode()
+    entry = Entry("agent", "agent", "agent.py", (".",))
+    for n in (1, 2):
+        files = {"agent.py": body, "late.py": b"X = %d\n" % n}
+        assert load_entry(entry, project, files, tmp_path / str(n)).flow.fn() == n
+    write(project, {"agent.py": body.decode(), "late.py": "X = 3\n"})
+    assert load_entry(entry, project).flow.fn() == 3
