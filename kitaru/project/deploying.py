@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from kitaru.runtime.decorators import Flow
     from kitaru.runtime.deploying import Deployed
+    from kitaru.runtime.loading import LoadedFlow
     from kitaru.store.repository import VersionName
     from kitaru.store.routes import RouteEntry
 
@@ -48,8 +49,7 @@ class Deploying(Routing, Executing):
             CodeUnloadable: it cannot be imported, or the snapshot lacks something of the project; the text names it.
             Diverged: somebody moved the route at the same moment; the version is recorded.
         """
-        from kitaru.runtime.deploying import Deployed, check_alone, check_deployable
-        from kitaru.runtime.sources import snapshot
+        from kitaru.runtime.deploying import Deployed, check_deployable
 
         _check_may_deploy()
         _check_route(route, note, weight)
@@ -59,6 +59,16 @@ class Deploying(Routing, Executing):
         if weight != WHOLE and not _standing(routes.route_log(self.repo.blobs, flow, route)):
             told = f"route {route} of {flow} goes nowhere yet, so that all its invocations go to this version"
             raise UsageError(told, hint="leave --weight out")
+        name, new, notes = self._record_alone(loaded)
+        entry = self._send(flow, route, name, weight, note) if route else None
+        return Deployed(flow, name, new, entry, notes)
+
+    def _record_alone(self, loaded: LoadedFlow) -> tuple[VersionName, bool, tuple[str, ...]]:
+        """Record a version that works from its snapshot alone; tell whether it is new, and what may be missing."""
+        from kitaru.runtime.deploying import check_alone
+        from kitaru.runtime.sources import snapshot
+
+        flow = loaded.flow.name
         files = snapshot(loaded.entry, self.root, loaded.loaded_files)
         notes = check_alone(loaded.entry, files, self.root)
         version, new = self.runner.versions.record(loaded.flow, loaded.entry, loaded.loaded_files)
@@ -67,9 +77,7 @@ class Deploying(Routing, Executing):
                 f"{flow} was edited while it was deployed: v{version.n} is recorded, and no route goes there",
                 hint="deploy it again",
             )
-        name = next(name for name in self.repo.versions(flow) if name.id == version.id)
-        entry = self._send(flow, route, name, weight, note) if route else None
-        return Deployed(flow, name, new, entry, notes)
+        return next(name for name in self.repo.versions(flow) if name.id == version.id), new, notes
 
     def _send(self, flow: str, route: str, version: VersionName, weight: int, note: str) -> RouteEntry:
         """Move a route; what the others had is read and replaced in one step, so that nobody's move is undone."""
