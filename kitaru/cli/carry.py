@@ -6,7 +6,6 @@ Owns: the order of these steps. What is decided about a run, `Project` decides.
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
@@ -37,22 +36,13 @@ from kitaru.runtime.waits import answer_line
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from kitaru.cli.groups import Manner
     from kitaru.project import Project
     from kitaru.runtime.ending import Outcome
     from kitaru.runtime.events import Event, Observer
     from kitaru.runtime.handle import FlowHandle
 
     Start = Callable[[Callable[[Event], None]], FlowHandle[Any]]
-
-
-@dataclass(frozen=True, slots=True)
-class Manner:
-    """How a run is shown: the options that run, resume, replay and answer share."""
-
-    output: Output = Output.TEXT
-    quiet: bool = False
-    events: bool = False
-    no_input: bool = False
 
 
 def carry(project: Project, start: Start, manner: Manner) -> None:

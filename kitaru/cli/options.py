@@ -11,7 +11,6 @@ from typing import Annotated, TypeAlias
 import typer
 
 from kitaru.cli import complete
-from kitaru.cli.text import span
 
 
 class Output(StrEnum):
@@ -120,8 +119,3 @@ StayOpt: TypeAlias = Annotated[
 def policy(on_drift: OnDrift | None) -> str:
     """Return the policy as `Project` takes it: empty where none was given."""
     return on_drift.value if on_drift else ""
-
-
-def stay_s(span_: str | None) -> float | None:
-    """Return a span of time as seconds, or None where none was given; raises UsageError where it is none."""
-    return None if span_ is None else span(span_) / 1_000_000

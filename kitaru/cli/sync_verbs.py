@@ -5,11 +5,12 @@ Owns: the order of these. What is done is `Project`'s.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from kitaru.cli.options import Output
 from kitaru.cli.page import write_json
 from kitaru.cli.sync_page import outcome_json, print_outcome
+from kitaru.cli.text import since as time_of
 from kitaru.cli.transfers import transferring
 
 if TYPE_CHECKING:
@@ -21,6 +22,28 @@ if TYPE_CHECKING:
     from kitaru.store.sync.results import Outcome, Tell
 
 _DOING = {"push": "pushing to", "fetch": "fetching from", "pull": "pulling from"}
+
+
+def bring(
+    verb: Literal["fetch", "pull"],
+    words: Sequence[str],
+    *,
+    since: str | None,
+    quiet: bool,
+    output: Output,
+    **choice: Any,  # noqa: ANN401 - what `Project.fetch` or `Project.pull` takes
+) -> None:
+    """Fetch or pull what a remote has of what is chosen; `since` is a span or a date, as typed."""
+    from kitaru.project import Project
+
+    project = Project.open()
+    act = {"fetch": project.fetch, "pull": project.pull}[verb]
+    began = time_of(since, project.services.clock_us()) if since else None
+
+    def brought(remote: Remote, runs: list[str], tell: Tell) -> Outcome:
+        return act(remote.name, runs=runs, since_us=began, strict=False, tell=tell, **choice)
+
+    carry_out(project, verb, words, brought, quiet=quiet, output=output)
 
 
 def carry_out(

@@ -28,8 +28,9 @@ import typer
 from kitaru.cli import complete
 from kitaru.cli.answered import left_off, recorded_first
 from kitaru.cli.ask import AnsweredElsewhere, ask, can_ask
-from kitaru.cli.carry import Manner, carry
-from kitaru.cli.options import EventsOpt, NoInputOpt, OfflineOpt, Output, OutputOpt, QuietOpt, RunArg
+from kitaru.cli.carry import carry
+from kitaru.cli.groups import Manner, spread
+from kitaru.cli.options import OfflineOpt, Output, RunArg
 from kitaru.cli.page import Page, write_json
 from kitaru.errors import AlreadyAnswered, UnknownWait, UsageError
 from kitaru.model.ids import parse_call
@@ -48,6 +49,7 @@ def _open_waits(ctx: typer.Context, incomplete: str) -> list[tuple[str, str]]:
     return [(name, kind) for name, kind in found if kind == "wait" and name.startswith(incomplete)]
 
 
+@spread
 def answer(
     run: RunArg,
     wait: Annotated[
@@ -68,10 +70,7 @@ def answer(
     resume: Annotated[bool, typer.Option("--resume/--no-resume", help="Carry the run on afterwards.")] = True,
     detach: Annotated[bool, typer.Option("--detach", help="Carry it on in the background.")] = False,
     offline: OfflineOpt = False,
-    output: OutputOpt = Output.TEXT,
-    quiet: QuietOpt = False,
-    events: EventsOpt = False,
-    no_input: NoInputOpt = False,
+    manner: Manner,
 ) -> None:
     """Answer a wait, and carry the run on.
 
@@ -82,7 +81,7 @@ def answer(
     project = Project.open()
     state = project.state(project.find_run(run))
     if reject:
-        _reject(project, state, wait, by=by, note=note, output=output)
+        _reject(project, state, wait, by=by, note=note, output=manner.output)
         return
     if from_file is not None:
         if value is not None:
@@ -92,12 +91,12 @@ def answer(
     text = _stdin() if text == "-" and from_file is None else text
     view = _one(state, name)
     if text is None:
-        text = _ask(project, state, name, no_input)
+        text = _ask(project, state, name, manner.no_input)
     if detach or not resume:
         project.answer(state.run, name, text, text=True, by=by, note=note, resume=False)
         if detach:
             _detach(project, state.run, view, offline=offline)
-        _recorded(project, state.run, view.label if view is not None else name, output, detach)
+        _recorded(project, state.run, view.label if view is not None else name, manner.output, detach)
         return
     with recorded_first(project, state.run, view):
         carry(
@@ -113,7 +112,7 @@ def answer(
                 observer=observer,
                 foreground=True,
             ),
-            Manner(output, quiet, events, no_input),
+            manner,
         )
 
 

@@ -10,15 +10,8 @@ As of [push](push.md).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from kitaru.cli.options import FlowOpt, Output, OutputOpt, PulledArg, QuietOpt, RunsOnlyOpt, SinceOpt
-from kitaru.cli.sync_verbs import carry_out
-from kitaru.cli.text import since as time_of
-
-if TYPE_CHECKING:
-    from kitaru.project.remotes import Remote
-    from kitaru.store.sync.results import Outcome, Tell
+from kitaru.cli.sync_verbs import bring
 
 
 def fetch(
@@ -31,14 +24,4 @@ def fetch(
     output: OutputOpt = Output.TEXT,
 ) -> None:
     """Bring the content of what others pushed, without showing it yet."""
-    from kitaru.project import Project
-
-    project = Project.open()
-    began = time_of(since, project.services.clock_us()) if since else None
-
-    def act(remote: Remote, runs: list[str], tell: Tell) -> Outcome:
-        return project.fetch(
-            remote.name, runs=runs, flow=flow, since_us=began, runs_only=runs_only, strict=False, tell=tell
-        )
-
-    carry_out(project, "fetch", words, act, quiet=quiet, output=output)
+    bring("fetch", words, flow=flow, since=since, runs_only=runs_only, quiet=quiet, output=output)

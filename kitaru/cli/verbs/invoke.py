@@ -50,20 +50,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kitaru.cli import complete
-from kitaru.cli.carry import Manner, carry
+from kitaru.cli.carry import carry
+from kitaru.cli.groups import Limits, Manner, spread
 from kitaru.cli.inputs import json_object, pairs
-from kitaru.cli.options import (
-    EventsOpt,
-    MaxCallsOpt,
-    MaxSecondsOpt,
-    NoInputOpt,
-    Output,
-    OutputOpt,
-    QuietOpt,
-    StayOpt,
-    TagOpt,
-    stay_s,
-)
+from kitaru.cli.options import Output, TagOpt
 from kitaru.cli.other_python import become, handed_run
 from kitaru.cli.page import Page, write_json
 from kitaru.cli.text import since, span
@@ -102,6 +92,7 @@ class _Asked:
     wait: bool
 
 
+@spread
 def invoke(
     target: Annotated[
         str,
@@ -121,9 +112,7 @@ def invoke(
         str, typer.Option("--key", metavar="KEY", help="Start the run once for this key; show the one there is.")
     ] = "",
     tag: TagOpt = [],  # noqa: B006 - typer copies defaults, and shows None as a value
-    max_calls: MaxCallsOpt = None,
-    max_seconds: MaxSecondsOpt = None,
-    stay: StayOpt = None,
+    limits: Limits,
     env: Annotated[
         Env,
         typer.Option("--env", metavar="current|recorded", help="Execute it on what is installed, or was recorded."),
@@ -139,10 +128,7 @@ def invoke(
     not_before: Annotated[
         str | None, typer.Option("--not-before", metavar="SPAN|TIME", help="In the queue: not before then, or so long.")
     ] = None,
-    output: OutputOpt = Output.TEXT,
-    quiet: QuietOpt = False,
-    events: EventsOpt = False,
-    no_input: NoInputOpt = False,
+    manner: Manner,
 ) -> None:
     """Start a recorded version of a flow by its name, without its source.
 
@@ -152,12 +138,10 @@ def invoke(
 
     typed = pairs(inputs or [])
     project = Project.open()
-    manner = Manner(output, quiet, events, no_input)
     documents = json_object(input_file) if input_file else {}
     given: dict[str, Any] = {"text": True, "documents": documents, "key": key, "tags": tag}
     given["env"] = str(env) if env is Env.RECORDED else ""
-    limits: dict[str, Any] = {"max_calls": max_calls, "max_seconds": max_seconds, "stay_s": stay_s(stay)}
-    asked = _Asked(project, target, typed, given, limits, manner, wait)
+    asked = _Asked(project, target, typed, given, limits.given(), manner, wait)
     _check_fits(asked, queue=queue, detach=detach, timed=bool(priority) or not_before is not None)
     if queue:
         return _queue(asked, priority, not_before)
@@ -165,12 +149,13 @@ def invoke(
         return _detach(asked)
     run = handed_run()
     if env is Env.RECORDED:
-        options = {"--input": input_file, "--key": key, "--max-calls": max_calls, "--max-seconds": max_seconds}
-        words = _words({**options, "--stay": stay}, tag, manner)
+        words = _words({"--input": input_file, "--key": key, **limits.typed()}, tag, manner)
         run = _on_recorded(asked, [*words, "--", target, *(inputs or [])], run)
     return carry(
         project,
-        lambda observer: project.invoke(target, typed, **given, **limits, run=run, observer=observer, foreground=True),
+        lambda observer: project.invoke(
+            target, typed, **given, **asked.limits, run=run, observer=observer, foreground=True
+        ),
         manner,
     )
 

@@ -17,15 +17,8 @@ As of [push](push.md), and `untrusted`: the versions that came and whose code ma
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from kitaru.cli.options import DryRunOpt, FlowOpt, Output, OutputOpt, PulledArg, QuietOpt, RunsOnlyOpt, SinceOpt
-from kitaru.cli.sync_verbs import carry_out
-from kitaru.cli.text import since as time_of
-
-if TYPE_CHECKING:
-    from kitaru.project.remotes import Remote
-    from kitaru.store.sync.results import Outcome, Tell
+from kitaru.cli.sync_verbs import bring
 
 
 def pull(
@@ -39,21 +32,4 @@ def pull(
     output: OutputOpt = Output.TEXT,
 ) -> None:
     """Bring what others pushed."""
-    from kitaru.project import Project
-
-    project = Project.open()
-    began = time_of(since, project.services.clock_us()) if since else None
-
-    def act(remote: Remote, runs: list[str], tell: Tell) -> Outcome:
-        return project.pull(
-            remote.name,
-            runs=runs,
-            flow=flow,
-            since_us=began,
-            runs_only=runs_only,
-            dry_run=dry_run,
-            strict=False,
-            tell=tell,
-        )
-
-    carry_out(project, "pull", words, act, quiet=quiet, output=output)
+    bring("pull", words, flow=flow, since=since, runs_only=runs_only, dry_run=dry_run, quiet=quiet, output=output)

@@ -10,33 +10,18 @@ Progress, JSON and events are those of [run](run.md). `--check` tells what would
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from kitaru.cli import complete
-from kitaru.cli.carry import Manner, carry
+from kitaru.cli.carry import carry
 from kitaru.cli.check_page import tell_check
+from kitaru.cli.groups import Manner, Matching, spread
 from kitaru.cli.inputs import pairs
-from kitaru.cli.options import (
-    AsRecordedOpt,
-    CacheOpt,
-    CheckOpt,
-    EventsOpt,
-    NoInputOpt,
-    OnDriftOpt,
-    Output,
-    OutputOpt,
-    QuietOpt,
-    RunArg,
-    TagOpt,
-    policy,
-)
+from kitaru.cli.options import CheckOpt, RunArg, TagOpt
 
-if TYPE_CHECKING:
-    from kitaru.project import Project
-
-_FORMS = {"set_": "CALL=JSON", "arg": "NAME=VALUE", "answer": "WAIT=VALUE", "model": "ALIAS=MODEL"}
+_FORMS = {"set": "CALL=JSON", "args": "NAME=VALUE", "answers": "WAIT=VALUE", "models": "ALIAS=MODEL"}
 
 
 def _calls(ctx: typer.Context, incomplete: str) -> list[tuple[str, str]]:
@@ -44,6 +29,7 @@ def _calls(ctx: typer.Context, incomplete: str) -> list[tuple[str, str]]:
     return [(name, how) for name, how in found if name.startswith(incomplete)]
 
 
+@spread
 def replay(
     run: RunArg = "@",
     *,
@@ -63,14 +49,9 @@ def replay(
         typer.Option("--model", metavar="ALIAS=MODEL", help="Ask another model where kitaru.llm() asks this."),
     ] = [],  # noqa: B006 - as above
     tag: TagOpt = [],  # noqa: B006 - as above
-    on_drift: OnDriftOpt = None,
-    as_recorded: AsRecordedOpt = None,
-    cache: CacheOpt = None,
+    matching: Matching,
     check: CheckOpt = False,
-    output: OutputOpt = Output.TEXT,
-    quiet: QuietOpt = False,
-    events: EventsOpt = False,
-    no_input: NoInputOpt = False,
+    manner: Manner,
 ) -> None:
     """Branch from a recorded run, with something changed.
 
@@ -81,36 +62,17 @@ def replay(
 
     project = Project.open()
     source = project.find_run(run)
-    changes = _changes({"set_": set_, "arg": arg, "answer": answer, "model": model})
+    changes = {"set": set_, "args": arg, "answers": answer, "models": model}
+    given: dict[str, Any] = {"from_": from_, "text": True, **_read(changes), **matching.given()}
     if check:
-        given = {"on_drift": policy(on_drift), "as_recorded": as_recorded, "cache": cache, **_given(changes)}
-        return tell_check(project.check_replay(source, from_=from_, **given), output)
+        return tell_check(project.check_replay(source, **given), manner.output)
     return carry(
         project,
-        lambda observer: _start(
-            project,
-            source,
-            changes,
-            from_=from_,
-            tags=tag,
-            on_drift=policy(on_drift),
-            cache=cache,
-            as_recorded=as_recorded,
-            observer=observer,
-        ),
-        Manner(output, quiet, events, no_input),
+        lambda observer: project.replay(source, **given, tags=tag, observer=observer, foreground=True),
+        manner,
     )
 
 
-def _changes(given: dict[str, list[str]]) -> dict[str, dict[str, str]]:
-    return {name: pairs(words, _FORMS[name]) for name, words in given.items()}
-
-
-def _given(changes: dict[str, dict[str, str]]) -> dict[str, Any]:
-    """Return the changes as `Project` takes them."""
-    values = {"args": changes["arg"], "set": changes["set_"], "answers": changes["answer"], "models": changes["model"]}
-    return {"text": True, **{name: given or None for name, given in values.items()}}
-
-
-def _start(project: Project, source: str, changes: dict[str, dict[str, str]], **options: Any) -> Any:  # noqa: ANN401 - passed on
-    return project.replay(source, foreground=True, **_given(changes), **options)
+def _read(changes: dict[str, list[str]]) -> dict[str, dict[str, str] | None]:
+    """Return what is to be changed as `Project` takes it."""
+    return {name: pairs(words, _FORMS[name]) or None for name, words in changes.items()}

@@ -23,43 +23,21 @@ A run that is over is followed to its end. [Changing code](../changing-code.md) 
 
 from __future__ import annotations
 
-from kitaru.cli.carry import Manner, carry
+from kitaru.cli.carry import carry
 from kitaru.cli.check_page import tell_check
-from kitaru.cli.options import (
-    AsRecordedOpt,
-    CacheOpt,
-    CheckOpt,
-    EventsOpt,
-    MaxCallsOpt,
-    MaxSecondsOpt,
-    NoInputOpt,
-    OfflineOpt,
-    OnDriftOpt,
-    Output,
-    OutputOpt,
-    QuietOpt,
-    RunArg,
-    StayOpt,
-    policy,
-    stay_s,
-)
+from kitaru.cli.groups import Limits, Manner, Matching, spread
+from kitaru.cli.options import CheckOpt, OfflineOpt, RunArg
 
 
+@spread
 def resume(
     run: RunArg,
     *,
-    on_drift: OnDriftOpt = None,
-    as_recorded: AsRecordedOpt = None,
-    cache: CacheOpt = None,
-    max_calls: MaxCallsOpt = None,
-    max_seconds: MaxSecondsOpt = None,
-    stay: StayOpt = None,
+    matching: Matching,
+    limits: Limits,
     check: CheckOpt = False,
     offline: OfflineOpt = False,
-    output: OutputOpt = Output.TEXT,
-    quiet: QuietOpt = False,
-    events: EventsOpt = False,
-    no_input: NoInputOpt = False,
+    manner: Manner,
 ) -> None:
     """Carry on a run that was interrupted, failed or was answered.
 
@@ -69,22 +47,12 @@ def resume(
 
     project = Project.open()
     if check:
-        checked = project.check_resume(run, on_drift=policy(on_drift), as_recorded=as_recorded, cache=cache)
-        return tell_check(checked, output)
+        return tell_check(project.check_resume(run, **matching.given()), manner.output)
     found = project.find_run(run)
     return carry(
         project,
         lambda observer: project.resume(
-            found,
-            on_drift=policy(on_drift),
-            as_recorded=as_recorded,
-            cache=cache,
-            max_calls=max_calls,
-            max_seconds=max_seconds,
-            stay_s=stay_s(stay),
-            offline=offline,
-            observer=observer,
-            foreground=True,
+            found, **matching.given(), **limits.given(), offline=offline, observer=observer, foreground=True
         ),
-        Manner(output, quiet, events, no_input),
+        manner,
     )

@@ -69,25 +69,13 @@ from typing import Annotated
 import typer
 
 from kitaru.cli import complete
-from kitaru.cli.carry import Manner, carry
+from kitaru.cli.carry import carry
+from kitaru.cli.groups import Limits, Manner, spread
 from kitaru.cli.inputs import json_object, pairs
-from kitaru.cli.options import (
-    CacheOpt,
-    EventsOpt,
-    MaxCallsOpt,
-    MaxSecondsOpt,
-    NoInputOpt,
-    OnDriftOpt,
-    Output,
-    OutputOpt,
-    QuietOpt,
-    StayOpt,
-    TagOpt,
-    policy,
-    stay_s,
-)
+from kitaru.cli.options import CacheOpt, OnDriftOpt, TagOpt, policy
 
 
+@spread
 def run(
     target: Annotated[
         str, typer.Argument(metavar="FILE:FLOW", help="The flow to run.", autocompletion=complete.targets)
@@ -106,13 +94,8 @@ def run(
     key: Annotated[
         str, typer.Option("--key", metavar="KEY", help="Start the run once for this key; show the one there is.")
     ] = "",
-    max_calls: MaxCallsOpt = None,
-    max_seconds: MaxSecondsOpt = None,
-    stay: StayOpt = None,
-    output: OutputOpt = Output.TEXT,
-    quiet: QuietOpt = False,
-    events: EventsOpt = False,
-    no_input: NoInputOpt = False,
+    limits: Limits,
+    manner: Manner,
 ) -> None:
     """Run a flow, showing its calls; the result goes to stdout.
 
@@ -135,11 +118,9 @@ def run(
             on_drift=policy(on_drift),
             cache=cache,
             key=key,
-            max_calls=max_calls,
-            max_seconds=max_seconds,
-            stay_s=stay_s(stay),
+            **limits.given(),
             observer=observer,
             foreground=True,
         ),
-        Manner(output, quiet, events, no_input),
+        manner,
     )
