@@ -1,4 +1,4 @@
-"""How a wait stands: open, answered, answered but not carried on, or no longer asked.
+"""How a wait stands: open, answered, answered but not carried on, closed, or no longer asked.
 
 Owns: the words for it, and what is said where an answer was recorded and the run did not go on.
 """
@@ -23,13 +23,14 @@ if TYPE_CHECKING:
 def standing(wait: WaitView) -> str:
     """Return how a wait stands, by the run's own records.
 
-    `open`, `answered`, `expired`, `rejected` or `no longer asked`; of a sleep `sleeping` or `over`.
+    `open`, `answered`, `expired`, `rejected` or `no longer asked`; of a sleep `sleeping` or `over`; of either, where
+    the run ended before, `closed by the cancel` or `closed by the failure`.
     """
     if wait.answer is not None:
         return "over" if wait.is_sleep else _SETTLED.get(wait.answer.source, "answered")
-    if wait.is_sleep and not wait.closed:
-        return "sleeping"
-    return "no longer asked" if wait.closed else "open"
+    if wait.closed or wait.ended:
+        return "no longer asked" if wait.closed else _CLOSED.get(wait.ended, "no longer asked")
+    return "sleeping" if wait.is_sleep else "open"
 
 
 def left_off(project: Project, state: RunState, wait: WaitView) -> str:
@@ -57,6 +58,7 @@ def how_it_ended(project: Project, state: RunState, wait: WaitView) -> str:
     return f"answered by {by}: {brief(project.value(answer.value, wait.run))}"
 
 
+_CLOSED = {"cancelled": "closed by the cancel", "failed": "closed by the failure"}
 _SETTLED = {"expired": "expired", "rejected": "rejected"}
 
 

@@ -203,6 +203,8 @@ def _apply_resumed(state: RunState, stored: Stored) -> None:
     assert isinstance(record, Resumed)  # noqa: S101 - told apart by _APPLY
     state.resumed.append(record)
     state.end = None
+    for wait in state.waits.values():
+        wait.ended = ""
     _forget(state, _unfinished(state))
     for view in state.calls.values():
         view.begun = None
@@ -215,6 +217,8 @@ def _apply_end(state: RunState, stored: Stored) -> None:
     if status not in OVER:
         raise ValueError(f"a run does not end {status}")
     state.end, state.status = record, status
+    for wait in state.open_waits:
+        wait.ended = record.status
     state.doomed.update(record.failed)
     _forget(state, _unfinished(state))
     for view in state.calls.values():

@@ -70,6 +70,7 @@ class WaitView:
 
     Attributes:
         closed: the code no longer asks it.
+        ended: how the run ended while it was open; empty where it was not, or the run was taken up again.
         stale: a replay kept its answer on purpose although its question had changed.
     """
 
@@ -79,6 +80,7 @@ class WaitView:
     answer: Answer | None = None
     closed: bool = False
     stale: bool = False
+    ended: str = ""
 
     @property
     def label(self) -> str:
@@ -88,7 +90,7 @@ class WaitView:
     @property
     def is_open(self) -> bool:
         """Whether an answer is still asked for."""
-        return self.answer is None and not self.closed
+        return self.answer is None and not self.closed and not self.ended
 
     @property
     def is_sleep(self) -> bool:
@@ -150,7 +152,7 @@ class RunState:
     @property
     def open_waits(self) -> list[WaitView]:
         """What the run waits for, questions and sleeps, in call order; nothing once the run is over."""
-        return [] if self.end else [w for w in self.ordered_waits if w.is_open]
+        return [w for w in self.ordered_waits if w.is_open]
 
     @property
     def open_questions(self) -> list[WaitView]:

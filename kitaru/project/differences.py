@@ -213,7 +213,7 @@ def _answerers(old: WaitView, new: WaitView) -> tuple[str, str]:
 def _standing(view: WaitView) -> str:
     if view.answer is not None:
         return "answered"
-    return "open" if view.is_open else "no longer asked"
+    return "open" if view.is_open else f"open when the run {view.ended}" if view.ended else "no longer asked"
 
 
 def _how(view: CallView) -> str:

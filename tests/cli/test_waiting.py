@@ -124,6 +124,19 @@ def test_a_note_is_kept(project):
     assert "as agreed" in project("show", "@:approve").out
 
 
+# -- cancelling ------------------------------------------------------------
+
+
+def test_a_question_of_a_cancelled_run_is_closed_by_that(project):
+    asked(project, "approval")
+    assert only_wait(project)["state"] == "open"
+    project("cancel", "@", "--reason", "no need")
+    assert re.search(r"waits +approve \(closed by the cancel\)", project("show", "@").out)
+    assert re.search(r"approve +closed +Right", project("log", "@").out)
+    found = only_wait(project, "--all")
+    assert (found["state"], found["open"]) == ("closed by the cancel", False)
+
+
 # -- rejecting ------------------------------------------------------------
 
 

@@ -217,6 +217,22 @@ def test_no_wait_is_open_once_the_run_is_over():
     assert fold("r", stored([start(), wait(1), end()])).open_waits == []
 
 
+@pytest.mark.parametrize("status", ["cancelled", "failed"])
+def test_a_wait_knows_that_the_run_ended_before_it_was_answered(status):
+    state = fold("r", stored([start(), wait(1), end(status)]))
+    assert [(w.is_open, w.ended) for w in state.ordered_waits] == [(False, status)]
+
+
+def test_a_wait_is_open_again_once_a_failed_run_is_taken_up():
+    state = fold("r", stored([start(), wait(1), end("failed"), resumed()]))
+    assert [(w.is_open, w.ended) for w in state.ordered_waits] == [(True, "")]
+
+
+def test_how_the_run_ended_is_nothing_to_a_wait_that_was_closed_before():
+    state = fold("r", stored([start(), wait(1), note("unasked", orders=[1]), end("cancelled")]))
+    assert [(w.closed, w.ended) for w in state.ordered_waits] == [(True, "")]
+
+
 # -- branches --------------------------------------------------------------------------------
 
 

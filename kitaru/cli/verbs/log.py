@@ -216,6 +216,6 @@ def _wait_row(project: Project, state: RunState, wait: WaitView) -> list[Span]:
     elif wait.answer:
         how, said = "answered", f"-> {short(wait.answer.value)}" + (f" by {wait.answer.by}" if wait.answer.by else "")
     else:
-        how = "unasked" if wait.closed else "waiting"
+        how = "unasked" if wait.closed else "closed" if wait.ended else "waiting"
         said = left_off(project, state, wait) or one_line(wait.record.question, 100)
     return [(f"{wait.record.order:>4}", "dim"), wait.label, (how, "yellow" if wait.is_open else "dim"), "", said]
