@@ -126,13 +126,7 @@ class Flows(Routing):
 
     def flows(self) -> list[FlowLine]:
         """Return all flows that have a version, by name; `damaged_flows` tells which could not be read."""
-        count: dict[str, int] = defaultdict(int)
-
-        def is_last(fields: Mapping[str, Any]) -> bool:
-            count[fields["flow"]] += 1
-            return count[fields["flow"]] == 1
-
-        last = {summary.flow: summary for summary in self._summaries().narrowed(is_last)[:]}  # the latest come first
+        count, last = self._counted()
         routes = defaultdict(list)
         for entry in self.routes():
             routes[entry.flow].append(entry)
@@ -148,6 +142,17 @@ class Flows(Routing):
                 run = last.get(flow)
                 found.append(FlowLine(flow, versions, latest, routes[flow], count[flow], run and self._live(run)))
         return found
+
+    def _counted(self) -> tuple[Mapping[str, int], dict[str, RunSummary]]:
+        """Return how many runs each flow has, and the one that was started last: only that one is decoded."""
+        count: dict[str, int] = defaultdict(int)
+
+        def is_last(fields: Mapping[str, Any]) -> bool:
+            count[fields["flow"]] += 1
+            return count[fields["flow"]] == 1
+
+        last = self._summaries().narrowed(is_last)[:]  # the latest come first
+        return count, {summary.flow: summary for summary in last}
 
     def _latest(self, flow: str) -> tuple[int, VersionName | None]:
         """Return how many versions a flow has, and the latest: of the others only the numbers are looked at."""
@@ -177,21 +182,20 @@ class Flows(Routing):
         flow, name = parse_flow_target(target).flow, self.find_version(target)
         value = self.version({"n": name.n, "id": name.id})
         entry = Entry.from_json(value["entry"])
-        distributions = value.get("distributions")
         return FlowVersion(
-            flow,
-            name,
-            entry,
-            recorded_signature(entry, value["files"]),
-            _table(value.get("inputs")),
-            value["files"],
-            str(value.get("python", "")),
-            {str(k): str(v) for k, v in _table(distributions).items()},
-            _table(value.get("git")) or None,
-            [entry for entry in self.routes(flow) if any(d.version == name.id for d in entry.to)],
-            self.repo.trust.may_execute(flow, name.id),
-            self.repo.trust.origins(name.id),
-            self._by_version(flow, known_versions(self.repo, flow)).get(name.id, []),
+            flow=flow,
+            name=name,
+            entry=entry,
+            signature=recorded_signature(entry, value["files"]),
+            inputs=_table(value.get("inputs")),
+            files=value["files"],
+            python=str(value.get("python", "")),
+            distributions={str(k): str(v) for k, v in _table(value.get("distributions")).items()},
+            git=_table(value.get("git")) or None,
+            routes=[entry for entry in self.routes(flow) if any(d.version == name.id for d in entry.to)],
+            trusted=self.repo.trust.may_execute(flow, name.id),
+            origins=self.repo.trust.origins(name.id),
+            runs=self._by_version(flow, known_versions(self.repo, flow)).get(name.id, []),
         )
 
     def flow_stats(self, flow: str, *, since_us: int | None = None) -> list[VersionLine]:
