@@ -48,6 +48,7 @@ class Bytecode:
     """
 
     def __init__(self, cache: Path | None, *, limit: int = SIZE_LIMIT) -> None:
+        self.cache = cache
         self._directory = None if cache is None else cache / DIRECTORY
         self._limit = limit
         self._unchecked = limit  # bytes written since it was last looked how many there are: others write, too

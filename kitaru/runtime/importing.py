@@ -142,7 +142,8 @@ class Recorded:
         self._paths = [str(p) for p in paths]
         self._starts = (f"{directory}/", f"{directory.resolve()}/")
         self._alone = alone
-        self._sources, self._bytecode = sources or {}, bytecode or Bytecode(None)
+        self._sources = sources or {}
+        self.bytecode = bytecode or Bytecode(None)
         self._root = Path()
 
     def install(self, root: Path) -> None:
@@ -192,7 +193,7 @@ class Recorded:
         origin = spec.origin or ""
         file = relative(origin, self.directory) or ""
         shown = str(self._root / file)
-        spec.loader = _RecordedLoader(spec.name, origin, shown, self._sources.get(file), self._bytecode)
+        spec.loader = _RecordedLoader(spec.name, origin, shown, self._sources.get(file), self.bytecode)
         spec.cached = None
         return spec
 

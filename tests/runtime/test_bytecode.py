@@ -21,6 +21,7 @@ from kitaru.runtime import bytecode
 from kitaru.runtime.bytecode import Bytecode, key_of
 from kitaru.runtime.importing import ScriptLoader
 from kitaru.runtime.loading import load_entry
+from kitaru.runtime.placement.code import find_function, function_of
 from kitaru.runtime.sources import Entry
 
 SOURCE = b"def outer():\n    def inner():\n        return 1 / 0\n    return inner\n"
@@ -235,6 +236,7 @@ def agent() -> int:
     return helper.X + late.X
 """
 FILES = {"agent.py": FLOW.encode(), "helper.py": b"X = 1\n", "late.py": b"X = 10\n"}
+CHECKPOINT = b"@checkpoint\ndef step() -> int:\n    return helper.X\n"
 ENTRY = Entry("agent", "agent", "agent.py", (".",))
 
 
@@ -262,6 +264,18 @@ def test_recorded_code_is_compiled_once(tmp_path, cache, compiled):
     files = {**FILES, "late.py": b"X = 20\n"}
     assert load_entry(ENTRY, tmp_path, files, tmp_path / "new", bytecode=Bytecode(cache)).flow.fn() == 21
     assert compiled[3:] == ["late.py"]
+
+
+def test_another_process_that_executes_a_function_of_it_takes_it_too(tmp_path, cache, compiled):
+    files = {**FILES, "agent.py": FILES["agent.py"].replace(b"import flow", b"import checkpoint, flow") + CHECKPOINT}
+    root = tmp_path / "project"
+    load_entry(ENTRY, root, files, tmp_path / "there", bytecode=Bytecode(cache))
+    function = function_of(sys.modules["agent"].step, "isolated", root, "v")
+    assert compiled == ["agent.py", "helper.py"]
+    load_entry(ENTRY, root, {"agent.py": FILES["agent.py"], "helper.py": b""}, tmp_path / "other")  # as if not loaded
+    compiled.clear()
+    assert find_function(function)() == 1
+    assert compiled == []
 
 
 def test_what_was_verified_is_executed_whatever_became_of_the_file(tmp_path, cache, compiled):

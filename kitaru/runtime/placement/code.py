@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kitaru.errors import CodeUnloadable, NotCheckpointable
+from kitaru.runtime.bytecode import Bytecode
 from kitaru.runtime.decorators import Checkpoint
 from kitaru.runtime.importing import Recorded, session
 from kitaru.runtime.loading import load_object, loaded_object
@@ -58,6 +59,7 @@ def function_of(checkpoint: Checkpoint[..., Any], runtime: str, root: Path, vers
         str(root),
         recorded=None if recorded is None else str(recorded.directory),
         recorded_files=() if recorded is None else tuple(sorted(recorded.files)),
+        cache=None if recorded is None or recorded.bytecode.cache is None else str(recorded.bytecode.cache),
         sys_path=tuple(sys.path),
     )
 
@@ -96,4 +98,6 @@ def _recorded(function: Function) -> Recorded | None:
     if function.recorded is None:
         return None
     tree = Path(function.recorded)
-    return Recorded(tree, function.recorded_files, [*(tree if p == "." else tree / p for p in function.path), tree])
+    paths = [*(tree if p == "." else tree / p for p in function.path), tree]
+    bytecode = Bytecode(Path(function.cache) if function.cache is not None else None)
+    return Recorded(tree, function.recorded_files, paths, bytecode=bytecode)

@@ -30,6 +30,7 @@ class Function:
         root: the project's directory.
         recorded: directory of the recorded snapshot that is executed instead of the working tree, or None.
         recorded_files: the files in there, relative to it.
+        cache: the store's directory for what can be made again, bytecode of these files among it, or None.
         sys_path: `sys.path` of the run's process.
     """
 
@@ -42,6 +43,7 @@ class Function:
     root: str
     recorded: str | None = None
     recorded_files: tuple[str, ...] = ()
+    cache: str | None = None
     sys_path: tuple[str, ...] = ()
 
 
