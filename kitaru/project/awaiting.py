@@ -39,6 +39,7 @@ class Awaiting(Reading):
 
         Raises:
             RunCancelled: it was cancelled before it began.
+            PrunedRun: it was removed on purpose.
         """
         from kitaru.runtime.keys import is_recorded
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 ANSWER_POLL_S = 0.05
 CANCEL_WAIT_S = 5.0
-"""How long `cancel` waits for the process that executes a run: it looks every quarter of a second."""
+"""How long `cancel` and `reject` wait for the process that executes a run to come to a stop."""
 
 
 class Replying(Running):
@@ -55,12 +55,13 @@ class Replying(Running):
             by: who answers; the project's user by default.
             note: why, for the record.
             resume: carry the run on afterwards.
-            offline: as of `resume`.
+            offline, observer, foreground: as of `resume`.
 
         Raises:
             UnknownWait: no open wait of that name.
             InvalidAnswer: the answer does not fit the schema; nothing was recorded.
             AlreadyAnswered: somebody answered first, or the deadline has passed; says who, when and what.
+            KitaruError: as of `resume`, where it carries the run on; the answer is recorded.
         """
         state = self.state(self.find_run(run))
         view = self._answering.open_wait(state, wait)
@@ -135,7 +136,7 @@ class Replying(Running):
             run: any revision that names it.
             reason: why, for the record.
             by: who asks; the project's user by default.
-            wait_s: how long to wait for a process that executes it. The request stands all the same.
+            wait_s: how many seconds to wait for a process that executes it. The request stands all the same.
 
         Raises:
             RunOver: it was over before it saw the request.

@@ -53,13 +53,15 @@ class Running(Spawning):
             key: start the run once: where one was started for this flow and key, its handle is returned, whatever the
                 inputs are now; `handle.outcome.existing` is set, and `other_inputs` names those that differ.
             max_calls, max_seconds: stop the run, as failed, before it executes more; it can be resumed with more.
-            stay_s: how long a `kitaru.sleep` may be for which this process stays, instead of letting the run go.
+            stay_s: how many seconds a `kitaru.sleep` may take for which this process stays, instead of letting the run
+                go.
             observer: told what happens.
             foreground: execute on this thread, to the end; by default a thread of its own does.
 
         Raises:
             UsageError: no such flow, or inputs that do not fit.
             CodeUnloadable: its file cannot be imported.
+            RunHeld: another process has been beginning the run of this key for long.
             PrunedRun: the run of this key was removed on purpose.
         """
         options = self._options(on_drift, observer, tags=tags, cache=cache)
@@ -94,15 +96,21 @@ class Running(Spawning):
             on_drift: policy for this time only; empty for what the run was started with.
             as_recorded: execute the code that the run recorded (True), or the working tree's (False); None goes on with
                 the recorded code where the run's last call was made by it on purpose.
-            cache: as of `run`.
+            cache, observer, foreground: as of `run`.
             max_calls, max_seconds, stay_s: as of `run`; limits that are not given stay as they are.
             offline: ask no remote whether another machine carries the run on, or has.
 
         Raises:
+            UnknownRun: there is no such run.
             RunHeld: another process executes it, or another machine has claimed it.
             Diverged: another machine has carried it on, and that is not here yet.
+            RemoteError: whether another machine has cannot be asked.
             CodeUnloadable: its code cannot be imported; the run is as it was.
-            RunOver: it has completed.
+            Untrusted: it goes on with recorded code, and nobody here has said that this may be executed.
+            EnvironmentUnbuildable: it goes on in its recorded environment, which cannot be built.
+            BadInput: the flow no longer takes the inputs that the run was started with.
+            RunOver: it has completed, or was cancelled.
+            RunCancelled: somebody asked for it to be cancelled, or rejected it, which is done now.
         """
         options = self._options(on_drift, observer, as_recorded=as_recorded, cache=cache)
         self._bound(options, max_calls, max_seconds, stay_s)
@@ -136,11 +144,13 @@ class Running(Spawning):
             answers: wait to its answer.
             models: alias or model to what `kitaru.llm` asks instead; alone, the branch is at the first call that asked.
             text: values are JSON or plain text, as typed.
-            cache: as of `run`.
+            as_recorded: execute the code that the source recorded (True) instead of the working tree's.
+            tags, on_drift, cache, observer, foreground: as of `run`.
 
         Raises:
             UsageError: an unknown run, call, input or value, or nothing to change.
             CodeUnloadable: the code cannot be imported.
+            Untrusted: the run is replayed as recorded, and nobody here has said that its code may be executed.
         """
         from kitaru.runtime.replaying import Changes
 
