@@ -138,6 +138,10 @@ def test_completion_of_versions_and_routes(there):
     assert complete(there, "diff", "numbers@v1", "numbers@") == complete(there, "diff", "@", "numbers@v") == ["@v1"]
     assert complete(there, "export", "numbers@v") == ["@v1"]
     assert complete(there, "route", "set", "numbers", "stable", "") == ["v1"]
+    assert complete(there, "deploy", "flows.py:numbers", "--route", "s") == ["stable"]
+    for verb in ("cost", "prune", "push"):
+        assert complete(there, verb, "--flow", "num") == ["numbers"]
+    assert complete(there, "config", "set", "on-drift", "") == ["stop", "new", "reuse"]
     assert complete(there, "diff", "@~0", "@:sq") == ["square", "square#2"]
 
 

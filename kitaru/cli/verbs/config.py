@@ -40,6 +40,12 @@ def _names(incomplete: str) -> list[tuple[str, str]]:
     return [(name, key.help) for name, key in KEYS.items() if name.startswith(incomplete)]
 
 
+def _choices(ctx: typer.Context, incomplete: str) -> list[tuple[str, str]]:
+    key = KEYS.get(ctx.params.get("name") or "")
+    return [(choice, key.help) for choice in key.choices if choice.startswith(incomplete)] if key else []
+
+
+ValueArg = Annotated[str, typer.Argument(metavar="VALUE", help="What to set it to.", autocompletion=_choices)]
 KeyArg = Annotated[str, typer.Argument(metavar="KEY", help=f"One of {', '.join(KEYS)}.", autocompletion=_names)]
 
 
@@ -66,7 +72,7 @@ def get(name: KeyArg) -> None:
 
 
 @app.command("set")
-def set_(name: KeyArg, value: Annotated[str, typer.Argument(metavar="VALUE", help="What to set it to.")]) -> None:
+def set_(name: KeyArg, value: ValueArg) -> None:
     """Change one setting, keeping the comments of the file."""
     assign(_file(), name, value)
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kitaru.cli.damage import tell_damaged
-from kitaru.cli.options import Output, OutputOpt, SinceOpt
+from kitaru.cli.options import FlowOpt, Output, OutputOpt, SinceOpt
 from kitaru.cli.page import Page, write_json
 from kitaru.cli.text import since
 
@@ -40,7 +40,7 @@ class By(StrEnum):
 def cost(
     *,
     by: Annotated[By, typer.Option("--by", metavar="model|flow|run|checkpoint", help="What to tell apart.")] = By.MODEL,
-    flow: Annotated[str | None, typer.Option("--flow", metavar="FLOW", help="Only runs of this flow.")] = None,
+    flow: FlowOpt = "",
     since_: SinceOpt = None,
     output: OutputOpt = Output.TEXT,
 ) -> None:
@@ -50,7 +50,7 @@ def cost(
 
     project = Project.open()
     after = since(since_, project.services.clock_us()) if since_ else None
-    lines = project.cost(by.value, flow=flow, since_us=after)
+    lines = project.cost(by.value, flow=flow or None, since_us=after)
     summed = total(lines)
     if output is Output.JSON:
         write_json({"by": by.value, "total": _document(summed), "costs": [_document(line) for line in lines]})

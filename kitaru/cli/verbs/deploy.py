@@ -38,7 +38,12 @@ def deploy(
         str, typer.Argument(metavar="FILE:FLOW", help="The flow to deploy.", autocompletion=complete.targets)
     ],
     *,
-    route: Annotated[str, typer.Option("--route", metavar="ROUTE", help="Send this route to the version.")] = "",
+    route: Annotated[
+        str,
+        typer.Option(
+            "--route", metavar="ROUTE", help="Send this route to the version.", autocompletion=complete.routes
+        ),
+    ] = "",
     note: Annotated[str, typer.Option("--note", metavar="TEXT", help="Why, for the log of the route.")] = "",
     weight: Annotated[
         int,

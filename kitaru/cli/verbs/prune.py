@@ -21,7 +21,7 @@ import typer
 from kitaru.cli import complete
 from kitaru.cli.damage import tell_damaged
 from kitaru.cli.documents import summary_json
-from kitaru.cli.options import Output, OutputOpt
+from kitaru.cli.options import FlowOpt, Output, OutputOpt
 from kitaru.cli.page import Page, write_json
 from kitaru.cli.text import age, since
 
@@ -42,7 +42,7 @@ def prune(
         str | None,
         typer.Option("--older-than", metavar="WHEN", help="Only runs started before: 30d, 12h, or an ISO date."),
     ] = None,
-    flow: Annotated[str | None, typer.Option("--flow", metavar="NAME", help="Only runs of this flow.")] = None,
+    flow: FlowOpt = "",
     force: Annotated[bool, typer.Option("--force", help="Also runs that wait or were interrupted.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Tell what would go, and change nothing.")] = False,
     output: OutputOpt = Output.TEXT,
@@ -52,7 +52,9 @@ def prune(
 
     project = Project.open()
     before = since(older_than, project.services.clock_us()) if older_than else None
-    found = project.prune(runs=run, keep_last=keep_last, before_us=before, flow=flow, force=force, dry_run=dry_run)
+    found = project.prune(
+        runs=run, keep_last=keep_last, before_us=before, flow=flow or None, force=force, dry_run=dry_run
+    )
     if output is Output.JSON:
         write_json(_document(found))
     else:
