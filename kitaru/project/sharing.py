@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, NoReturn
 
 from kitaru.config import STORE, load
@@ -22,7 +23,9 @@ if TYPE_CHECKING:
     from typing import Self
 
     from kitaru.blobs.contract import RemoteBlobs
+    from kitaru.project.remotes import Remote
     from kitaru.runtime.events import Services
+    from kitaru.store.sync.job import Pair
     from kitaru.store.sync.results import Outcome, PullChoice, Tell
     from kitaru.store.sync.tracking import Tracking
 
@@ -74,16 +77,7 @@ class Sharing(Remoting):
         choice = PushChoice(self._named(runs, self.find_run), flow, everything)
         if not dry_run:
             self._complete_for(there.place)
-        outcome = sync.push(
-            self.repo,
-            there.connect(),
-            self._tracking(there),
-            choice,
-            at=self.services.clock_us(),
-            tell=tell or _nobody,
-            dry_run=dry_run,
-            unsafe=unsafe,
-        )
+        outcome = sync.push(self._pair(there, tell), choice, dry_run=dry_run, unsafe=unsafe)
         if strict and outcome.error():
             _raise(outcome)
         return outcome
@@ -100,12 +94,11 @@ class Sharing(Remoting):
         tell: Tell | None = None,
     ) -> Outcome:
         """As `pull`, but bring only content, verified: nothing becomes visible."""
-        from kitaru.store import sync
+        from kitaru.store.sync import fetch
 
-        def act(blobs: RemoteBlobs, tracking: Tracking, choice: PullChoice) -> Outcome:
-            return sync.fetch(self.repo, blobs, tracking, choice, at=self.services.clock_us(), tell=tell or _nobody)
-
-        return self._bring(remote, runs, _choosing(flow, since_us, runs_only=runs_only), act, strict=strict)
+        return self._bring(
+            self.remote(remote), runs, _choosing(flow, since_us, runs_only=runs_only), fetch, strict=strict, tell=tell
+        )
 
     def pull(
         self,
@@ -135,17 +128,20 @@ class Sharing(Remoting):
             Damaged: something there is not what it should be; nothing of it is visible, and all else was pulled.
             RemoteUnreachable, RemoteRefused: nothing, or not all, was pulled; do it again.
         """
-        from kitaru.store import sync
+        from kitaru.store.sync import pull
 
-        def act(blobs: RemoteBlobs, tracking: Tracking, choice: PullChoice) -> Outcome:
-            at = self.services.clock_us()
-            return sync.pull(self.repo, blobs, tracking, choice, at=at, tell=tell or _nobody, dry_run=dry_run)
-
-        runs = tuple(runs)
-        outcome = self._bring(remote, runs, _choosing(flow, since_us, runs_only=runs_only), act, strict=strict)
+        there, runs, act = self.remote(remote), tuple(runs), partial(pull, dry_run=dry_run)
+        choice = _choosing(flow, since_us, runs_only=runs_only)
+        outcome = self._bring(there, runs, choice, act, strict=strict, tell=tell)
         if not (runs_only or dry_run or flow or since_us):
-            self._complete_from(self.remote(remote).place, runs)
+            self._complete_from(there.place, runs)
         return outcome
+
+    def _pair(self, remote: Remote, tell: Tell | None) -> Pair:
+        from kitaru.store.sync import Pair, tell_nobody
+
+        at = self.services.clock_us()
+        return Pair(self.repo, remote.connect(), self._tracking(remote), at, tell or tell_nobody)
 
     def _complete_for(self, place: str) -> None:
         """Bring the large objects that runs left on other remotes: they are not on this one."""
@@ -158,22 +154,21 @@ class Sharing(Remoting):
 
     def _bring(
         self,
-        remote: str | None,
+        remote: Remote,
         runs: Iterable[str],
         choice: PullChoice,
-        act: Callable[[RemoteBlobs, Tracking, PullChoice], Outcome],
+        act: Callable[[Pair, PullChoice], Outcome],
         *,
         strict: bool,
+        tell: Tell | None,
     ) -> Outcome:
-        there = self.remote(remote)
-        blobs = there.connect()
-        tracking = self._tracking(there)
-        named = self._named(runs, lambda text: _find_there(blobs, text))
-        outcome = act(blobs, tracking, replace(choice, runs=named))
-        if outcome.is_nothing and not tracking.there:
-            outcome.skip(there.name, "nothing was pushed there yet")
-        elif choice.flow and not _has_flow(tracking, choice.flow):
-            raise FlowNotFound(f"remote {there.name} has nothing of a flow {choice.flow!r}", hint="kitaru pull")
+        pair = self._pair(remote, tell)
+        named = self._named(runs, lambda text: _find_there(pair.remote, text))
+        outcome = act(pair, replace(choice, runs=named))
+        if outcome.is_nothing and not pair.tracking.there:
+            outcome.skip(remote.name, "nothing was pushed there yet")
+        elif choice.flow and not _has_flow(pair.tracking, choice.flow):
+            raise FlowNotFound(f"remote {remote.name} has nothing of a flow {choice.flow!r}", hint="kitaru pull")
         if strict and outcome.refused:
             _raise(outcome)
         return outcome
@@ -246,10 +241,6 @@ class Sharing(Remoting):
     def _of(cls, root: Path, services: Services | None = None) -> Self:
         config = load(root / STORE / "config.toml")
         return cls(root, places.open_repository(root, durable=config.durability != "process-crash"), config, services)
-
-
-def _nobody(event: str, **fields: object) -> None:
-    """Take what is told of a transfer, and show nothing."""
 
 
 def _choosing(flow: str, since_us: int | None, *, runs_only: bool) -> PullChoice:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from kitaru.project.due import Due
     from kitaru.project.project import Project
     from kitaru.store.claims import Claim
+    from kitaru.store.sync.job import Pair
     from kitaru.store.sync.results import Outcome
 
 POLL_S = 5.0
@@ -158,11 +159,11 @@ class RemoteWork:
         self._push_at = self._clock() + self._poll_s
         if not runs:
             return
-        now, marks = self._project.services.clock_us(), self._project.repo.partial.marks()
+        marks = self._project.repo.partial.marks()
         self._project.elsewhere.complete(  # what was left on another remote is not on this one
             mark.run for mark in marks if mark.run in self._unpushed and mark.url != self._remote.place
         )
-        done = push(self._project.repo, self._blobs, self._tracking, PushChoice(runs=runs), at=now)
+        done = push(self._pair(), PushChoice(runs=runs))
         skipped = {left.what for left in done.skipped}
         self._unpushed = {run for run in runs if run in skipped} | claimed.keys()  # somebody here executes it again
         self._claims = {run: claim for run, claim in self._claims.items() if run in self._unpushed}
@@ -198,7 +199,7 @@ class RemoteWork:
         from kitaru.store.sync import pull
 
         first, began = self._tracking.at is None, self._clock()
-        done = pull(self._project.repo, self._blobs, self._tracking, at=self._project.services.clock_us())
+        done = pull(self._pair())
         self._look_at = self._clock() + max(self._poll_s, REST * (self._clock() - began))
         if first:
             self._unpushed.update(self._left_behind())
@@ -207,6 +208,11 @@ class RemoteWork:
             count = f"{len(done.runs)} runs" if len(done.runs) > 1 else "1 run"
             yield Told("pulled", f"{count} pulled from {self._remote.name}")
         yield from self._told(done)
+
+    def _pair(self) -> Pair:
+        from kitaru.store.sync import Pair
+
+        return Pair(self._project.repo, self._blobs, self._tracking, self._project.services.clock_us())
 
     def _told(self, done: Outcome) -> Iterator[Told]:
         for parted in done.parted:

@@ -16,7 +16,7 @@ from kitaru.project.working_here import LocalWork
 from kitaru.project.working_remote import RemoteWork
 from kitaru.store import claims, layout, names
 from kitaru.store.invocations import Invocation, put_invocation
-from kitaru.store.sync import pull, push
+from kitaru.store.sync import Pair, pull, push
 from kitaru.store.sync.results import PushChoice
 from kitaru.store.sync.tracking import Tracking
 from kitaru.store.trust import VERSIONS
@@ -59,11 +59,15 @@ class Machine:
     def tracking(self):
         return Tracking.open(self.project.repo.blobs, "team", self.remote.place)
 
+    @property
+    def pair(self):
+        return Pair(self.project.repo, self.remote.connect(), self.tracking, 9)
+
     def push(self, *runs):
-        return push(self.project.repo, self.remote.connect(), self.tracking, PushChoice(runs=runs), at=9)
+        return push(self.pair, PushChoice(runs=runs))
 
     def pull(self):
-        return pull(self.project.repo, self.remote.connect(), self.tracking, at=9)
+        return pull(self.pair)
 
     def trusts(self, run):
         version = self.project.state(run).version["id"]

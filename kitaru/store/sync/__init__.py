@@ -7,6 +7,7 @@ again. Where both made a name, the first one stands, and nothing of the other's 
 """
 
 from kitaru.store.sync.comparing import compare, keys_here
+from kitaru.store.sync.job import Pair
 from kitaru.store.sync.pull import fetch, pull
 from kitaru.store.sync.push import push
 from kitaru.store.sync.results import (
@@ -28,6 +29,7 @@ __all__ = [
     "Left",
     "Lost",
     "Outcome",
+    "Pair",
     "Parted",
     "PullChoice",
     "PushChoice",

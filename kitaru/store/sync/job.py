@@ -1,4 +1,4 @@
-"""What a push, fetch or pull works with: the store, the remote, what is known of it, and what was done so far.
+"""What a push, fetch or pull is given and works with: the store, the remote, what is known of it, and what was done.
 
 Owns: that what is known is kept, and what was sent is counted, however it ends. Knows nothing of what is copied.
 """
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from kitaru.store import layout
 from kitaru.store.sync import sight as sights
-from kitaru.store.sync.results import Outcome
+from kitaru.store.sync.results import Outcome, tell_nobody
 from kitaru.store.sync.transfer import Transfer
 
 if TYPE_CHECKING:
@@ -22,6 +22,25 @@ if TYPE_CHECKING:
     from kitaru.store.sync.results import Tell
     from kitaru.store.sync.sight import Sight
     from kitaru.store.sync.tracking import Tracking
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """What is to be brought together.
+
+    Attributes:
+        repo: the store.
+        remote: the other one.
+        tracking: what is known of it.
+        at: the time, microseconds since 1970 UTC.
+        tell: is told how far it is.
+    """
+
+    repo: Repository
+    remote: RemoteBlobs
+    tracking: Tracking
+    at: int
+    tell: Tell = tell_nobody
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,14 +79,14 @@ class Job:
 
 
 @contextmanager
-def job(repo: Repository, remote: RemoteBlobs, tracking: Tracking, at: int, tell: Tell) -> Iterator[Job]:
+def job(pair: Pair) -> Iterator[Job]:
     """Have what a push, fetch or pull works with."""
-    with Transfer(remote, tell) as transfer:
-        todo = Job(repo, transfer, tracking, at)
+    with Transfer(pair.remote, pair.tell) as transfer:
+        todo = Job(pair.repo, transfer, pair.tracking, pair.at)
         try:
             yield todo
         finally:
-            tracking.save()
+            pair.tracking.save()
             counted = (transfer.requests, transfer.files, transfer.bytes)
             todo.outcome.requests, todo.outcome.files, todo.outcome.bytes = counted
             todo.outcome.sort()

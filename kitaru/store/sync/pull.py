@@ -29,20 +29,16 @@ from kitaru.store.sync import sight as sights
 from kitaru.store.sync.conflicts import Conflicts
 from kitaru.store.sync.content import Incoming
 from kitaru.store.sync.incoming import Verifier
-from kitaru.store.sync.job import Job, job
+from kitaru.store.sync.job import Job, Pair, job
 from kitaru.store.sync.placing import Placing
-from kitaru.store.sync.results import Outcome, PullChoice, RunMoved, VersionMoved, tell_nobody
+from kitaru.store.sync.results import Outcome, PullChoice, RunMoved, VersionMoved
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from kitaru.blobs.contract import RemoteBlobs
     from kitaru.store.kinds import Key
-    from kitaru.store.repository import Repository
     from kitaru.store.sync.incoming import RunThere
-    from kitaru.store.sync.results import Tell
     from kitaru.store.sync.sight import Sight
-    from kitaru.store.sync.tracking import Tracking
 
 BATCH = 200
 """So many runs are verified before their names are made, and what was read of them is let go."""
@@ -50,25 +46,12 @@ OF_RUNS = (ANSWERS, CANCELS, PRUNED, PARTED, QUEUE)
 OF_FLOWS = (FLOWS, KEYS, ROUTES)
 
 
-def pull(
-    repo: Repository,
-    remote: RemoteBlobs,
-    tracking: Tracking,
-    choose: PullChoice | None = None,
-    *,
-    at: int,
-    tell: Tell = tell_nobody,
-    dry_run: bool = False,
-) -> Outcome:
+def pull(pair: Pair, choose: PullChoice | None = None, *, dry_run: bool = False) -> Outcome:
     """Bring what a remote has and this store has not.
 
     Args:
-        repo: the store.
-        remote: the other one.
-        tracking: what is known of it.
+        pair: the two.
         choose: what to bring; all by default.
-        at: the time, microseconds since 1970 UTC.
-        tell: is told how far it is.
         dry_run: only look at the names.
 
     Returns:
@@ -79,7 +62,7 @@ def pull(
         RemoteError: the remote said no, or nothing. What was brought until then is whole.
         StoreError: the disk here said no.
     """
-    with job(repo, remote, tracking, at, tell) as todo:
+    with job(pair) as todo:
         pulling = Pulling(todo, choose or PullChoice(), todo.look())
         if dry_run:
             todo.outcome.dry_run = True
@@ -89,17 +72,9 @@ def pull(
     return todo.outcome
 
 
-def fetch(
-    repo: Repository,
-    remote: RemoteBlobs,
-    tracking: Tracking,
-    choose: PullChoice | None = None,
-    *,
-    at: int,
-    tell: Tell = tell_nobody,
-) -> Outcome:
+def fetch(pair: Pair, choose: PullChoice | None = None) -> Outcome:
     """As `pull`, but only content is brought and tracking brought up to date: no name is made, nothing is visible."""
-    with job(repo, remote, tracking, at, tell) as todo:
+    with job(pair) as todo:
         Pulling(todo, choose or PullChoice(), todo.look()).all(named=False)
     return todo.outcome
 

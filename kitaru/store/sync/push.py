@@ -16,11 +16,11 @@ from kitaru.store.sync import parting
 from kitaru.store.sync import sight as sights
 from kitaru.store.sync.conflicts import HELD
 from kitaru.store.sync.guarding import Guard
-from kitaru.store.sync.job import Job, job
+from kitaru.store.sync.job import Job, Pair, job
 from kitaru.store.sync.outgoing import Outgoing, RunHere
 from kitaru.store.sync.placing import must_get
 from kitaru.store.sync.pull import OF_FLOWS, OF_RUNS, Pulling
-from kitaru.store.sync.results import Outcome, PullChoice, PushChoice, RunMoved, VersionMoved, tell_nobody
+from kitaru.store.sync.results import Outcome, PullChoice, PushChoice, RunMoved, VersionMoved
 from kitaru.store.sync.sending import Content
 
 if TYPE_CHECKING:
@@ -28,32 +28,15 @@ if TYPE_CHECKING:
 
     from kitaru.blobs.contract import RemoteBlobs
     from kitaru.store.kinds import Key
-    from kitaru.store.repository import Repository
-    from kitaru.store.sync.results import Tell
     from kitaru.store.sync.sight import Sight
-    from kitaru.store.sync.tracking import Tracking
 
 
-def push(
-    repo: Repository,
-    remote: RemoteBlobs,
-    tracking: Tracking,
-    choose: PushChoice | None = None,
-    *,
-    at: int,
-    tell: Tell = tell_nobody,
-    dry_run: bool = False,
-    unsafe: bool = False,
-) -> Outcome:
+def push(pair: Pair, choose: PushChoice | None = None, *, dry_run: bool = False, unsafe: bool = False) -> Outcome:
     """Send what this store has and a remote has not. A remote that is empty becomes a store.
 
     Args:
-        repo: the store.
-        remote: the other one.
-        tracking: what is known of it.
+        pair: the two.
         choose: what to send; by default what is finished or waiting, and every other name.
-        at: the time, microseconds since 1970 UTC.
-        tell: is told how far it is.
         dry_run: only find out what would be sent.
         unsafe: send even where nobody can tell who of two writers was first.
 
@@ -65,8 +48,9 @@ def push(
         NotExclusive: see `unsafe`.
         RemoteError: the remote said no, or nothing. What was sent until then is whole.
     """
-    with job(repo, remote, tracking, at, tell) as todo:
-        guard = Guard(repo, todo.transfer, tracking)  # before anything is found there
+    tracking, remote = pair.tracking, pair.remote
+    with job(pair) as todo:
+        guard = Guard(pair.repo, todo.transfer, tracking)  # before anything is found there
         theirs = todo.look()
         pushing = Pushing(todo, choose or PushChoice(), theirs, guard)
         if dry_run:

@@ -52,16 +52,18 @@ class Machine:
 
     def push(self, *runs, **options):
         choose = options.pop("choose", sync.PushChoice(runs=runs))
-        return sync.push(
-            self.repo, options.pop("remote", self.remote), self.tracking, choose, at=self.tick(), **options
-        )
+        return sync.push(self.pair(options), choose, **options)
 
     def pull(self, **options):
-        remote, choose = options.pop("remote", self.remote), options.pop("choose", None)
-        return sync.pull(self.repo, remote, self.tracking, choose, at=self.tick(), **options)
+        choose = options.pop("choose", None)
+        return sync.pull(self.pair(options), choose, **options)
 
     def fetch(self, **options):
-        return sync.fetch(self.repo, self.remote, self.tracking, at=self.tick(), **options)
+        return sync.fetch(self.pair(options), **options)
+
+    def pair(self, options):
+        told = {"tell": options.pop("tell")} if "tell" in options else {}
+        return sync.Pair(self.repo, options.pop("remote", self.remote), self.tracking, self.tick(), **told)
 
     def standing(self):
         return compare(keys_here(self.blobs), self.tracking)
