@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kitaru.errors import StoreError, UsageError
-from kitaru.runtime.sources import python_path
+from kitaru.runtime.entry import python_path
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

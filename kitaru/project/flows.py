@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from kitaru.model.summary import RunSummary
-    from kitaru.runtime.sources import Entry
+    from kitaru.runtime.entry import Entry
     from kitaru.store.repository import VersionName
     from kitaru.store.routes import RouteEntry
     from kitaru.store.trust import Origin
@@ -176,8 +176,8 @@ class Flows(Routing):
             FlowNotFound, UsageError: as of `find_version`.
             Damaged, CodeUnloadable: what is stored is no flow version.
         """
+        from kitaru.runtime.entry import Entry
         from kitaru.runtime.signature import recorded_signature
-        from kitaru.runtime.sources import Entry
 
         flow, name = parse_flow_target(target).flow, self.find_version(target)
         value = self.version({"n": name.n, "id": name.id})

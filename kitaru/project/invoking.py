@@ -201,7 +201,7 @@ def _version(choice: Choice, value: Mapping[str, Any]) -> Version:
     Raises:
         CodeUnloadable: it holds no code that could be imported.
     """
-    from kitaru.runtime.sources import Entry
+    from kitaru.runtime.entry import Entry
     from kitaru.runtime.versions import Version
 
     entry = Entry.from_json(value["entry"])

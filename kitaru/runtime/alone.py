@@ -17,11 +17,12 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from kitaru.errors import KitaruError
+from kitaru.runtime.entry import Entry
 from kitaru.runtime.importing import Recorded, ScriptLoader
 from kitaru.runtime.imports import EVERYTHING, computed_lines, imports_of, optional_lines
 from kitaru.runtime.loading import flow_at, load_object
 from kitaru.runtime.names import relative
-from kitaru.runtime.sources import Entry, is_library, project_source
+from kitaru.runtime.sources import is_library, project_source
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 from kitaru.errors import CodeUnloadable
 from kitaru.runtime.bytecode import Bytecode
 from kitaru.runtime.decorators import Flow, find_live_flow
+from kitaru.runtime.entry import Entry
 from kitaru.runtime.environment import is_inside
 from kitaru.runtime.invoking import EnvironmentNeeded
 from kitaru.runtime.loading import LoadedFlow, load_entry, load_target
 from kitaru.runtime.names import alias_main
 from kitaru.runtime.preloading import import_ahead, keep, kept
 from kitaru.runtime.scratch import make_scratch
-from kitaru.runtime.sources import Entry, changed_files, entry_of
+from kitaru.runtime.sources import changed_files, entry_of
 from kitaru.runtime.trusting import check_is_flow, check_trusted
 from kitaru.runtime.versions import Version, Versions, describe
 

@@ -23,7 +23,7 @@ from kitaru.runtime.loading import materialize
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from kitaru.runtime.sources import Entry
+    from kitaru.runtime.entry import Entry
     from kitaru.store.repository import VersionName
     from kitaru.store.routes import RouteEntry
 

@@ -1,7 +1,7 @@
 """What a source file imports, found by parsing it.
 
 Owns: reading import statements, and calls of `import_module` and `__import__`, out of Python source. It executes
-nothing and looks nothing up: which file an import leads to is `runtime.sources`.
+nothing and looks nothing up: which file an import leads to is `runtime.finder`.
 """
 
 from __future__ import annotations

@@ -18,9 +18,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kitaru.errors import CodeUnloadable, FlowNotFound
+from kitaru.runtime.entry import Entry, python_path
 from kitaru.runtime.importing import Recorded, ScriptLoader, during_import, origin_of, session, user_code
 from kitaru.runtime.names import MAIN, file_module, import_base, in_package, main_file, relative
-from kitaru.runtime.sources import Entry, entry_of, python_path
+from kitaru.runtime.sources import entry_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeAlias
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from kitaru.runtime.sources import Entry
+    from kitaru.runtime.entry import Entry
 
 _Function: TypeAlias = "ast.FunctionDef | ast.AsyncFunctionDef"
 

@@ -1,93 +1,35 @@
 """Which source files a flow needs, and the flow version they make.
 
-Owns: finding a flow's entry point, the transitive closure of its project imports, and the version's fingerprint.
-Knows nothing of stores and runs; it reads source files, and never imports or executes one.
+Owns: what is a source file of the project's own, finding a flow's entry point, the transitive closure of its project
+imports, and the version's fingerprint. Which file an import leads to is `runtime.finder`. Knows nothing of stores and
+runs; it reads source files, and never imports or executes one.
 """
 
 from __future__ import annotations
 
 import functools
 import hashlib
-import inspect
 import json
 import os
 import sys
 import sysconfig
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kitaru.errors import CodeUnloadable
-from kitaru.runtime.imports import EVERYTHING, Import, imports_of
+from kitaru.runtime.entry import Entry
+from kitaru.runtime.finder import Finder
+from kitaru.runtime.imports import imports_of
 from kitaru.runtime.names import MAIN, import_base, in_package, main_file, module_name, relative
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 MAX_FILE_BYTES = 4 * 1024 * 1024
 MAX_TOTAL_BYTES = 64 * 1024 * 1024
 
 _KITARU = Path(__file__).parents[1]
 _FOREIGN_PARTS = {"site-packages", "dist-packages", ".kitaru", "__pycache__"}
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """Where a flow's code begins.
-
-    Attributes:
-        module: the module's name in the store.
-        qualname: the flow's function in it.
-        file: the module's file, relative to the project; None outside of it, and in a notebook or REPL.
-        path: the entries of `sys.path`, relative to the project, that its imports need, in order; `.` is the project.
-    """
-
-    module: str
-    qualname: str
-    file: str | None
-    path: tuple[str, ...]
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the entry as plain data."""
-        return {"module": self.module, "qualname": self.qualname, "file": self.file, "path": list(self.path)}
-
-    @classmethod
-    def from_json(cls, data: object) -> Entry:
-        """Read an entry of a recorded version, which nobody vouches for.
-
-        Raises:
-            CodeUnloadable: it is no entry, or names a place outside of the project.
-        """
-        match data:
-            case {"module": str(module), "qualname": str(qualname), "file": str() | None as file, "path": list(path)}:
-                checked = tuple(p if p == "." else safe_path(p) for p in path)
-                return cls(module, qualname, file if file is None else safe_path(file), checked)
-        raise CodeUnloadable("the recorded version does not say where its flow is", hint="kitaru fsck")
-
-
-def safe_path(path: object) -> str:
-    """Return a recorded project-relative path unchanged if it is one.
-
-    Raises:
-        CodeUnloadable: it is absolute, leads upwards, or is no path at all.
-    """
-    if isinstance(path, str) and path and "\0" not in path and "\\" not in path and len(path) <= 1024:
-        parts = path.split("/")
-        if not any(part in ("", ".", "..") for part in parts):
-            return path
-    raise CodeUnloadable(f"the recorded version names {path!r}, which is no path inside a project", hint="kitaru fsck")
-
-
-def python_path(path: object) -> str:
-    """Return a recorded project-relative path unchanged if it is one of a Python file.
-
-    Raises:
-        CodeUnloadable: it is not.
-    """
-    checked = safe_path(path)
-    if not checked.endswith(".py"):
-        raise CodeUnloadable(f"the recorded version names {path!r}, which is no Python file", hint="kitaru fsck")
-    return checked
 
 
 def project_source(path: str | Path, root: Path) -> str | None:
@@ -174,7 +116,7 @@ def snapshot(entry: Entry, root: Path, also: Iterable[str] = ()) -> dict[str, by
     Raises:
         CodeUnloadable: a file cannot be read, or is too large to be source.
     """
-    finder = _Finder(root, entry.path)
+    finder = Finder(root, entry.path)
     queue = [*([entry.file] if entry.file else []), *also]
     files: dict[str, bytes] = {}
     total = 0
@@ -198,7 +140,7 @@ def imported_sources(statements: bytes, file: str, root: Path) -> dict[str, byte
         CodeUnloadable: a file cannot be read, or is too large to be source.
     """
     path = import_path(root)
-    return snapshot(Entry("", "", None, path), root, _Finder(root, path).imported(file, statements))
+    return snapshot(Entry("", "", None, path), root, Finder(root, path).imported(file, statements))
 
 
 _NOT_SOURCE = "keep data in files that the code reads, instead of in Python source"
@@ -222,61 +164,6 @@ def _read(root: Path, file: str) -> bytes:
         raise CodeUnloadable(f"{file} cannot be read: {error.strerror or error}") from error
 
 
-class _Finder:
-    """Finds the project's files behind an import, as Python's path finder would."""
-
-    def __init__(self, root: Path, path: Sequence[str]) -> None:
-        self._root = root
-        self._path = tuple("" if p == "." else p for p in path)
-        self._known: dict[tuple[tuple[str, ...], str], tuple[list[str], tuple[str, ...]]] = {}
-
-    def imported(self, file: str, source: bytes) -> Iterator[str]:
-        """Yield the project files that importing `file` imports in turn."""
-        for item in imports_of(source):
-            yield from self._resolve(file, item)
-
-    def _resolve(self, file: str, item: Import) -> Iterator[str]:
-        folders = self._path
-        if item.level:
-            above = PurePosixPath("/", file).parents
-            folders = (str(above[min(item.level, len(above)) - 1])[1:],)
-        folders = yield from self._descend(folders, item.parts)
-        for name in item.names:
-            yield from self._all(folders) if name == EVERYTHING else self._one(folders, name)[0]
-
-    def _all(self, folders: tuple[str, ...]) -> Iterator[str]:
-        """Yield the files of all modules that are directly in these folders."""
-        for folder in folders:
-            for place in sorted((self._root / folder).iterdir()):
-                found = place / "__init__.py" if place.is_dir() else place
-                if found.suffix == ".py" and found.is_file():
-                    yield found.relative_to(self._root).as_posix()
-
-    def _descend(self, folders: tuple[str, ...], parts: Sequence[str]) -> Generator[str, None, tuple[str, ...]]:
-        for part in parts:
-            files, folders = self._one(folders, part)
-            yield from files
-        return folders
-
-    def _one(self, folders: tuple[str, ...], part: str) -> tuple[list[str], tuple[str, ...]]:
-        """Return the files that `part` in `folders` loads, and the folders in which its submodules are."""
-        key = (folders, part)
-        if key not in self._known:
-            self._known[key] = self._look(folders, part)
-        return self._known[key]
-
-    def _look(self, folders: tuple[str, ...], part: str) -> tuple[list[str], tuple[str, ...]]:
-        spaces = []
-        for folder in folders:
-            place = f"{folder}/{part}" if folder else part
-            for file, inner in ((f"{place}/__init__.py", (place,)), (f"{place}.py", ())):
-                if (self._root / file).is_file():
-                    return [file], inner
-            if (self._root / place).is_dir():
-                spaces.append(place)
-        return [], tuple(spaces)
-
-
 def external_imports(files: Mapping[str, bytes], path: Sequence[str]) -> set[str]:
     """Return the top-level names that these files import and that are neither the project's nor Python's own."""
     own = {name for p in path for file in files for name in _top_below(file, p)}
@@ -287,38 +174,6 @@ def external_imports(files: Mapping[str, bytes], path: Sequence[str]) -> set[str
 def _top_below(file: str, folder: str) -> list[str]:
     prefix = "" if folder == "." else folder + "/"
     return [file[len(prefix) :].split("/", maxsplit=1)[0].removesuffix(".py")] if file.startswith(prefix) else []
-
-
-def notebook_source(fn: Callable[..., Any]) -> dict[str, bytes]:
-    """Return what can be told of a flow that was typed in a notebook or REPL: one pseudo-file, or nothing.
-
-    It holds the source of the flow and of each function and class of the same session that it names, transitively.
-    """
-    fn = getattr(fn, "fn", fn)
-    pieces: dict[object, str] = {}
-    queue: list[Any] = [fn]
-    while queue:
-        item = queue.pop()
-        item = getattr(item, "fn", item)
-        if not (inspect.isfunction(item) or inspect.isclass(item)):  # a global list cannot even be looked for
-            continue
-        if item in pieces or item.__module__ != fn.__module__:
-            continue
-        try:
-            pieces[item] = inspect.getsource(item)
-        except (OSError, TypeError):
-            continue
-        if inspect.isfunction(item):
-            queue.extend(item.__globals__[name] for name in _names_in(item.__code__) if name in item.__globals__)
-    text = "\n\n".join(reversed(pieces.values()))
-    return {f"{fn.__module__}.{fn.__qualname__}.py": text.encode("utf-8", "surrogatepass")} if pieces else {}
-
-
-def _names_in(code: Any) -> Iterator[str]:  # noqa: ANN401 - a code object's constants are of any type
-    yield from code.co_names
-    for const in code.co_consts:
-        if inspect.iscode(const):
-            yield from _names_in(const)
 
 
 def fingerprint(entry: Entry, files: Mapping[str, bytes], environment: Mapping[str, Any]) -> str:

@@ -18,7 +18,7 @@ from kitaru.store import trust
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from kitaru.runtime.sources import Entry
+    from kitaru.runtime.entry import Entry
     from kitaru.store.repository import Repository, VersionName
 
 

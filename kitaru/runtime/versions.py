@@ -11,16 +11,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from kitaru.errors import Damaged, KitaruError
+from kitaru.runtime.entry import Entry
 from kitaru.runtime.environment import environment, git_state
+from kitaru.runtime.notebook import notebook_source
 from kitaru.runtime.schema import inputs_schema
-from kitaru.runtime.sources import (
-    Entry,
-    external_imports,
-    fingerprint,
-    notebook_source,
-    snapshot,
-    version_value,
-)
+from kitaru.runtime.sources import external_imports, fingerprint, snapshot, version_value
 from kitaru.runtime.trusting import trust_recorded
 
 if TYPE_CHECKING:

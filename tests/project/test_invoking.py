@@ -288,7 +288,7 @@ def test_a_flow_of_a_session_is_not_in_the_store(bench):
 
 
 def _session_entry():
-    from kitaru.runtime.sources import Entry
+    from kitaru.runtime.entry import Entry
 
     return Entry("__main__", "typed_here", None, ())
 

@@ -19,10 +19,10 @@ from kitaru.errors import CodeUnloadable
 from kitaru.project import Project
 from kitaru.runtime import bytecode
 from kitaru.runtime.bytecode import Bytecode, key_of
+from kitaru.runtime.entry import Entry
 from kitaru.runtime.importing import ScriptLoader
 from kitaru.runtime.loading import load_entry
 from kitaru.runtime.placement.code import find_function, function_of
-from kitaru.runtime.sources import Entry
 
 SOURCE = b"def outer():\n    def inner():\n        return 1 / 0\n    return inner\n"
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from kitaru.runtime.entry import Entry
 from kitaru.runtime.imports import EVERYTHING, computed_lines, imports_of, optional_lines
-from kitaru.runtime.sources import Entry, snapshot
+from kitaru.runtime.sources import snapshot
 
 
 def found(source):

@@ -12,6 +12,7 @@ import pytest
 
 import kitaru.errors
 from kitaru.errors import CodeUnloadable, FlowNotFound
+from kitaru.runtime.entry import Entry
 from kitaru.runtime.loading import (
     LoadedFlow,
     Target,
@@ -21,7 +22,7 @@ from kitaru.runtime.loading import (
     materialize,
     parse_target,
 )
-from kitaru.runtime.sources import Entry, snapshot
+from kitaru.runtime.sources import snapshot
 
 FLOW = "from kitaru.runtime.decorators import flow\n@flow\ndef agent() -> object:\n    return {}\n"
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from kitaru.runtime.entry import Entry
 from kitaru.runtime.signature import recorded_signature
-from kitaru.runtime.sources import Entry
 
 
 def signature(source, qualname="agent", file="a.py"):

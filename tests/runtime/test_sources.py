@@ -10,15 +10,15 @@ import pytest
 
 from kitaru.errors import CodeUnloadable
 from kitaru.runtime.decorators import checkpoint, flow
+from kitaru.runtime.entry import Entry
 from kitaru.runtime.environment import environment
+from kitaru.runtime.notebook import notebook_source
 from kitaru.runtime.sources import (
     MAX_FILE_BYTES,
-    Entry,
     changed_files,
     entry_of,
     external_imports,
     fingerprint,
-    notebook_source,
     project_source,
     snapshot,
     version_value,

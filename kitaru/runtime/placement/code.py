@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any
 from kitaru.errors import CodeUnloadable, NotCheckpointable
 from kitaru.runtime.bytecode import Bytecode
 from kitaru.runtime.decorators import Checkpoint
+from kitaru.runtime.entry import Entry
 from kitaru.runtime.importing import Recorded, session
 from kitaru.runtime.loading import load_object, loaded_object
 from kitaru.runtime.names import MAIN, relative
 from kitaru.runtime.placement.protocol import Function
-from kitaru.runtime.sources import Entry, entry_of
+from kitaru.runtime.sources import entry_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
