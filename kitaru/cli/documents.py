@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from kitaru.model.history import CallView, RunState, WaitView
+    from kitaru.model.records import Resumed
     from kitaru.model.summary import RunSummary
     from kitaru.project import Project
     from kitaru.store.repository import AnswerName
@@ -153,7 +154,7 @@ def run_json(state: RunState) -> dict[str, Any]:
         "origin": start.origin,
         "code": start.code,
         "on_drift": start.on_drift,
-        "resumed": [{"at": iso(r.at), "version": r.version.get("n"), "origin": r.origin} for r in state.resumed],
+        "resumed": [_resumed(state, record) for record in state.resumed],
         "inputs": dict(start.inputs),
         "output": end.output if end else None,
         "key": start.key or None,
@@ -162,6 +163,10 @@ def run_json(state: RunState) -> dict[str, Any]:
         "cancelled": _cancelled(end.cancelled) if end and end.cancelled else None,
         "error": _error(end.error) if end and end.error else None,
     }
+
+
+def _resumed(state: RunState, record: Resumed) -> dict[str, Any]:
+    return {"at": iso(record.at), "version": state.numbered(record.version).get("n"), "origin": record.origin}
 
 
 def _cancelled(request: Mapping[str, Any]) -> dict[str, Any]:

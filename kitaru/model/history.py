@@ -14,6 +14,8 @@ from kitaru.model.ids import display_call
 from kitaru.model.records import SLEEP
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from kitaru.model.records import Answer, Begun, Call, End, Note, Resumed, Start, Stored, Wait
 
 
@@ -115,7 +117,7 @@ class RunState:
             these again.
         refused: digests of waits whose answer did not fit.
         unmade: places that were kept for calls which then were not made: name and occurrence to the scope of the call.
-        number: the number that its version has now, where that is known: it may be another than was recorded.
+        numbers: by id, the numbers that its versions have now, where they are known: they may be others than recorded.
     """
 
     run: str
@@ -133,7 +135,7 @@ class RunState:
     doomed: set[str] = field(default_factory=set)
     refused: set[str] = field(default_factory=set)
     unmade: dict[tuple[str, int], str] = field(default_factory=dict)
-    number: int | None = None
+    numbers: dict[str, int] = field(default_factory=dict)
     executed: Start | Resumed = field(init=False)
 
     def __post_init__(self) -> None:
@@ -172,8 +174,12 @@ class RunState:
     @property
     def version(self) -> dict[str, Any]:
         """The flow version that a call, a wait or an end was last recorded under: `{"n", "id"}`."""
-        version = self.executed.version
-        return version if self.number is None else {**version, "n": self.number}
+        return self.numbered(self.executed.version)
+
+    def numbered(self, version: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a version that a record of this run names, with the number that it has now."""
+        number = self.numbers.get(str(version.get("id")))
+        return dict(version) if number is None else {**version, "n": number}
 
 
 def live_status(recorded: Status, *, held: bool) -> Status:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from kitaru.errors import Damaged, KitaruError
+from kitaru.errors import Damaged
 from kitaru.model.history import Status
 from kitaru.model.spending import Spent
 from kitaru.project.routing import Routing
@@ -229,15 +229,6 @@ class Flows(Routing):
             if alike is not None:
                 runs[alike] = sorted(runs[alike] + runs.pop(id), key=lambda run: -run.started)
         return {id: [self._live(run) for run in found] for id, found in runs.items()}
-
-    def _digest_of(self, id: str) -> str:
-        """Return the digest of a version that has no name here; empty of what cannot be read."""
-        from kitaru.runtime.versions import digest_of
-
-        try:
-            return digest_of(self.version({"id": id}))
-        except KitaruError:
-            return ""
 
     def export(self, target: str, directory: Path, *, force: bool = False) -> list[Path]:
         """Write the source files of a version below a directory, which is made where needed; return their paths.

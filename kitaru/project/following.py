@@ -59,10 +59,13 @@ class Lines:
     Args:
         value: returns the value of an object of the run.
         only: the call that is wanted; None for all.
+        number: returns the number that a version of a flow has now.
     """
 
-    def __init__(self, value: Callable[[str], object], only: CallName | None) -> None:
-        self._value, self._only = value, only
+    def __init__(
+        self, value: Callable[[str], object], only: CallName | None, number: Callable[[str, dict[str, Any]], int]
+    ) -> None:
+        self._value, self._only, self._number = value, only, number
         self._known = 0
         self._begun: set[tuple[int, int]] = set()
         self._over: set[tuple[int, int]] = set()
@@ -103,7 +106,7 @@ class Lines:
             case Wait():
                 self._waits[stored.id] = display_call(record.name, record.occurrence)
         if self._only is None:
-            line = _of_run(record, self._waits)
+            line = _of_run(record, self._waits, self._number)
             if line is not None:
                 yield line
 
@@ -154,12 +157,12 @@ def _pieces(value: Callable[[str], object], logs: str | None) -> Iterator[tuple[
                 yield after, stream, text
 
 
-def _of_run(record: Record, waits: dict[str, str]) -> Line | None:
+def _of_run(record: Record, waits: dict[str, str], number: Callable[[str, dict[str, Any]], int]) -> Line | None:
     """Return what a record tells of the run itself, if anything."""
     line: Line | None = None
     match record:
         case Start():
-            line = Line(record.at, "start", text=f"{record.flow} v{record.version.get('n', '?')}")
+            line = Line(record.at, "start", text=f"{record.flow} v{number(record.flow, record.version)}")
         case Wait():
             label = display_call(record.name, record.occurrence)
             line = Line(record.at, "wait", label, text=record.question)
@@ -198,7 +201,7 @@ class Follower:
         rest: Callable[[float], object] = time.sleep,
     ) -> None:
         self._repo, self._run, self._wait, self._rest = repo, run, wait, rest
-        self._lines = Lines(value, only)
+        self._lines = Lines(value, only, repo.version_number)
         self._live = LiveReader(path_of(repo.blobs, run))
         self._stamp: object = None
         self._settled = False
@@ -247,10 +250,10 @@ class Follower:
 
 
 def recorded_lines(
-    records: list[Stored], value: Callable[[str], object], only: CallName | None, pieces: list[Piece]
+    repo: Repository, run: str, value: Callable[[str], object], only: CallName | None, pieces: list[Piece]
 ) -> list[Line]:
     """Return all lines of a run as they were in time; `pieces` are of its calls in flight."""
-    lines = Lines(value, only)
-    found = list(lines.recorded(records))
+    lines = Lines(value, only, repo.version_number)
+    found = list(lines.recorded(repo.records(run)))
     found += [line for piece in pieces for line in lines.live(piece)]
     return sorted(found, key=lambda line: line.at)

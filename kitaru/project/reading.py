@@ -14,7 +14,7 @@ from functools import cached_property, partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from kitaru.errors import UnknownCall
+from kitaru.errors import KitaruError, UnknownCall
 from kitaru.model.history import RunState, Status, WaitView, live_status
 from kitaru.model.ids import parse_call, parse_revision
 from kitaru.model.summary import RunSummary, summarize
@@ -92,6 +92,7 @@ class Reading:
         self.damaged: dict[str, Damaged] = {}
         self.elsewhere = FromRemotes(repo, lambda: self.config)
         repo.look_elsewhere(self.elsewhere)
+        repo.tell_digests(self._digest_of)
 
     def complete(self, runs: Iterable[str] = ()) -> list[str]:
         """Bring the large objects of runs that were pulled without them, and return which these were.
@@ -268,7 +269,7 @@ class Reading:
         state, only = self._wanted(run, call)
         pieces = LiveReader(path_of(self.repo.blobs, state.run)).read() if self.repo.is_held(state.run) else []
         value = partial(self.value, run=state.run)
-        return state, recorded_lines(self.repo.records(state.run), value, only, pieces)
+        return state, recorded_lines(self.repo, state.run, value, only, pieces)
 
     def follow(self, run: str, call: str | None = None, *, wait: bool = False) -> Follower:
         """Return what follows a run, from any process: its `lines()` come as things happen.
@@ -330,6 +331,15 @@ class Reading:
         from kitaru.runtime.versions import describe
 
         return describe(self.values, recorded)
+
+    def _digest_of(self, id: str) -> str:
+        """Return the digest of a version by the id of its value; empty of what cannot be read."""
+        from kitaru.runtime.versions import digest_of
+
+        try:
+            return digest_of(self.version({"id": id}))
+        except (KitaruError, ValueError):
+            return ""
 
     def lineage(self, state: RunState, call: CallView) -> Lineage:
         """Return where a call's arguments came from and where its output went."""

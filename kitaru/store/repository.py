@@ -48,6 +48,8 @@ class Repository:
         self._random_bytes = random_bytes
         self._cache = FrameCache()
         self._numbers: dict[tuple[str, str], int] = {}
+        self._digests: dict[str, str] = {}
+        self._digest_of: Callable[[str], str] = lambda _: ""
         self.segments = Segments(blobs)
         self._objects = ObjectFinder(self.segments, self._cache)
 
@@ -271,6 +273,10 @@ class Repository:
         """Return the ids of all objects that begin with `prefix`, sorted."""
         return self._objects.ids(prefix)
 
+    def tell_digests(self, digest_of: Callable[[str], str]) -> None:
+        """Have versions told apart by the digests of their values from now on; it returns "" for what is none."""
+        self._digest_of = digest_of
+
     def put_objects(self, objects: Iterable[tuple[str, bytes]]) -> None:
         """Keep objects that belong to no run, such as an answer's value: durable when this returns."""
         for object_id, data in objects:
@@ -289,21 +295,33 @@ class Repository:
     def version_number(self, flow: str, version: Mapping[str, Any]) -> int:
         """Return the number that a version has now, which a record names as `{"id", "n"}`.
 
-        Where two stores gave the same number, one of them gave way since; the id stays. One that has no name of its
-        own any more, or cannot be read, has the number that it had when it was recorded.
+        Where two stores gave the same number, one of them gave way since; the id stays. Where both recorded the same
+        code, one id has no name any more, and the digest finds the other. What cannot be found so, or read, has the
+        number that it had when it was recorded.
         """
         n, version_id = version.get("n"), str(version.get("id"))
         recorded = n if type(n) is int else 0
         for number in dict.fromkeys((self._numbers.get((flow, version_id), recorded), recorded)):
             with contextlib.suppress(KeyError, ValueError, StoreError):
-                if number > 0 and names.version(self.blobs, flow, number).id == version_id:
+                if number > 0 and self._is_version(names.version(self.blobs, flow, number), version_id):
                     return number
         with contextlib.suppress(KeyError, ValueError, StoreError):
-            for name in names.versions(self.blobs, flow):
-                if name.id == version_id:
+            known = names.versions(self.blobs, flow)
+            digest = "" if any(name.id == version_id for name in known) else self._digest(version_id)
+            for name in known:
+                if name.id == version_id or (digest and name.digest == digest):
                     self._numbers[flow, version_id] = name.n
                     return name.n
         return recorded
+
+    def _is_version(self, name: VersionName, version_id: str) -> bool:
+        return name.id == version_id or name.digest == (self._digests.get(version_id) or None)
+
+    def _digest(self, version_id: str) -> str:
+        """Return the digest of a version that has no name; empty where that cannot be told."""
+        if version_id not in self._digests:
+            self._digests[version_id] = self._digest_of(version_id)
+        return self._digests[version_id]
 
     def add_version(self, flow: str, *, id: str, digest: str, at: int, by: str) -> VersionName:
         """Give a flow its next version; when another process is first with the same digest, that one is returned."""

@@ -147,3 +147,30 @@ def test_runs_of_the_same_code_recorded_twice_count_for_one_version(kitaru, dire
     shown = json.loads(kitaru("flow", "show", "twice@v1", "-o", "json").out)["runs"]
     assert len({run["run"] for run in shown}) == 2
     assert [run["started"] for run in shown] == sorted((run["started"] for run in shown), reverse=True)
+
+
+def test_the_number_of_a_version_is_that_of_the_same_code_that_somebody_else_recorded(kitaru, directory, monkeypatch):
+    old = "from kitaru import flow\n\n@flow\ndef twice():\n    return 1\n"
+    new = "import pathlib\n" + old.replace("return 1", "return pathlib.Path('there').read_text()")
+    (directory / "b" / "lib").mkdir(parents=True)
+    (directory / "a").mkdir()
+    for name, sources in (("a", [old, new]), ("b", [new])):
+        monkeypatch.chdir(directory / name)
+        kitaru("init", "--remote", str(directory / "team"))
+        with monkeypatch.context() as path:
+            path.syspath_prepend(str(directory / name / "lib"))  # in b it is there, so that b's version tells of it
+            for source in sources:
+                (directory / name / "twice.py").write_text(source)
+                kitaru("run", "twice.py:twice", "-q")
+            (directory / name / "there").write_text("x")
+            assert kitaru("resume", "@", "-q").code == 0
+    assert json.loads(kitaru("show", "-o", "json").out)["version"] == 1
+    monkeypatch.chdir(directory / "a")
+    assert kitaru("push", "-q").code == 0
+    monkeypatch.chdir(directory / "b")
+    assert kitaru("pull", "-q").code == 0
+    run = json.loads(kitaru("show", "-o", "json").out)
+    assert (run["version"], [resumed["version"] for resumed in run["resumed"]]) == (2, [2])
+    assert "twice v2" in kitaru("show").out
+    assert "twice v2" in kitaru("logs").out
+    assert {run["version"] for run in json.loads(kitaru("log", "-o", "json").out)["runs"]} == {1, 2}

@@ -112,6 +112,10 @@ def call(value=None, *, began=5):
     return Call(9, "work", 1, began, logs=value)
 
 
+def recorded_number(flow, version):
+    return version["n"]
+
+
 class Stored:
     def __init__(self, record):
         self.record, self.id = record, "r"
@@ -120,7 +124,7 @@ class Stored:
 @pytest.fixture
 def lines():
     logs = [(0, "stdout", "one\n"), (1, "stderr", "oops\n"), (2, "stdout", "two\nthree\n")]
-    return Lines(lambda _: logs, None)
+    return Lines(lambda _: logs, None, recorded_number)
 
 
 def test_what_was_told_in_flight_is_not_told_again(lines):
@@ -157,14 +161,14 @@ def test_an_attempt_is_told_from_the_one_before(lines):
 
 
 def test_only_what_is_wanted():
-    lines = Lines(lambda _: [(0, "stdout", "one\n")], CallName("other"))
+    lines = Lines(lambda _: [(0, "stdout", "one\n")], CallName("other"), recorded_number)
     assert told(lines.live(piece("one\n"))) == []
     assert told(lines.recorded([Stored(call("logs"))])) == []
 
 
 @pytest.mark.parametrize("logs", [None, 17, "text", [1, 2], [(0, "stdout")], [("0", "stdout", "x")], {"a": 1}])
 def test_recorded_output_of_another_form_is_left_out(logs):
-    lines = Lines(lambda _: logs, None)
+    lines = Lines(lambda _: logs, None, recorded_number)
     assert [line.kind for line in lines.recorded([Stored(call("logs"))])] == ["begin", "end"]
 
 
