@@ -34,7 +34,8 @@ def run_state(repo: Repository, run: str, records: Sequence[Stored] | None = Non
         Damaged: records that do not add up, or sources without an end.
     """
     state, runs = state_of(repo.blobs, repo.records, run, repo.records(run) if records is None else records)
-    named = {str(record.version.get("id")): record.version for record in (state.start, *state.resumed)}
+    versions = [state.start.version, *(record.version for record in state.resumed)]
+    named = {str(version.get("id")): version for version in versions}
     state.numbers = {id: repo.version_number(state.start.flow, version) for id, version in named.items()}
     return state, runs
 
