@@ -1,7 +1,7 @@
 """From here to a remote: objects, segments, then names, runs last.
 
-Owns: the order of a push. What is second there gives way here, after all else has gone. Interrupted, it is simply done
-again.
+Owns: what is sent, and in which order. Names are made there by `publishing`; what is second there gives way here, after
+all else has gone. Interrupted, it is simply done again.
 """
 
 from __future__ import annotations
@@ -9,18 +9,18 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from kitaru.errors import Damaged, KitaruError, NotExclusive
+from kitaru.errors import KitaruError, NotExclusive
 from kitaru.store import layout, names
-from kitaru.store.kinds import ANSWERS, FLOWS, KINDS, PARTED, PRUNED, QUEUE, RUNS, parse, read
+from kitaru.store.kinds import FLOWS, KINDS, PARTED, PRUNED, QUEUE, RUNS, parse
 from kitaru.store.sync import parting
 from kitaru.store.sync import sight as sights
 from kitaru.store.sync.conflicts import HELD
 from kitaru.store.sync.guarding import Guard
 from kitaru.store.sync.job import Job, Pair, job
 from kitaru.store.sync.outgoing import Outgoing, RunHere
-from kitaru.store.sync.placing import must_get
+from kitaru.store.sync.publishing import Publishing
 from kitaru.store.sync.pull import OF_FLOWS, OF_RUNS, Pulling
-from kitaru.store.sync.results import Outcome, PullChoice, PushChoice, RunMoved, VersionMoved
+from kitaru.store.sync.results import Outcome, PullChoice, PushChoice, RunMoved
 from kitaru.store.sync.sending import Content
 
 if TYPE_CHECKING:
@@ -89,9 +89,8 @@ class Pushing:
         self._todo, self._repo, self._blobs, self._transfer = todo, todo.repo, todo.repo.blobs, todo.transfer
         self._tracking, self._outcome, self._choose = todo.tracking, todo.outcome, choose
         self._theirs, self._ours, self._guard = theirs, sights.here(todo.repo.blobs), guard
-        self._bad: set[str] = set()  # keys of names there that cannot be read
-        self._second: dict[str, Key] = {}  # names that stand there where ours is another
-        self._parting: dict[str, int] = {}  # runs that part, and from which segment on
+        self._publishing = Publishing(todo, theirs)
+        self._parting = self._publishing.parting
         self._parted: set[str] = set()  # those of them whose continuation is there as a run of its own
         self._late: dict[str, RunHere] = {}  # runs that branch from one that is to part
 
@@ -152,7 +151,7 @@ class Pushing:
         outgoing = self._outgoing()
         runs = outgoing.runs(choose, dry_run=False)
         wanted = self._names(runs, choose)
-        self._compare(self._common(runs, choose))
+        self._publishing.compare(self._common(runs, choose))
         self._settle(runs, wanted)
         runs, wanted = Content(self._repo, self._transfer, self._outcome, outgoing).send(runs, wanted, self._known())
         if runs or wanted:
@@ -160,9 +159,9 @@ class Pushing:
         for kind in KINDS:
             group = [key for key in wanted if key.kind is kind]
             if kind is FLOWS:
-                self._versions(group)
+                self._publishing.versions(group)
             elif kind is not RUNS:
-                self._publish(group)
+                self._publishing.publish(group)
         self._todo.anchor()
         self._runs(runs)
 
@@ -212,115 +211,6 @@ class Pushing:
         directories |= {layout.run_key(run.run): layout.run_key(run.run, 1) for run in runs}
         self._transfer.each(self._blobs.settle, directories.values())
 
-    # -- names -----------------------------------------------------------------------------------------------------
-
-    def _compare(self, keys: Iterable[Key]) -> None:
-        """Find out whether names that both have are the same."""
-        unsure = [key for key in keys if key.key not in self._tracking.same]
-        self._transfer.each(self._compare_one, unsure)
-
-    def _compare_one(self, key: Key) -> None:
-        try:
-            theirs = self._transfer.get(key.key, names.MAX_NAME)
-            read(key, theirs, self._transfer.remote.where(key.key))
-        except (Damaged, KeyError) as error:
-            self._outcome.refuse(key.key, error if isinstance(error, Damaged) else "is gone")
-            self._bad.add(key.key)
-            return
-        if theirs == must_get(self._blobs, key.key):
-            self._tracking.match(key.key)
-        else:
-            self._is_second(key)
-
-    def _is_second(self, key: Key) -> None:
-        """Note that a name there stands where ours is another."""
-        self._second[key.key] = key
-        if key.kind is RUNS:
-            self._parting[key.owner] = min(key.number, self._parting.get(key.owner, key.number))
-        elif key.kind is ANSWERS:
-            number = parting.consumed_in(self._repo, key.owner, layout.unescape(key.key.rpartition("/")[2]))
-            if number is not None:
-                self._parting[key.owner] = min(number, self._parting.get(key.owner, number))
-
-    def _publish(self, group: Iterable[Key]) -> None:
-        there = [key for key in group if key.key in self._theirs.names]
-        self._compare(there)
-        new = [key for key in group if key.key not in self._theirs.names]
-        logs: dict[str, list[Key]] = {}
-        for key in new:
-            logs.setdefault(key.log if key.kind.is_log else key.key, []).append(key)
-        self._transfer.each(self._publish_log, logs.values())
-
-    def _publish_log(self, entries: list[Key]) -> None:
-        for key in sorted(entries, key=lambda entry: entry.number):
-            if not self._claim(key):
-                return
-
-    def _claim(self, key: Key) -> bool:
-        """Make a name there, and return whether what is there now is ours."""
-        data = must_get(self._blobs, key.key)
-        if self._transfer.create(key.key, data, len(data)):
-            self._tracking.match(key.key)
-            if key.kind is not RUNS:
-                self._outcome.count(key.kind.directory)
-            return True
-        self._compare_one(key)  # somebody came between; or it was us, whose first try was answered late
-        return key.key in self._tracking.same
-
-    # -- flow versions ---------------------------------------------------------------------------------------------
-
-    def _versions(self, group: Iterable[Key]) -> None:
-        flows: dict[str, list[Key]] = {}
-        for key in group:
-            flows.setdefault(key.owner, []).append(key)
-        self._transfer.each(lambda item: self._publish_versions(*item), flows.items())
-
-    def _publish_versions(self, flow: str, ours: list[Key]) -> None:
-        """Give versions of ours numbers there: their own, or where that is taken the next that is free."""
-        theirs = {key.number: key for key in self._theirs.names.values() if key.kind is FLOWS and key.owner == flow}
-        digests = {digest for key in theirs.values() if (digest := self._digest_there(key))}
-        last = max(theirs, default=0)
-        for key in sorted(ours, key=lambda entry: entry.number):
-            data = must_get(self._blobs, key.key)
-            fields = read(key, data, self._blobs.where(key.key))
-            while key.key not in self._tracking.same and fields["digest"] not in digests:
-                last += 1
-                digests.add(self._claim_version(flow, last, data, key))
-            if key.key not in self._tracking.same:
-                self._second[key.key] = key
-
-    def _claim_version(self, flow: str, number: int, data: bytes, key: Key) -> str:
-        """Give a version of ours a number there, unless it is taken; return the digest of the version that has it."""
-        name = layout.flow_key(flow, number)
-        won = self._transfer.create(name, data, len(data))
-        standing = data if won else self._transfer.get(name, names.MAX_NAME)
-        fields = read(parse(name), standing, self._transfer.remote.where(name))
-        self._theirs.names[name] = parse(name)
-        if standing == data and name == key.key:
-            self._tracking.match(name)
-        elif standing == data or not won:
-            self._second[name] = parse(name)
-        if won:
-            self._outcome.count(FLOWS.directory)
-            self._outcome.versions.append(VersionMoved(flow, number, fields["id"]))
-        return str(fields["digest"])
-
-    def _digest_there(self, key: Key) -> str:
-        """Return the digest of a version that the remote has; empty where its name cannot be read."""
-        if key.key in self._tracking.same:
-            return names.version(self._blobs, key.owner, key.number).digest
-        try:
-            data = self._transfer.get(key.key, names.MAX_NAME)
-            fields = read(key, data, self._transfer.remote.where(key.key))
-        except (KeyError, Damaged) as error:
-            self._outcome.refuse(key.key, error if isinstance(error, Damaged) else "is gone")
-            return ""
-        if key.key in self._ours.names and must_get(self._blobs, key.key) == data:
-            self._tracking.match(key.key)
-        else:
-            self._second[key.key] = key
-        return str(fields["digest"])
-
     # -- runs ------------------------------------------------------------------------------------------------------
 
     def _runs(self, runs: list[RunHere]) -> None:
@@ -342,7 +232,7 @@ class Pushing:
             if number >= self._parting.get(run.run, number + 1):
                 break
             key = layout.run_key(run.run, number)
-            if not self._claim(parse(key)):
+            if not self._publishing.claim(parse(key)):
                 break
             made += 1
         if made:
@@ -364,17 +254,18 @@ class Pushing:
 
     def _give_way(self) -> None:
         """Let what stands there take the place of what was second here, now that all of ours is there."""
-        if not (self._second or self._parting):
+        second = self._publishing.second
+        if not (second or self._parting):
             return
         theirs = self._todo.look()
         taken = Outcome()
         pulling = Pulling(replace(self._todo, outcome=taken), PullChoice(), theirs)
-        flows = {key.owner for key in self._second.values() if key.kind is FLOWS}
-        logs = {key.log for key in self._second.values() if key.kind.is_log and key.kind is not RUNS}
+        flows = {key.owner for key in second.values() if key.kind is FLOWS}
+        logs = {key.log for key in second.values() if key.kind.is_log and key.kind is not RUNS}
         pulling.names(
             key
             for key in theirs.names.values()
-            if (key.key in self._second and key.kind is not RUNS)
+            if (key.key in second and key.kind is not RUNS)
             or (key.kind is FLOWS and key.owner in flows)
             or (key.kind is not FLOWS and key.log in logs)
         )
