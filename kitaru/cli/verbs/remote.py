@@ -25,7 +25,7 @@ import typer
 from kitaru.cli import complete
 from kitaru.cli.listing import listing
 from kitaru.cli.options import EndpointOpt, Output, OutputOpt, ProfileOpt, RegionOpt
-from kitaru.cli.page import Page, Span, write_json
+from kitaru.cli.page import Page, write_json
 from kitaru.cli.standing import standing_json, standing_line
 from kitaru.cli.text import counted
 
@@ -68,17 +68,19 @@ def list_(*, output: OutputOpt = Output.TEXT) -> None:
     if output is Output.JSON:
         return write_json({"remotes": [_document(entry, is_default=not n) for n, entry in enumerate(found)]})
     page = Page()
-    page.table([_row(entry, is_default=not n) for n, entry in enumerate(found)])
+    width = max((len(entry.name) for entry in found), default=0)
+    for n, entry in enumerate(found):  # no table: one long URL would push what is told of the others off the screen
+        _line(page, entry, "" if n else "  (default)", width)
     return page.write()
+
+
+def _line(page: Page, entry: Remote, more: str = "", width: int = 0) -> None:
+    told = "".join(f"  {key} {value}" for key, value in entry.options.items()) + more
+    page.line((f"{entry.name:<{width}}", "bold"), f"  {entry.url}", (told, "dim"), whole=True)
 
 
 def _document(entry: Remote, *, is_default: bool) -> dict[str, Any]:
     return {"name": entry.name, "url": entry.url, "options": dict(entry.options), "default": is_default}
-
-
-def _row(entry: Remote, *, is_default: bool) -> list[Span]:
-    told = [f"{key} {value}" for key, value in entry.options.items()] + ["(default)"] * is_default
-    return [(entry.name, "bold"), entry.url, ("  ".join(told), "dim")]
 
 
 @app.command("remove")
@@ -137,7 +139,7 @@ _EXCLUSIVE = {
 
 def _print(entry: Remote, found: Inspection, stands: Standing) -> None:
     page = Page()
-    page.line(*[part for span in _row(entry, is_default=False) for part in (span, "  ")], whole=True)
+    _line(page, entry)
     if found.problem is None:
         page.line("  a store of format 1" if found.is_store else "  nothing is there yet; the first push makes a store")
         page.line(f"  {_EXCLUSIVE[found.exclusive]}")
