@@ -10,6 +10,7 @@ import os
 import re
 import threading
 import warnings
+from contextlib import contextmanager
 from email.utils import parsedate_to_datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -78,25 +79,19 @@ class Wire:
     def ask(self, sent: Sent) -> Iterator[str | Answer]:
         """Make a request; see `replies.Transport`."""
         library = litellm()
-        try:
+        with _failing():
             found = library.completion(**_params(sent))
             if not sent.stream:
                 yield _answer(found, sent.model)
                 return
             collected = _Collected(sent.model)
-            for chunk in found:
-                if text := collected.add(chunk):
-                    yield text
+            yield from filter(None, map(collected.add, found))
             yield collected.answer(found)
-        except GeneratorExit:
-            raise
-        except Exception as error:
-            raise _failure(error) from error
 
     async def ask_async(self, sent: Sent) -> AsyncIterator[str | Answer]:
         """Make a request on an event loop."""
         library = litellm()
-        try:
+        with _failing():
             found = await library.acompletion(**_params(sent))
             if not sent.stream:
                 yield _answer(found, sent.model)
@@ -106,10 +101,15 @@ class Wire:
                 if text := collected.add(chunk):
                     yield text
             yield collected.answer(found)
-        except GeneratorExit:
-            raise
-        except Exception as error:
-            raise _failure(error) from error
+
+
+@contextmanager
+def _failing() -> Iterator[None]:
+    """Say whatever litellm raises as it is said here."""
+    try:
+        yield
+    except Exception as error:
+        raise _failure(error) from error
 
 
 def _params(sent: Sent) -> dict[str, Any]:
