@@ -61,7 +61,7 @@ def load_saved(name: str) -> Any:  # noqa: ANN401 - whatever was saved
     """
     engine = require_engine(f"kitaru.load({name!r})")
     engine.check_latch()
-    saved = engine.calls.saved
+    saved = engine.results.saved
     if name not in saved:
         raise UnknownCall(engine.run, name, sorted(saved))
     return engine.values.decoder(engine.plan.runs).decode(saved[name])

@@ -180,13 +180,13 @@ def shown(engine: Engine, last: Call | None, show: Any) -> Shown:  # noqa: ANN40
         encoded = engine.values.encode(item, engine.writer.known, label or "show")
         found.objects += encoded.objects
         own = f"shown-{place}"
-        found.add(label or engine.calls.outputs.get(encoded.id) or _unnamed(item, own), encoded.id, label or own)
+        found.add(label or engine.results.outputs.get(encoded.id) or _unnamed(item, own), encoded.id, label or own)
     return found
 
 
 def _items(engine: Engine, show: Any) -> Iterable[tuple[str | None, Any]]:  # noqa: ANN401 - as given
     """Return labels, where they are given, and values; what a call gave is one value, a dict or list though it be."""
-    if isinstance(show, (Mapping, list, tuple)) and engine.values.encoder.digest(show) in engine.calls.outputs:
+    if isinstance(show, (Mapping, list, tuple)) and engine.values.encoder.digest(show) in engine.results.outputs:
         return [(None, show)]
     if isinstance(show, Mapping):
         return [(str(label), value) for label, value in show.items()]
@@ -196,8 +196,8 @@ def _items(engine: Engine, show: Any) -> Iterable[tuple[str | None, Any]]:  # no
 
 def _named(engine: Engine, text: str) -> tuple[str, str] | None:
     """Return the call's output, or the artifact, that a text names."""
-    if text in engine.calls.saved:
-        return text, engine.calls.saved[text]
+    if text in engine.results.saved:
+        return text, engine.results.saved[text]
     if not is_call_name(text.partition("#")[0]):
         return None
     wanted = parse_call(text)

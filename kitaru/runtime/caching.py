@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from kitaru.model.records import Call
-    from kitaru.runtime.calls import Asked
     from kitaru.runtime.decorators import Checkpoint
     from kitaru.runtime.engine import Engine
+    from kitaru.runtime.live_call import Asked
     from kitaru.runtime.options import CheckpointOptions
     from kitaru.store.result_cache import ResultCache
 

@@ -1,25 +1,22 @@
 """One call of a checkpoint in a run: decided, so that it has a record or is to be executed.
 
-Owns: a call's way from arguments to a recorded result, or to the record that executing it fills. Which record fits is
+Owns: a call's way to the record that it takes, or to the one that executing it fills. Which record fits is
 `model.matching`, what may be shared is `runtime.plan`, what drift does is `runtime.drift`; executing is
-`runtime.execution`.
+`runtime.execution`, what a record comes to `runtime.results`.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from kitaru.errors import Damaged, KitaruError, UnknownObject, UsageError
-from kitaru.model.ids import display_call
-from kitaru.model.matching import Identity, identity
+from kitaru.errors import UsageError
 from kitaru.model.records import Call, Note
 from kitaru.runtime.carriers import carry_inline
 from kitaru.runtime.drift import decide
 from kitaru.runtime.execution import Execution
-from kitaru.runtime.failures import Failures
+from kitaru.runtime.live_call import Asked
 from kitaru.runtime.pool import Slots
-from kitaru.runtime.redaction import refuse_secrets
-from kitaru.runtime.scopes import Scope, scope_here
+from kitaru.runtime.scopes import scope_here
 from kitaru.runtime.today import Today
 
 if TYPE_CHECKING:
@@ -29,66 +26,7 @@ if TYPE_CHECKING:
     from kitaru.runtime.decorators import Checkpoint
     from kitaru.runtime.engine import Engine
     from kitaru.runtime.plan import Place
-
-
-class Asked:
-    """A live call before it is decided: its arguments by id, and the objects that recording it would write."""
-
-    __slots__ = (
-        "_identity",
-        "args",
-        "bound",
-        "checkpoint",
-        "key",
-        "kwargs",
-        "objects",
-        "on_drift",
-        "place",
-        "positional",
-        "scope",
-        "unsynced",
-    )
-
-    def __init__(
-        self,
-        engine: Engine,
-        checkpoint: Checkpoint[..., Any],
-        args: tuple[Any, ...],
-        kwargs: Mapping[str, Any],
-        scope: Scope,
-        *,
-        on_drift: str = "",
-        place: Place | None = None,
-    ) -> None:
-        self.checkpoint, self.scope, self.on_drift, self.place = checkpoint, scope, on_drift, place
-        self.positional, self.kwargs = args, kwargs
-        self.unsynced = False
-        """Deciding it has written its record, which nobody may act on before it is durable."""
-        self.bound = checkpoint.binder.bind(args, kwargs)
-        self.objects: list[tuple[str, bytes]] = []
-        self.args: dict[str, str] = {}
-        values, known = engine.values, engine.writer.known
-        ignored, receiver = checkpoint.ignore, checkpoint.receiver
-        for name, value in self.bound.items():
-            if name not in ignored:
-                encode = values.encode_receiver if name == receiver else values.encoder.encode
-                self.args[name], objects = encode(value, known, path=name)
-                if objects:
-                    refuse_secrets(objects, name)
-                    self.objects += objects
-        self.key = ""
-        if checkpoint.key is not None:
-            encoded = values.encode(checkpoint.key(*args, **kwargs), known, "key")
-            self.key = encoded.id
-            self.objects += encoded.objects
-        self._identity: Identity | None = None
-
-    @property
-    def identity(self) -> Identity:
-        """What the call is matched by; a call that comes in its turn is matched without it."""
-        if self._identity is None:
-            self._identity = identity(self.scope.path, self.checkpoint.name, self.args, self.key)
-        return self._identity
+    from kitaru.runtime.scopes import Scope
 
 
 class Calls:
@@ -96,15 +34,9 @@ class Calls:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._decoder = engine.values.decoder(engine.plan.runs)
-        self.failures = Failures()
-        self._today = Today(engine.values, self._decoder)
+        self._today = Today(engine.values, engine.results.decoder)
         self._deciding = engine.plan.lock
         self._slots: dict[str, Slots] = {}
-        self.saved: dict[str, str] = {}
-        """Artifact name to value id, as far as this execution has come: what `kitaru.load` finds."""
-        self.outputs: dict[str, str] = {}
-        """Value id to label of the call that gave it first, as far as this execution has come."""
 
     def call(self, checkpoint: Checkpoint[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:  # noqa: ANN401 - what the checkpoint returns
         """Return a call's recorded result, or that of executing it now; raise its recorded or live exception.
@@ -121,9 +53,9 @@ class Calls:
         if not isinstance(found, Execution):
             if asked.unsynced:
                 engine.sync()
-            return self.recorded(found, scope)
+            return engine.results.recorded(found, scope)
         value = carry_inline(found)
-        self.show(scope, found.record)
+        engine.results.show(scope, found.record)
         return value
 
     def reserve(self, scope: Scope, name: str) -> Place | None:
@@ -158,7 +90,7 @@ class Calls:
             RunStopped: it drifted, or an override that it reached cannot be.
         """
         with self._deciding:
-            self.failures.went_past(asked.scope.path)
+            self._engine.results.failures.went_past(asked.scope.path)
             found = self._decide(asked)
         if not isinstance(found, Call):
             return found
@@ -289,85 +221,4 @@ class Calls:
             args=asked.args,
             code=asked.checkpoint.code,
             drift=drift,
-        )
-
-    # -- a recorded result -----------------------------------------------------------------------------------------
-
-    def recorded(self, view: CallView, scope: Scope | None = None) -> Any:  # noqa: ANN401 - whatever was recorded
-        """Return a recorded result, or raise a recorded failure; `scope` is where it is wanted."""
-        record = self.tell_recorded(view)
-        value = self._rebuilt(view, record)
-        if record.error is not None and isinstance(value, BaseException):
-            self.failures.remember(value, view.id, view.scope)
-            raise value
-        if scope is not None:
-            self.show(scope, record)
-        return value
-
-    def tell_recorded(self, view: CallView) -> Call:
-        """A recorded call was taken: tell the observer, and return its record."""
-        record = view.record
-        assert record is not None  # noqa: S101 - only finished calls are claimed
-        if self._engine.observer is not None:
-            shared = "recorded" if view.run == self._engine.run else "shared"
-            self._tell(view.label, record, record.how if record.how != "ran" else shared, view.stale, view.drift)
-        if record.saved:
-            self.saved.update(record.saved)
-        if record.output is not None:
-            self.outputs.setdefault(record.output, view.label)
-        return record
-
-    def _rebuilt(self, view: CallView, record: Call) -> object:
-        """Return the recorded value or exception; where it cannot be rebuilt, the run stops, whatever the body catches.
-
-        Raises:
-            RunStopped: a class of it has changed or is gone, or its bytes are damaged.
-        """
-        engine = self._engine
-        try:
-            if record.error is not None:
-                return engine.values.rebuild_error(record.error, engine.plan.runs)
-            if record.output is not None:
-                return self._decoder.decode(record.output)
-        except UnknownObject as error:
-            raise engine.stop(Damaged(f"run {view.run}", f"{view.label}: {error}")) from None
-        except KitaruError as error:
-            raise engine.stop(error) from None
-        raise engine.stop(Damaged(f"run {view.run}", f"{view.label} has neither an output nor an error"))
-
-    # -- what an execution tells --------------------------------------------------------------------------------------
-
-    def finished(self, record: Call) -> None:
-        """An attempt has been recorded."""
-        self.saved.update(record.saved)
-        if record.output is not None:
-            self.outputs.setdefault(record.output, display_call(record.name, record.occurrence))
-        for look in self._engine.after_call:
-            look(record)
-        if self._engine.observer is not None:
-            self._tell(display_call(record.name, record.occurrence), record, "ran", [], record.drift)
-
-    def show(self, scope: Scope, record: Call) -> None:
-        """A call's result reached the line of work that made it: a wait there shows it."""
-        if record.output is not None:
-            scope.shown = record
-
-    def _tell(self, label: str, record: Call, how: str, stale: list[str], drift: str) -> None:
-        error = record.error and {"type": record.error["type"], "message": record.error["message"]}
-        self._engine.emit(
-            "call",
-            call=label,
-            name=record.name,
-            order=record.order,
-            how=how,
-            duration_us=record.at - record.began,
-            output=record.output,
-            reused=record.reused,
-            error=error,
-            stale=stale,
-            mutated=record.mutated,
-            drift=drift,
-            delay_us=record.delay,
-            overran_us=record.overran,
-            llm=record.llm,
         )

@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from kitaru.errors import Drift, KitaruError, RunInterrupted, RunWaiting, StoreError
 from kitaru.model.ids import parse_call
-from kitaru.runtime.calls import Asked, Calls
+from kitaru.runtime.calls import Calls
 from kitaru.runtime.capture import capturing
 from kitaru.runtime.execution import Execution
+from kitaru.runtime.live_call import Asked
+from kitaru.runtime.results import Results
 from kitaru.runtime.stopping import RunStopped, behind, in_event_loop
 
 if TYPE_CHECKING:
@@ -116,6 +118,7 @@ class Checker:
         """
         engine = self._engine = prepared.engine
         self._flying = _in_flight(engine.state)
+        engine.results = _WatchedResults(engine, self)
         engine.calls = _WatchedCalls(engine, self)
         with capturing():
             outcome = engine.execute(lambda: self._follow(prepared))
@@ -285,6 +288,14 @@ class _WatchedCalls(Calls):
     def again(self, asked: Asked, view: CallView) -> Execution:
         """Let a call that was called off not begin again, either."""
         return self._checker.would_run(super().again(asked, view))
+
+
+class _WatchedResults(Results):
+    """The results of an execution, of which one that cannot be had is told to who checks it."""
+
+    def __init__(self, engine: Engine, checker: Checker) -> None:
+        super().__init__(engine)
+        self._checker = checker
 
     def recorded(self, view: CallView, scope: Scope | None = None) -> Any:  # noqa: ANN401 - whatever was recorded
         """Return a recorded result, or tell that it cannot be had."""

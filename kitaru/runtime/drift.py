@@ -17,8 +17,8 @@ from kitaru.runtime.difference import Difference, difference, shown
 
 if TYPE_CHECKING:
     from kitaru.model.history import CallView
-    from kitaru.runtime.calls import Asked
     from kitaru.runtime.engine import Engine
+    from kitaru.runtime.live_call import Asked
 
 
 def decide(engine: Engine, asked: Asked, nth: int) -> CallView | str | None:

@@ -79,7 +79,7 @@ class Ending:
     def failed(self, error: BaseException) -> Outcome:
         """The body raised, or the run was stopped for a reason that fails it."""
         described, encoded = self._engine.values.describe_error(error, self._engine.writer.known)
-        doomed = self._engine.calls.failures.behind(error)
+        doomed = self._engine.results.failures.behind(error)
         objects = encoded.objects if encoded is not None else []
         self._engine.commit(End(self._engine.now(), "failed", error=described, failed=doomed), objects)
         self._seal()

@@ -31,6 +31,7 @@ from kitaru.runtime.limits import Limits
 from kitaru.runtime.options import FlowOptions
 from kitaru.runtime.placements import Placements
 from kitaru.runtime.redaction import redacted
+from kitaru.runtime.results import Results
 from kitaru.runtime.scopes import Scope
 from kitaru.runtime.shelf import Shelf
 from kitaru.runtime.sleeping import STAY_US, Sleeps
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from kitaru.model.history import RunState
-    from kitaru.runtime.calls import Asked
+    from kitaru.runtime.live_call import Asked
     from kitaru.runtime.plan import Plan
     from kitaru.runtime.replies import Replies
     from kitaru.runtime.submitting import Submitter
@@ -115,6 +116,7 @@ class Engine:
         self.in_flight = InFlight(services.clock_us, self._record_begun, self._look)
         self.live = live or LiveWriter(None)
         self.limits = limits or Limits()
+        self.results = Results(self)
         self.calls = Calls(self)
         self.waits = Waits(self, replies, prompts=prompts)
         self.sleeps = Sleeps(self, stay_us)

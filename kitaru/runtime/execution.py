@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from kitaru.model.encoding import Encoded
     from kitaru.model.history import CallView
     from kitaru.model.records import Call, Stored
-    from kitaru.runtime.calls import Asked
     from kitaru.runtime.engine import Engine
+    from kitaru.runtime.live_call import Asked
     from kitaru.runtime.options import CheckpointOptions
 
 _IMMUTABLE = frozenset({int, str, bool, float, complex, bytes, type(None), range})
@@ -204,7 +204,7 @@ class Execution:
         record.error, encoded = self._described(error)
         stored = self._finish(encoded.objects if encoded is not None else [], sync=sync)
         if record.delay is None:
-            engine.calls.failures.remember(error, stored.id, record.scope)
+            engine.results.failures.remember(error, stored.id, record.scope)
         return record.delay
 
     def _described(self, error: BaseException) -> tuple[dict[str, Any], Encoded | None]:
@@ -242,7 +242,7 @@ class Execution:
         self._is_over()
         stored = engine.commit(record, gathered, sync=sync)
         engine.live.forget(record.order)
-        engine.calls.finished(record)
+        engine.results.finished(record)
         return stored
 
     def _is_over(self) -> None:

@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
 
     from kitaru.model.history import CallView
-    from kitaru.runtime.calls import Asked
     from kitaru.runtime.decorators import Checkpoint
     from kitaru.runtime.engine import Engine
     from kitaru.runtime.futures import CallFuture
+    from kitaru.runtime.live_call import Asked
     from kitaru.runtime.scopes import Scope
     from kitaru.runtime.submitting import Job
 
@@ -149,7 +149,7 @@ def call_async(
 
     What goes wrong is raised when it is awaited, as by any coroutine.
     """
-    from kitaru.runtime.calls import Asked
+    from kitaru.runtime.live_call import Asked
 
     try:
         engine.check_latch()
@@ -171,8 +171,8 @@ async def _awaited(engine: Engine, asked: Asked, found: CallView | Execution) ->
         if asked.unsynced:
             await _written(engine)
         if not is_called_off(found):
-            return engine.calls.recorded(found, _deciding(asked.scope))
-        await asyncio.sleep(patience_s(engine.calls.tell_recorded(found)))
+            return engine.results.recorded(found, _deciding(asked.scope))
+        await asyncio.sleep(patience_s(engine.results.tell_recorded(found)))
         found = engine.calls.again(asked, found)
     slots = engine.calls.slots(asked.checkpoint)
     if slots is None:
@@ -185,7 +185,7 @@ async def _awaited(engine: Engine, asked: Asked, found: CallView | Execution) ->
             slots.give()
     scope = _deciding(asked.scope)
     if scope is not None:
-        engine.calls.show(scope, found.record)
+        engine.results.show(scope, found.record)
     return value
 
 

@@ -12,11 +12,11 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from kitaru.model.records import Note
-from kitaru.runtime.calls import Asked
 from kitaru.runtime.carriers import carry
 from kitaru.runtime.execution import Execution, patience_s
 from kitaru.runtime.failures import is_called_off
 from kitaru.runtime.futures import CallFuture, CallFutures, filled, inputs_in
+from kitaru.runtime.live_call import Asked
 from kitaru.runtime.pool import Pool
 from kitaru.runtime.scopes import scope_here
 from kitaru.runtime.stopping import RunStopped
@@ -220,19 +220,19 @@ class Job:
             return
         try:
             self.engine.sync()
-            self._came(self.engine.calls.recorded(view), view.record)
+            self._came(self.engine.results.recorded(view), view.record)
         except (Exception, RunStopped) as error:
             self._failed(error)
 
     def _deliver(self, view: CallView, asked: Asked) -> None:
         if is_called_off(view):
-            patience = patience_s(self.engine.calls.tell_recorded(view))
+            patience = patience_s(self.engine.results.tell_recorded(view))
             timer = threading.Timer(patience, self._execute_again, (view, asked))
             timer.daemon = True
             self.future.when_done(lambda _: timer.cancel())
             timer.start()
             return
-        value = self.engine.calls.recorded(view)
+        value = self.engine.results.recorded(view)
         self._came(value, view.record)
 
     def _execute_again(self, view: CallView, asked: Asked) -> None:

@@ -155,7 +155,7 @@ class _EngineHost:
         return self._engine.values.fetch(object_id, self._engine.plan.runs)
 
     def saved(self, name: str) -> str:
-        saved = dict(self._engine.calls.saved)
+        saved = dict(self._engine.results.saved)
         if name not in saved:
             raise UnknownCall(self._engine.run, name, sorted(saved))
         return saved[name]

@@ -149,7 +149,7 @@ class _Inside:
         self.values = Values(ClassNames(Path(job.function.root)), self._fetch)
         self.writer = SimpleNamespace(known=self.known)
         self.plan = SimpleNamespace(runs=())
-        self.calls = SimpleNamespace(saved=_Saved(host))
+        self.results = SimpleNamespace(saved=_Saved(host))
         self.services = SimpleNamespace(clock_us=self.now, random_bytes=os.urandom, delay=float)
         self.in_flight = SimpleNamespace(is_busy=True)
         self.waits = _Waits(job.call.name)
