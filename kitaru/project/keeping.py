@@ -85,7 +85,7 @@ class Keeping(Remoting):
     def gc(self, *, grace_us: int | None = None, dry_run: bool = False) -> Collected:
         """Remove what nothing reaches: noted on this visit, removed on a later one. Safe while runs execute.
 
-        Bytecode of recorded code goes at once: it is made again where it is needed.
+        What was worked out from sources goes at once: it is made again where it is needed.
 
         Args:
             grace_us: how long before this visit a candidate must have been noted; half a day by default.
@@ -94,13 +94,13 @@ class Keeping(Remoting):
             Damaged: something cannot be read, and who knows what it names; nothing was removed.
         """
         from kitaru.project.upkeep import GRACE_US
-        from kitaru.runtime.bytecode import Bytecode
+        from kitaru.runtime.derived import Derived
         from kitaru.store.gc import collect
 
         grace, nonce = GRACE_US if grace_us is None else grace_us, self.services.random_bytes(12).hex()
         done = collect(self.repo, self.services.clock_us(), grace=grace, nonce=nonce, dry_run=dry_run)
         if not dry_run:
-            Bytecode(self.repo.blobs.scratch).clear()
+            Derived(self.repo.blobs.scratch).clear()
         return done
 
     def gc_remote(self, remote: str | None = None, *, grace_us: int | None = None, dry_run: bool = False) -> Collected:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from kitaru.errors import CodeUnloadable
 from kitaru.runtime.bytecode import Bytecode
 from kitaru.runtime.decorators import Flow, find_live_flow
+from kitaru.runtime.derived import Derived
 from kitaru.runtime.entry import Entry
 from kitaru.runtime.environment import is_inside
 from kitaru.runtime.invoking import EnvironmentNeeded
@@ -71,7 +72,7 @@ class Codes:
 
     def __init__(self, repo: Repository, root: Path, values: Values, versions: Versions) -> None:
         self._repo, self._root, self._values, self._versions = repo, root, values, versions
-        self._bytecode = Bytecode(repo.blobs.scratch)
+        self._bytecode = Bytecode(Derived(repo.blobs.scratch))
 
     def load(self, target: str | Flow[Any, Any]) -> LoadedFlow:
         """Return a flow with its code loaded from the working tree; raises FlowNotFound, CodeUnloadable."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from kitaru.runtime.imports import EVERYTHING, Import, imports_of
+from kitaru.runtime.imports import EVERYTHING, Import, ImportsOf, imports_of
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
@@ -17,16 +17,22 @@ if TYPE_CHECKING:
 
 
 class Finder:
-    """Finds the project's files behind an import, as Python's path finder would."""
+    """Finds the project's files behind an import, as Python's path finder would.
 
-    def __init__(self, root: Path, path: Sequence[str]) -> None:
-        self._root = root
+    Args:
+        root: the project's directory.
+        path: the folders in it where modules are looked for; `.` is the project.
+        imports: tells what stands in a file.
+    """
+
+    def __init__(self, root: Path, path: Sequence[str], imports: ImportsOf = imports_of) -> None:
+        self._root, self._imports = root, imports
         self._path = tuple("" if p == "." else p for p in path)
         self._known: dict[tuple[tuple[str, ...], str], tuple[list[str], tuple[str, ...]]] = {}
 
     def imported(self, file: str, source: bytes) -> Iterator[str]:
         """Yield the project files that importing `file` imports in turn."""
-        for item in imports_of(source):
+        for item in self._imports(source):
             yield from self._resolve(file, item)
 
     def _resolve(self, file: str, item: Import) -> Iterator[str]:

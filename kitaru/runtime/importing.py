@@ -143,7 +143,7 @@ class Recorded:
         self._starts = (f"{directory}/", f"{directory.resolve()}/")
         self._alone = alone
         self._sources = sources or {}
-        self.bytecode = bytecode or Bytecode(None)
+        self.bytecode = bytecode or Bytecode()
         self._root = Path()
 
     def install(self, root: Path) -> None:

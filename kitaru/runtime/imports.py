@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import functools
 import warnings
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeGuard
 
@@ -38,6 +39,10 @@ class Import:
 
     def __str__(self) -> str:
         return "." * self.level + ".".join(self.parts)
+
+
+ImportsOf = Callable[[bytes], Iterable[Import]]
+"""What `imports_of` is."""
 
 
 @functools.lru_cache(maxsize=1024)

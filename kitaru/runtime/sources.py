@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from kitaru.errors import CodeUnloadable
 from kitaru.runtime.entry import Entry
 from kitaru.runtime.finder import Finder
-from kitaru.runtime.imports import imports_of
+from kitaru.runtime.imports import ImportsOf, imports_of
 from kitaru.runtime.names import MAIN, import_base, in_package, main_file, module_name, relative
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def _file_of(fn: Callable[..., Any], root: Path) -> str | None:
     return project_source(file, root) if file and Path(file).is_file() else None
 
 
-def snapshot(entry: Entry, root: Path, also: Iterable[str] = ()) -> dict[str, bytes]:
+def snapshot(entry: Entry, root: Path, also: Iterable[str] = (), imports: ImportsOf = imports_of) -> dict[str, bytes]:
     """Return every source file of the project that a flow needs: its own and, transitively, all that it imports.
 
     Imports are found by parsing, also those inside functions, and `import_module` with a name that stands there; where
@@ -109,6 +109,7 @@ def snapshot(entry: Entry, root: Path, also: Iterable[str] = ()) -> dict[str, by
         entry: where the flow begins.
         root: the project's directory.
         also: more project-relative files, such as those of modules loaded while the flow's was imported.
+        imports: tells what stands in a file.
 
     Returns:
         Project-relative path to bytes, in path order.
@@ -116,7 +117,7 @@ def snapshot(entry: Entry, root: Path, also: Iterable[str] = ()) -> dict[str, by
     Raises:
         CodeUnloadable: a file cannot be read, or is too large to be source.
     """
-    finder = Finder(root, entry.path)
+    finder = Finder(root, entry.path, imports)
     queue = [*([entry.file] if entry.file else []), *also]
     files: dict[str, bytes] = {}
     total = 0
@@ -164,10 +165,10 @@ def _read(root: Path, file: str) -> bytes:
         raise CodeUnloadable(f"{file} cannot be read: {error.strerror or error}") from error
 
 
-def external_imports(files: Mapping[str, bytes], path: Sequence[str]) -> set[str]:
+def external_imports(files: Mapping[str, bytes], path: Sequence[str], imports: ImportsOf = imports_of) -> set[str]:
     """Return the top-level names that these files import and that are neither the project's nor Python's own."""
     own = {name for p in path for file in files for name in _top_below(file, p)}
-    found = {item.parts[0] for source in files.values() for item in imports_of(source) if not item.level}
+    found = {item.parts[0] for source in files.values() for item in imports(source) if not item.level}
     return found - own - sys.stdlib_module_names
 
 

@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from kitaru.errors import Damaged, KitaruError
+from kitaru.runtime.derived import Derived
 from kitaru.runtime.entry import Entry
 from kitaru.runtime.environment import environment, git_state
+from kitaru.runtime.import_lists import ImportLists
 from kitaru.runtime.notebook import notebook_source
 from kitaru.runtime.schema import inputs_schema
 from kitaru.runtime.sources import external_imports, fingerprint, snapshot, version_value
@@ -60,8 +62,9 @@ class Versions:
             CodeUnloadable: a source file cannot be read.
             StoreError: the version cannot be written.
         """
-        files = snapshot(entry, self._root, also) if entry.file else notebook_source(flow.fn)
-        distributions = environment(external_imports(files, entry.path))
+        imports = ImportLists(Derived(self._repo.blobs.scratch)).of
+        files = snapshot(entry, self._root, also, imports) if entry.file else notebook_source(flow.fn)
+        distributions = environment(external_imports(files, entry.path, imports))
         digest = fingerprint(entry, files, distributions)
         known = self._repo.versions(flow.name)
         for name in reversed(known):

@@ -17,8 +17,9 @@ import kitaru
 from kitaru.config import assign
 from kitaru.errors import CodeUnloadable
 from kitaru.project import Project
-from kitaru.runtime import bytecode
-from kitaru.runtime.bytecode import Bytecode, key_of
+from kitaru.runtime import bytecode, derived
+from kitaru.runtime.bytecode import Bytecode, compiler
+from kitaru.runtime.derived import Derived, key_of
 from kitaru.runtime.entry import Entry
 from kitaru.runtime.importing import ScriptLoader
 from kitaru.runtime.loading import load_entry
@@ -36,6 +37,10 @@ class Compiler:
     def __call__(self):
         self.times += 1
         return compile(self.source, self.path, "exec", dont_inherit=True)
+
+
+def bytecode_in(cache, **options):
+    return Bytecode(Derived(cache, **options))
 
 
 def code_of(kept, source=SOURCE, path="/first.py"):
@@ -56,13 +61,13 @@ def cache(tmp_path):
 
 
 def entry_of(cache, source=SOURCE):
-    return cache / "code" / key_of(source)
+    return cache / "code" / key_of(source, compiler())
 
 
 def test_it_is_compiled_once_and_private(cache):
-    first, times = code_of(Bytecode(cache))
+    first, times = code_of(bytecode_in(cache))
     assert times == 1
-    again, times = code_of(Bytecode(cache))
+    again, times = code_of(bytecode_in(cache))
     assert times == 0
     assert again == first
     assert cache.stat().st_mode & 0o777 == (cache / "code").stat().st_mode & 0o777 == 0o700
@@ -72,8 +77,8 @@ def test_it_is_compiled_once_and_private(cache):
 
 
 def test_its_tracebacks_lead_to_where_the_source_is_now(cache):
-    code_of(Bytecode(cache), path="/gone/agent.py")
-    code, times = code_of(Bytecode(cache), path="/here/agent.py")
+    code_of(bytecode_in(cache), path="/gone/agent.py")
+    code, times = code_of(bytecode_in(cache), path="/here/agent.py")
     assert times == 0
     inner = result_of(code)["outer"]()
     with pytest.raises(ZeroDivisionError) as caught:
@@ -83,7 +88,7 @@ def test_its_tracebacks_lead_to_where_the_source_is_now(cache):
 
 
 def test_one_byte_more_is_another_source(cache):
-    kept = Bytecode(cache)
+    kept = bytecode_in(cache)
     assert code_of(kept)[1] == 1
     assert code_of(kept, SOURCE + b"\n")[1] == 1
     assert code_of(kept, SOURCE + b"\n")[1] == 0
@@ -98,21 +103,21 @@ def spoilt(data):
 
 
 def test_what_is_spoilt_is_never_unmarshalled_and_written_anew(cache, monkeypatch):
-    expected, _ = code_of(Bytecode(cache))
+    expected, _ = code_of(bytecode_in(cache))
     entry = entry_of(cache)
     good = entry.read_bytes()
     read = []
     monkeypatch.setattr(bytecode.marshal, "loads", lambda data, loads=marshal.loads: read.append(data) or loads(data))
     for bad in spoilt(good):
         entry.write_bytes(bad)
-        assert code_of(Bytecode(cache)) == (expected, 1)
+        assert code_of(bytecode_in(cache)) == (expected, 1)
         assert (entry.read_bytes(), read) == (good, [])
-    assert code_of(Bytecode(cache)) == (expected, 0)
+    assert code_of(bytecode_in(cache)) == (expected, 0)
     assert len(read) == 1
 
 
 def test_another_sources_entry_under_its_name_is_not_taken(cache):
-    kept = Bytecode(cache)
+    kept = bytecode_in(cache)
     code_of(kept, b"evil = True\n")
     expected, _ = code_of(kept)
     entry_of(cache, b"evil = True\n").replace(entry_of(cache))
@@ -121,20 +126,20 @@ def test_another_sources_entry_under_its_name_is_not_taken(cache):
 
 @pytest.mark.parametrize("data", [marshal.dumps([1]), b"", b"(", marshal.dumps(compile("1", "", "eval"))[:-3]])
 def test_what_is_no_code_is_not_taken_though_its_digest_is_right(cache, data):
-    expected, _ = code_of(Bytecode(cache))
-    key = key_of(SOURCE)
-    entry_of(cache).write_bytes(bytecode._FORM + bytecode._digest(key, data) + data)
-    assert code_of(Bytecode(cache)) == (expected, 1)
+    expected, _ = code_of(bytecode_in(cache))
+    key = key_of(SOURCE, compiler())
+    entry_of(cache).write_bytes(derived._FORM + derived._digest(key, data) + data)
+    assert code_of(bytecode_in(cache)) == (expected, 1)
 
 
 @pytest.mark.parametrize(
     "put", [Path.mkdir, os.mkfifo, lambda path: path.symlink_to("/dev/zero"), lambda path: path.symlink_to(path)]
 )
 def test_what_is_no_file_is_not_read(cache, put):
-    code_of(Bytecode(cache))
+    code_of(bytecode_in(cache))
     entry_of(cache).unlink()
     put(entry_of(cache))
-    code, times = code_of(Bytecode(cache))
+    code, times = code_of(bytecode_in(cache))
     assert times == 1
     assert "outer" in result_of(code)
 
@@ -142,19 +147,19 @@ def test_what_is_no_file_is_not_read(cache, put):
 @pytest.mark.parametrize("put", [Path.touch, lambda path: path.symlink_to("/dev/null")])
 def test_no_place_for_entries_is_no_error(cache, put):
     put(cache)
-    kept = Bytecode(cache)
+    kept = bytecode_in(cache)
     assert [code_of(kept)[1] for _ in range(2)] == [1, 1]
-    kept.clear()
+    kept.kept.clear()
 
 
 def test_a_store_without_a_disk_keeps_nothing():
     kept = Bytecode(None)
     assert [code_of(kept)[1] for _ in range(2)] == [1, 1]
-    kept.clear()
+    kept.kept.clear()
 
 
 def test_a_full_disk_is_no_error_and_leaves_nothing(cache):
-    kept = Bytecode(cache)
+    kept = bytecode_in(cache)
     code_of(kept, b"")  # so that the directory is there
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (10, before[1]))
@@ -170,16 +175,18 @@ def test_what_marshal_cannot_keep_is_compiled_each_time(cache):
     for _ in range(3000):
         deep = (deep,)
     code = compile("1", "/x.py", "exec").replace(co_consts=(deep,))
-    kept = Bytecode(cache)
+    kept = bytecode_in(cache)
     assert kept.code_of(b"deep", "/x.py", lambda: code) is code
     assert not (cache / "code").exists()
 
 
 def test_each_way_of_compiling_has_entries_of_its_own(cache):
     say = (
-        "import sys; from pathlib import Path; from kitaru.runtime.bytecode import Bytecode\n"
+        "import sys; from pathlib import Path\n"
+        "from kitaru.runtime.bytecode import Bytecode; from kitaru.runtime.derived import Derived\n"
         'source = b\'said = "without"\\ndef f():\\n    global said\\n    said = "with"\\nassert f() is None\\n\'\n'
-        "exec(Bytecode(Path(sys.argv[1])).code_of(source, '/x.py', lambda: compile(source, '/x.py', 'exec')))\n"
+        "kept = Bytecode(Derived(Path(sys.argv[1])))\n"
+        "exec(kept.code_of(source, '/x.py', lambda: compile(source, '/x.py', 'exec')))\n"
         "print(said)"
     )
     env = {"PYTHONPATH": str(Path(kitaru.__file__).parents[1])}
@@ -191,17 +198,17 @@ def test_each_way_of_compiling_has_entries_of_its_own(cache):
 
 def test_the_oldest_go_where_there_are_too_many(cache):
     sources = [b"x = %d  # %s\n" % (n, b"y" * 50) for n in range(20)]
-    code_of(Bytecode(cache), sources[0])
-    size = entry_of(cache, sources[0]).stat().st_size
-    kept = Bytecode(cache, limit=8 * size)
-    (cache / "code" / "tmp-left-by-a-kill").write_bytes(bytes(size))
+    code_of(bytecode_in(cache), sources[0])
+    block = 4096  # what the smallest file takes
+    kept = bytecode_in(cache, limit=8 * block)
+    (cache / "code" / "tmp-left-by-a-kill").write_bytes(bytes(block))
     for n, path in enumerate((cache / "code" / "tmp-left-by-a-kill", entry_of(cache, sources[0]))):
         os.utime(path, (n, n))
     for n, source in enumerate(sources[1:], 2):
         code_of(kept, source)
         os.utime(entry_of(cache, source), (n, n))
         left = {*(cache / "code").iterdir()}
-        assert sum(path.stat().st_size for path in left) <= 8 * size
+        assert len(left) <= 8
     assert left == {entry_of(cache, source) for source in sources[-len(left) :]}
     assert len(left) >= 5
 
@@ -211,7 +218,7 @@ def test_many_at_once_and_one_that_clears(cache):
     wrong = []
 
     def work():
-        kept = Bytecode(cache, limit=2000)
+        kept = bytecode_in(cache, limit=10 * 4096)
         for n, source in enumerate(sources * 5):
             if result_of(code_of(kept, source)[0])["x"] != n % len(sources):
                 wrong.append(n)
@@ -220,7 +227,7 @@ def test_many_at_once_and_one_that_clears(cache):
     for thread in threads:
         thread.start()
     while any(thread.is_alive() for thread in threads):
-        Bytecode(cache).clear()
+        Derived(cache).clear()
     assert wrong == []
 
 
@@ -256,20 +263,20 @@ def compiled(monkeypatch, clean_imports):
 
 def test_recorded_code_is_compiled_once(tmp_path, cache, compiled):
     for n in range(2):
-        loaded = load_entry(ENTRY, tmp_path / "project", FILES, tmp_path / str(n), bytecode=Bytecode(cache))
+        loaded = load_entry(ENTRY, tmp_path / "project", FILES, tmp_path / str(n), bytecode=bytecode_in(cache))
         assert loaded.flow.fn() == 11
         assert loaded.flow.fn.__code__.co_filename == str(tmp_path / str(n) / "agent.py")
         assert loaded.flow.fn.__globals__["__file__"] == str(tmp_path / "project" / "agent.py")
     assert compiled == ["agent.py", "helper.py", "late.py"]
     files = {**FILES, "late.py": b"X = 20\n"}
-    assert load_entry(ENTRY, tmp_path, files, tmp_path / "new", bytecode=Bytecode(cache)).flow.fn() == 21
+    assert load_entry(ENTRY, tmp_path, files, tmp_path / "new", bytecode=bytecode_in(cache)).flow.fn() == 21
     assert compiled[3:] == ["late.py"]
 
 
 def test_another_process_that_executes_a_function_of_it_takes_it_too(tmp_path, cache, compiled):
     files = {**FILES, "agent.py": FILES["agent.py"].replace(b"import flow", b"import checkpoint, flow") + CHECKPOINT}
     root = tmp_path / "project"
-    load_entry(ENTRY, root, files, tmp_path / "there", bytecode=Bytecode(cache))
+    load_entry(ENTRY, root, files, tmp_path / "there", bytecode=bytecode_in(cache))
     function = function_of(sys.modules["agent"].step, "isolated", root, "v")
     assert compiled == ["agent.py", "helper.py"]
     load_entry(ENTRY, root, {"agent.py": FILES["agent.py"], "helper.py": b""}, tmp_path / "other")  # as if not loaded
@@ -279,7 +286,7 @@ def test_another_process_that_executes_a_function_of_it_takes_it_too(tmp_path, c
 
 
 def test_what_was_verified_is_executed_whatever_became_of_the_file(tmp_path, cache, compiled):
-    loaded = load_entry(ENTRY, tmp_path / "project", FILES, tmp_path / "there", bytecode=Bytecode(cache))
+    loaded = load_entry(ENTRY, tmp_path / "project", FILES, tmp_path / "there", bytecode=bytecode_in(cache))
     (tmp_path / "there/late.py").unlink()
     (tmp_path / "there/late.py").write_text("X = 666\n")
     assert loaded.flow.fn() == 11
@@ -289,7 +296,9 @@ def test_a_syntax_error_is_told_each_time(tmp_path, cache, clean_imports):
 
     for n in range(2):
         with pytest.raises(CodeUnloadable, match=r"^helper\.py:1: SyntaxError"):
-            load_entry(ENTRY, tmp_path, {**FILES, "helper.py": b"X =\n"}, tmp_path / str(n), bytecode=Bytecode(cache))
+            load_entry(
+                ENTRY, tmp_path, {**FILES, "helper.py": b"X =\n"}, tmp_path / str(n), bytecode=bytecode_in(cache)
+            )
 
 
 def test_a_project_keeps_it_and_gc_clears_it(tmp_path, monkeypatch, compiled):
@@ -307,6 +316,6 @@ def test_a_project_keeps_it_and_gc_clears_it(tmp_path, monkeypatch, compiled):
         assert project.invoke("agent@v1", {}, foreground=True).wait() == 11
     assert sorted(compiled) == sorted([*FILES] * 2), "at first, and when all was spoilt"
     project.gc(dry_run=True)
-    assert len(list(entries.iterdir())) == 3
+    assert len(list(entries.iterdir())) == 6, "the bytecode of each, and what it imports"
     project.gc()
     assert not entries.exists()

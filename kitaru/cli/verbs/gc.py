@@ -1,8 +1,8 @@
 """`kitaru gc`.
 
 Removed are: pruned runs, but for what replays still share with them; values that nothing names, such as those of a call
-that was killed before it was recorded; files left in `tmp/` for more than a day; empty directories of runs; bytecode
-that recorded code was compiled to, which is made again where it is needed. What was put aside in `lost/` stays.
+that was killed before it was recorded; files left in `tmp/` for more than a day; empty directories of runs; what
+was made of sources, such as bytecode, which is made again where it is needed. What was put aside in `lost/` stays.
 
 It takes two visits. The first notes what nothing reaches; one that comes at least the grace later looks again, and
 removes what is unreached still. So a process that is about to name something has time to do it, and gc is safe while

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from kitaru.errors import CodeUnloadable, NotCheckpointable
 from kitaru.runtime.bytecode import Bytecode
 from kitaru.runtime.decorators import Checkpoint
+from kitaru.runtime.derived import Derived
 from kitaru.runtime.entry import Entry
 from kitaru.runtime.importing import Recorded, session
 from kitaru.runtime.loading import load_object, loaded_object
@@ -50,6 +51,7 @@ def function_of(checkpoint: Checkpoint[..., Any], runtime: str, root: Path, vers
             hint="move it to a file of the project and import it from there",
         )
     recorded = session.recorded
+    cache = recorded.bytecode.kept.cache if recorded is not None else None
     return Function(
         entry.module,
         entry.qualname,
@@ -60,7 +62,7 @@ def function_of(checkpoint: Checkpoint[..., Any], runtime: str, root: Path, vers
         str(root),
         recorded=None if recorded is None else str(recorded.directory),
         recorded_files=() if recorded is None else tuple(sorted(recorded.files)),
-        cache=None if recorded is None or recorded.bytecode.cache is None else str(recorded.bytecode.cache),
+        cache=None if cache is None else str(cache),
         sys_path=tuple(sys.path),
     )
 
@@ -100,5 +102,5 @@ def _recorded(function: Function) -> Recorded | None:
         return None
     tree = Path(function.recorded)
     paths = [*(tree if p == "." else tree / p for p in function.path), tree]
-    bytecode = Bytecode(Path(function.cache) if function.cache is not None else None)
-    return Recorded(tree, function.recorded_files, paths, bytecode=bytecode)
+    kept = Derived(Path(function.cache) if function.cache is not None else None)
+    return Recorded(tree, function.recorded_files, paths, bytecode=Bytecode(kept))
