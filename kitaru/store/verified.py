@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from kitaru.blobs.contract import Piece
 
-_PIECE = 1 << 20
+_PIECE = 256 << 10
 _MOST = 32 << 20
 
 
@@ -36,6 +36,7 @@ class _Tee:
 
     def read(self, size: int) -> bytes:
         while not self._rest:
+            self._rest = memoryview(b"")  # the end of a piece would keep all of it until the next one is there
             piece = next(self._pieces, None)
             if piece is None:
                 return b""

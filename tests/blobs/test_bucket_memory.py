@@ -77,6 +77,26 @@ def test_parts_are_the_content(size):
         assert all(parts)
 
 
+def test_a_piece_that_is_a_part_is_not_copied():
+    content = bytes(transfers.PART_BYTES)
+    whole, rest = transfers.parts(iter([memoryview(content), b"rest"]))
+    assert isinstance(whole, memoryview)
+    assert whole.obj is content
+    assert rest == b"rest"
+
+
+def test_a_piece_that_may_change_is_copied():
+    """Whoever makes pieces may fill the same memory again, while the part is still under way."""
+    memory = bytearray(transfers.PART_BYTES)
+
+    def filled():
+        for value in b"12":
+            memory[:] = bytes([value]) * len(memory)
+            yield memory
+
+    assert [bytes(part[:1]) for part in list(transfers.parts(filled()))] == [b"1", b"2"]
+
+
 def test_many_at_once_share_the_room_there_is(s3_remote, monkeypatch):
     """Little room, parts of little bytes, and more threads than fit: all that is sent comes back whole."""
     monkeypatch.setattr(transfers, "PART_BYTES", 5 << 20)  # SeaweedFS takes no smaller ones

@@ -5,7 +5,9 @@ Owns: the sizes of parts, how many are under way, and the proof that a body came
 
 from __future__ import annotations
 
+import io
 from collections import deque
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from kitaru.blobs.bucket.refusals import CONDITION, GONE_UPLOAD, MISSING, RANGE, Truncated, check_answer, code_of
@@ -25,6 +27,7 @@ PART_BYTES = 18 << 20
 10,000 of them are the most that S3 takes: 180 GB.
 """
 RANGE_BYTES = 8 << 20
+_STEP = 256 << 10
 UNDER_WAY = 4
 
 
@@ -44,19 +47,23 @@ def parts(data: Content) -> Iterator[Piece]:
         yield whole[at : at + PART_BYTES]
 
 
-def _gathered(pieces: Iterable[Piece]) -> Iterator[bytes]:
+def _gathered(pieces: Iterable[Piece]) -> Iterator[Piece]:
+    """Yield pieces joined to parts; one that is a part as it comes, and that nobody changes, is not copied."""
     waiting = bytearray()
     for piece in pieces:
         view = memoryview(piece)
+        if not waiting and view.readonly and len(view) == PART_BYTES:
+            yield view
+            continue
         while view:
             room = PART_BYTES - len(waiting)
             waiting += view[:room]
             view = view[room:]
             if len(waiting) == PART_BYTES:
-                yield bytes(waiting)
-                waiting.clear()
+                yield waiting
+                waiting = bytearray()
     if waiting:
-        yield bytes(waiting)
+        yield waiting
 
 
 def ahead(connection: Connection, doing: str, jobs: Iterator[Coroutine[Any, Any, Any]], size: int) -> Iterator[Any]:
@@ -161,8 +168,7 @@ def stream(connection: Connection, place: Place, where: str, *, limit: int | Non
             _read(connection, place, f"bytes={at}-{min(at + RANGE_BYTES, total) - 1}", same)
             for at in range(RANGE_BYTES, total, RANGE_BYTES)
         )
-        for piece, _ in ahead(connection, "read", ranges, RANGE_BYTES):
-            yield piece
+        yield from map(itemgetter(0), ahead(connection, "read", ranges, RANGE_BYTES))  # a loop would hold the last one
 
 
 def _checker(where: str, limit: int | None) -> Callable[[int], None]:
@@ -171,6 +177,16 @@ def _checker(where: str, limit: int | None) -> Callable[[int], None]:
             raise Damaged(where, f"{total} bytes, where at most {limit} belong")
 
     return check
+
+
+async def _whole(body: Any, size: int) -> bytes:  # noqa: ANN401 - aiobotocore has no types
+    """Read a body of so many bytes to where it stays: the pieces that it comes in, joined, would be in memory twice."""
+    data = io.BytesIO(bytes(min(size, RANGE_BYTES)))  # more only if it comes: the size is what the server says
+    while piece := await body.read(_STEP):
+        data.write(piece)
+    if data.tell() != size:
+        raise Truncated
+    return data.getvalue()
 
 
 async def _read(
@@ -186,10 +202,7 @@ async def _read(
             expected = int(answer["ContentLength"])
             total = int(answer["ContentRange"].rpartition("/")[2]) if "ContentRange" in answer else expected
             check_size(total)
-            data = await body.read()
-        if len(data) != expected:
-            raise Truncated
-        return data, total
+            return await _whole(body, expected), total
 
     try:
         return await connection.attempt(once)

@@ -6,7 +6,6 @@ nobody sees what is put here, and gc removes it one day.
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -19,9 +18,9 @@ from kitaru.store.strand import FrameCache, read_segment
 from kitaru.store.verified import Verified
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
-    from kitaru.blobs.contract import Content
+    from kitaru.blobs.contract import Content, Piece
     from kitaru.model.records import Stored
     from kitaru.store.repository import Repository
     from kitaru.store.strand import Strand
@@ -215,13 +214,7 @@ class Incoming:
         """Fetch an object, and return what it names, as far as that is known now."""
         key = layout.object_key(object_id)
         where = self._transfer.remote.where(key)
-        try:
-            pieces = self._transfer.chunks(key, loose.MAX_FILE)
-            first = next(iter(pieces), b"")
-        except KeyError:
-            raise Damaged(where, "an object that is named is missing") from None
-        whole = Verified(itertools.chain([first], pieces), object_id, where)
-        del first
+        whole = Verified(_there(self._transfer.chunks(key, loose.MAX_FILE), where), object_id, where)
         self._stage(key, whole)
         self._transfer.copied(key, 0)
         return whole.references
@@ -237,3 +230,11 @@ class Incoming:
         """Make what was put in place durable: before a name reaches it."""
         unsettled, self._unsettled = self._unsettled, {}
         self._transfer.each(self._blobs.settle, unsettled.values())
+
+
+def _there(pieces: Iterator[Piece], where: str) -> Iterator[Piece]:
+    """Yield the pieces of what is named, holding none of them."""
+    try:
+        yield from pieces
+    except KeyError:
+        raise Damaged(where, "an object that is named is missing") from None

@@ -22,8 +22,8 @@ U = TypeVar("U")
 THREADS = 16
 MANY = 50
 """So many questions whether something is there cost more than a listing of all that is."""
-PIECE = 16 * 1024 * 1024
-"""What is larger goes piece by piece; a bucket takes parts of this size as they come."""
+PIECE = 18 * 1024 * 1024
+"""What is larger goes piece by piece; a bucket takes pieces of this size as they lie, and copies others."""
 PAGE = 1000
 """So many keys come with one answer to a request for a listing."""
 
@@ -110,6 +110,7 @@ class Transfer:
             self.count(size=len(piece))
             self._tell_part(len(piece))
             yield piece
+            del piece  # or it would be in memory until the next one is
 
     # -- how far it is -------------------------------------------------------------------------------------------
 
