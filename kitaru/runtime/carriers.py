@@ -1,6 +1,7 @@
-"""Who carries an executing call through its steps: the thread that made it or one of the pool. Event loops: `loops`.
+"""Who carries an executing call through its steps: the thread that made it or one of the pool.
 
 Owns: the order of the steps, and what waits between them. Records and decides nothing: `runtime.execution` does.
+On an event loop, `runtime.loop_carrier` carries.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ def carry(execution: Execution) -> Any:  # noqa: ANN401 - what the function retu
         return carry_inline(execution)
     import asyncio
 
-    from kitaru.runtime.loops import carry_async
+    from kitaru.runtime.loop_carrier import carry_async
 
     return asyncio.run(carry_async(execution))
 

@@ -133,7 +133,7 @@ class Checkpoint(Many[P, R]):
         if active_call.get() is not None:
             return self.fn(*args, **kwargs)
         if self.is_async:
-            from kitaru.runtime.loops import call_async
+            from kitaru.runtime.awaited import call_async
 
             return call_async(engine, self, args, kwargs)  # type: ignore[return-value]  # fn returns a coroutine, too
         return engine.calls.call(self, args, kwargs)  # type: ignore[no-any-return]  # the recorded result of fn

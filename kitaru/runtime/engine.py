@@ -28,6 +28,7 @@ from kitaru.runtime.context import ActiveCall, current_engine, executing
 from kitaru.runtime.ending import Ending, Outcome
 from kitaru.runtime.events import MODEL_TEXT, Event, Observer, Services
 from kitaru.runtime.limits import Limits
+from kitaru.runtime.on_loops import OnLoops
 from kitaru.runtime.options import FlowOptions
 from kitaru.runtime.placements import Placements
 from kitaru.runtime.redaction import redacted
@@ -133,14 +134,7 @@ class Engine:
         """A second Ctrl-C came: nobody waits for calls that execute."""
         self._submitter: Submitter | None = None
         self._deadline_us = 0
-        self.tasks: set[Any] = set()
-        """The asyncio tasks that carry calls."""
-        self.shared_syncs: dict[Any, Any] = {}
-        """By event loop: what shares syncs among its tasks."""
-        self.parked: dict[Any, Any] = {}
-        """By event loop: its branches that wait for an answer, or for a time."""
-        self.threads: dict[Any, set[Any]] = {}
-        """By event loop: the threads that it started and that are not done."""
+        self.on_loops = OnLoops()
         self.shelf = Shelf()
         self._resumed = resumed
         self._lock = threading.RLock()
@@ -161,9 +155,8 @@ class Engine:
             return self.ending.interrupted(error if isinstance(error, StoreError) else self._latched)
         finally:
             if self._submitter is not None:
-                self._submitter.close()
-            for shared in self.shared_syncs.values():
-                shared.close()
+                self._submitter.open.close()
+            self.on_loops.close()
             self.placements.close()
             self.live.close()
             self.writer.close()
@@ -173,7 +166,7 @@ class Engine:
             value = body()
             self.drain()
             self.check_latch()
-            lost = self._submitter.lost() if self._submitter is not None else None
+            lost = self._submitter.open.lost() if self._submitter is not None else None
             if lost is not None:
                 raise lost  # noqa: TRY301 - as the body itself would, had it asked for the result
             return self.ending.completed(value)
@@ -192,7 +185,7 @@ class Engine:
     def drain(self) -> None:
         """Return once every submitted call, and every call in flight, is over and recorded."""
         if self._submitter is not None:
-            self._submitter.drain()
+            self._submitter.open.drain()
         if self.in_flight.is_busy:
             self.in_flight.drain()
 
@@ -256,8 +249,8 @@ class Engine:
     @property
     def is_busy(self) -> bool:
         """Whether a call is in flight, submitted, or between two attempts."""
-        submitted = self._submitter is not None and self._submitter.is_busy
-        return submitted or self.in_flight.is_busy or bool(self.tasks)
+        submitted = self._submitter is not None and self._submitter.open.is_busy
+        return submitted or self.in_flight.is_busy or bool(self.on_loops.tasks)
 
     @property
     def has_stopped(self) -> bool:
@@ -358,7 +351,7 @@ class Engine:
         """
         try:
             if self._resumed is not None:
-                self._commit_resumed()
+                self.record_resumed()
             stored = self.writer.commit(record, objects, sync=sync)
         except StoreError as error:
             raise self.stop(error) from error
@@ -373,8 +366,8 @@ class Engine:
         except StoreError as error:
             raise self.stop(error) from error
 
-    def _commit_resumed(self) -> None:
-        """Write that the run was taken up again: only once there is something to write after it."""
+    def record_resumed(self) -> None:
+        """Write that the run was taken up again: by itself only once there is something to write after it."""
         with self._lock:
             if self._resumed is not None:
                 folding.add(self.state, self.writer.commit(self._resumed, sync=False))

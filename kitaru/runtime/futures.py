@@ -67,6 +67,12 @@ class CallFuture(concurrent.futures.Future[R]):
         self._await_it()
         return super().exception(timeout)
 
+    def executes_here(self) -> None:
+        """Say that it executes on the event loop that runs here, if one does."""
+        from asyncio import _get_running_loop
+
+        self.loop = _get_running_loop()
+
     def _await_it(self) -> None:
         self.taken = True
         if self.loop is not None and not self.done():

@@ -114,7 +114,7 @@ class Many(Generic[P, R]):
             return engine.submitter.submit(self._made, given)
         if engine is None and executing_runs:
             warn_if_beside(self.name)
-        from kitaru.runtime.submitting import outside_run
+        from kitaru.runtime.outside import outside_run
 
         return outside_run(self._made, given)
 

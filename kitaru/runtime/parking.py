@@ -46,9 +46,9 @@ async def park(engine: Engine, came: Callable[[], T | None], until_us: int, reas
     """
     engine.check_latch()
     loop = asyncio.get_running_loop()
-    lot = engine.parked.get(loop)
+    lot = engine.on_loops.parked.get(loop)
     if lot is None:
-        lot = engine.parked[loop] = Lot(engine, loop)
+        lot = engine.on_loops.parked[loop] = Lot(engine, loop)
     parked = Parked(came, until_us, reason, loop.create_future())
     return await lot.hold(parked)  # type: ignore[no-any-return]  # what `came` returns
 
@@ -119,7 +119,7 @@ class Lot:
         self._still = 0 if waiting or self._engine.is_busy or self._has_work() else self._still + 1
         if self._still >= LOOKS:
             self._still = 0
-            for task in asyncio.all_tasks(self._loop) - self._engine.tasks:
+            for task in asyncio.all_tasks(self._loop) - self._engine.on_loops.tasks:
                 task.cancel()
         self._look_later()
 
@@ -139,7 +139,7 @@ class Lot:
         return (
             any(parked.until_us > now for parked in waiting)
             or engine.is_busy
-            or bool(engine.threads.get(self._loop))
+            or bool(engine.on_loops.threads.get(self._loop))
             or self._has_work()
         )
 
@@ -158,7 +158,7 @@ class Lot:
 
 def count_threads(engine: Engine, loop: asyncio.AbstractEventLoop) -> None:
     """Have a loop of the run's own count the threads that it starts and that are not done."""
-    working: set[Any] = engine.threads.setdefault(loop, set())
+    working: set[Any] = engine.on_loops.threads.setdefault(loop, set())
     start = loop.run_in_executor
 
     def run_in_executor(executor: Any, func: Any, *args: Any) -> asyncio.Future[Any]:  # noqa: ANN401 - as asyncio's

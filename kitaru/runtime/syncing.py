@@ -100,7 +100,7 @@ class Shared:
 
 def _shared(engine: Engine) -> Shared:
     loop = asyncio.get_running_loop()
-    found = engine.shared_syncs.get(loop)
+    found = engine.on_loops.shared_syncs.get(loop)
     if found is None:
-        found = engine.shared_syncs[loop] = Shared(engine)
+        found = engine.on_loops.shared_syncs[loop] = Shared(engine)
     return found

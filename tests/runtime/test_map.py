@@ -9,7 +9,7 @@ import pytest
 
 from kitaru import CallFutures, checkpoint, flow
 from kitaru.errors import BadConfig, CallCancelled
-from kitaru.runtime import submitting
+from kitaru.runtime import job, submitting
 
 
 @checkpoint
@@ -202,7 +202,7 @@ def test_only_a_window_of_items_is_encoded_ahead(bench):
     go, held, most = threading.Event(), [], []
     began = threading.Semaphore(0)
 
-    class Asked(submitting.Asked):
+    class Asked(job.Asked):
         __slots__ = ()
 
         def __init__(self, *args, **kwargs):
@@ -224,11 +224,11 @@ def test_only_a_window_of_items_is_encoded_ahead(bench):
         go.set()
         return sum(found.results())
 
-    real, submitting.Asked = submitting.Asked, Asked
+    real, job.Asked = job.Asked, Asked
     try:
         assert bench.run(body).value == 100 * 50_000 + 190
     finally:
-        submitting.Asked = real
+        job.Asked = real
     assert max(most) <= 2 * submitting.WINDOW
 
 
