@@ -54,15 +54,21 @@ def check_store(remote: Remote) -> None:
 def made_whole(target: Path, fill: Callable[[Path], T]) -> T:
     """Have a new directory filled beside the target, and put it there when it is complete.
 
+    A target that is there stays the directory that it is, for somebody may stand in it: it is filled from within.
+
     Raises:
         StoreError: the disk said no; nothing is left, as with whatever `fill` raises.
     """
     made = _missing(target.parent)
-    scratch = target.with_name(f".{target.name}-{os.urandom(6).hex()}")
+    is_there = target.is_dir()
+    scratch = (target if is_there else target.parent) / f".clone-{os.urandom(6).hex()}"
     try:
         scratch.mkdir(parents=True)
         filled = fill(scratch)
-        scratch.rename(target)  # over an empty directory; one that somebody filled meanwhile refuses
+        if is_there:
+            _empty_into(scratch, target)
+        else:
+            scratch.rename(target)  # one that somebody made and filled meanwhile refuses
     except OSError as error:
         _undo(scratch, made)
         raise StoreError(f"{target} cannot be made: {error.strerror}", hint="choose another directory") from error
@@ -70,6 +76,12 @@ def made_whole(target: Path, fill: Callable[[Path], T]) -> T:
         _undo(scratch, made)
         raise
     return filled
+
+
+def _empty_into(scratch: Path, target: Path) -> None:
+    for path in scratch.iterdir():
+        path.rename(target / path.name)  # what somebody else made there meanwhile refuses
+    scratch.rmdir()
 
 
 def _missing(directory: Path) -> list[Path]:

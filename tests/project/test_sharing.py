@@ -304,6 +304,27 @@ def test_a_clone_into_an_empty_directory_and_with_a_name_of_its_own(people, monk
     assert Project.clone("../shared", "empty", name="team")[0].remote().name == "team"
 
 
+def test_a_clone_into_the_directory_where_one_is_leaves_it_the_same_one(people, monkeypatch):
+    run = people.run("ana", "doubled")
+    people("ana").push()
+    here = people.root / "here"
+    here.mkdir(0o750)
+    monkeypatch.chdir(here)
+    before = here.stat()
+
+    def interrupt(event, **fields):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Project.clone("../shared", ".", tell=interrupt)
+    assert list(here.iterdir()) == []
+    project, _ = Project.clone("../shared", ".")
+    after = here.stat()
+    assert (after.st_ino, after.st_mode) == (before.st_ino, before.st_mode)
+    assert [path.name for path in here.iterdir()] == [".kitaru"]
+    assert runs(Project.open()) == runs(project) == [run]
+
+
 def test_a_clone_goes_where_nothing_is(people):
     people("ana").push()
     (people.root / "full").mkdir()
