@@ -9,6 +9,7 @@ import difflib
 import os
 import sys
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -149,3 +150,7 @@ def _globals(
     version: Annotated[bool, typer.Option("--version", callback=_print_version, is_eager=True)] = False,
 ) -> None:
     """Durable execution for Python agents, as git does history."""
+    try:
+        Path.cwd()
+    except FileNotFoundError as error:
+        raise UsageError("the current directory is not there any more", hint="cd to one that is") from error

@@ -60,6 +60,19 @@ def test_no_project(kitaru):
     assert (ended.code, ended.err.splitlines()[1]) == (2, "hint: kitaru init")
 
 
+@pytest.mark.parametrize("words", [["log"], ["init"], ["clone", "../shared"], ["remote", "list"]], ids=str)
+def test_a_directory_that_was_removed(kitaru, tmp_path, monkeypatch, words):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    ended = kitaru(*words)
+    assert ended.code == 2
+    assert ended.err == "error: the current directory is not there any more\nhint: cd to one that is\n"
+    assert kitaru("-C", tmp_path, "log").code == 2  # no project: that is looked for
+    assert "no .kitaru directory" in kitaru("-C", tmp_path, "log").err
+
+
 def test_an_ambiguous_prefix_lists_the_candidates(project):
     runs = []
     for _ in range(40):
