@@ -30,13 +30,11 @@ class ImportLists:
 
     def __init__(self, kept: Derived) -> None:
         self._kept = kept
-        self._known: dict[bytes, tuple[Import, ...]] = {}
+        self._found = functools.lru_cache(maxsize=1024)(self._find)
 
     def of(self, source: bytes) -> tuple[Import, ...]:
         """Return what `imports_of` finds, which is asked where nothing is kept."""
-        if source not in self._known:
-            self._known[source] = self._find(source)
-        return self._known[source]
+        return self._found(source)
 
     def _find(self, source: bytes) -> tuple[Import, ...]:
         rules = _rules()

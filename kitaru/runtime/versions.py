@@ -49,6 +49,7 @@ class Versions:
 
     def __init__(self, repo: Repository, root: Path, values: Values, services: Services) -> None:
         self._repo, self._root, self._values, self._services = repo, root, values, services
+        self._imports = ImportLists(Derived(repo.blobs.scratch)).of
 
     def record(self, flow: Flow[Any, Any], entry: Entry, also: Iterable[str] = ()) -> tuple[Version, bool]:
         """Return the version of a flow's code as it is now, and whether it had to be recorded.
@@ -62,9 +63,8 @@ class Versions:
             CodeUnloadable: a source file cannot be read.
             StoreError: the version cannot be written.
         """
-        imports = ImportLists(Derived(self._repo.blobs.scratch)).of
-        files = snapshot(entry, self._root, also, imports) if entry.file else notebook_source(flow.fn)
-        distributions = environment(external_imports(files, entry.path, imports))
+        files = snapshot(entry, self._root, also, self._imports) if entry.file else notebook_source(flow.fn)
+        distributions = environment(external_imports(files, entry.path, self._imports))
         digest = fingerprint(entry, files, distributions)
         known = self._repo.versions(flow.name)
         for name in reversed(known):
