@@ -49,6 +49,13 @@ def at_terminal(directory, *words, columns=100):
     )
 
 
+def ends(child, status=0):
+    """The program says nothing more, and ends with this status."""
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == status
+
+
 def test_statuses_and_streams(there):
     ended = run(there, "run", "flows.py:agent", "question=hi")
     assert (ended.returncode, ended.stdout) == (3, b"")
@@ -193,9 +200,7 @@ def test_a_person_is_asked_and_the_run_goes_on(there):
     child.expect("reused")
     child.expect("synthesize")
     child.expect("2 documents")
-    child.expect(pexpect.EOF)
-    child.close()
-    assert child.exitstatus == 0
+    ends(child)
 
 
 def test_a_choice_is_numbered(there):
@@ -204,9 +209,7 @@ def test_a_choice_is_numbered(there):
     child.expect("1-2: ")
     child.sendline("2")
     child.expect("green")
-    child.expect(pexpect.EOF)
-    child.close()
-    assert child.exitstatus == 0
+    ends(child)
 
 
 @pytest.mark.parametrize("leave", ["empty", "ctrl-c"])
@@ -218,17 +221,13 @@ def test_leaving_a_question_open(there, leave):
     else:
         child.sendintr()
     child.expect("kitaru answer ")
-    child.expect(pexpect.EOF)
-    child.close()
-    assert child.exitstatus == 3
+    ends(child, 3)
 
 
 def test_no_input_never_asks(there):
     child = at_terminal(there, "run", "flows.py:agent", "question=hi", "--no-input")
     child.expect("kitaru answer ")
-    child.expect(pexpect.EOF)
-    child.close()
-    assert child.exitstatus == 3
+    ends(child, 3)
 
 
 def test_answer_asks_for_a_value_that_is_left_out(there):
@@ -237,9 +236,7 @@ def test_answer_asks_for_a_value_that_is_left_out(there):
     child.expect("y/n: ")
     child.sendline("n")
     child.expect("rejected")
-    child.expect(pexpect.EOF)
-    child.close()
-    assert child.exitstatus == 0
+    ends(child)
 
 
 @pytest.mark.parametrize("words", [["run", "flows.py:order"], ["answer", "@"]], ids=str)
@@ -258,9 +255,7 @@ def test_a_person_is_told_what_a_json_answer_is_made_of_and_asked_again(there, w
     child.expect(r"amount \(an integer\): ")
     child.sendline('{"amount": 7, "colour": "red"}')
     child.expect("7\r\n")
-    child.expect(pexpect.EOF)
-    child.close()
-    assert child.exitstatus == 0
+    ends(child)
 
 
 def test_an_object_is_asked_for_field_by_field(there):
@@ -278,9 +273,7 @@ def test_an_object_is_asked_for_field_by_field(there):
     child.expect(r'note \(text; empty for ""\): ')
     child.sendline("")
     child.expect("7\r\n")
-    child.expect(pexpect.EOF)
-    child.close()
-    assert child.exitstatus == 0
+    ends(child)
     shown = json.loads(run(there, "show", "@:order", "-o", "json").stdout)
     assert shown["reply"] == {"amount": 7, "colour": "blue"}
 
@@ -291,9 +284,7 @@ def test_an_answer_from_elsewhere_ends_the_prompt(there):
     assert run(there, "answer", "@", "true", "--by", "bob", "--no-resume").returncode == 0
     child.expect("approve was answered by bob: true")
     child.expect("2 documents")
-    child.expect(pexpect.EOF)
-    child.close()
-    assert child.exitstatus == 0
+    ends(child)
 
 
 def test_a_cancel_from_elsewhere_ends_the_prompt(there):
@@ -301,9 +292,7 @@ def test_a_cancel_from_elsewhere_ends_the_prompt(there):
     child.expect("y/n: ")
     assert run(there, "answer", "@", "--reject", "--by", "bob", "--note", "no").returncode == 0
     child.expect("approve was rejected by bob: no")
-    child.expect(pexpect.EOF)
-    child.close()
-    assert child.exitstatus == 9
+    ends(child, 9)
 
 
 def test_a_call_in_flight_is_drawn_with_its_time(there):
@@ -312,9 +301,7 @@ def test_a_call_in_flight_is_drawn_with_its_time(there):
     child.expect(r"until_told[^\r\n]*(0\.[1-9]|[1-9]\d*\.\d) s")  # it ticks
     (there / "go").touch()
     child.expect("told\r\n")
-    child.expect(pexpect.EOF)
-    child.close()
-    assert child.exitstatus == 0
+    ends(child)
 
 
 def test_ctrl_c_stops_a_run_which_can_be_resumed(there):
@@ -322,9 +309,7 @@ def test_ctrl_c_stops_a_run_which_can_be_resumed(there):
     child.expect(r"until_told.*\d\.\d s")
     child.sendintr()
     child.expect("hint: kitaru resume ")
-    child.expect(pexpect.EOF)
-    child.close()
-    assert child.exitstatus == 130
+    ends(child, 130)
     assert b"Interrupted:" in run(there, "status").stdout
     (there / "go").touch()
     assert run(there, "resume", "@").stdout == b"told\n"

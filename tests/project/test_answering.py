@@ -6,31 +6,7 @@ import threading
 
 import pytest
 
-import kitaru
-from kitaru import checkpoint, flow
 from kitaru.errors import AlreadyAnswered, RunHeld, RunOver, UnknownWait
-
-
-def asking():
-    @checkpoint
-    def after(x):
-        return x
-
-    @flow
-    def body():
-        return after(kitaru.wait("approve"))
-
-    return body
-
-
-@pytest.fixture
-def code():
-    return asking()
-
-
-@pytest.fixture
-def waiting(bench, code):
-    return bench.run(code).run
 
 
 def test_the_only_open_wait_needs_no_name(bench, code, waiting):

@@ -4,35 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-import kitaru
-from kitaru import checkpoint, flow
 from kitaru.errors import AlreadyAnswered, AlreadyCancelled, RunCancelled, RunOver, UnknownRun, UnknownWait
 from kitaru.model.history import Status
 from kitaru.store.check import check
-
-
-def asking():
-    @checkpoint
-    def after(x):
-        return x
-
-    @flow
-    def body(fail=False):
-        if fail:
-            raise ValueError("no")
-        return after(kitaru.wait("approve"))
-
-    return body
-
-
-@pytest.fixture
-def code():
-    return asking()
-
-
-@pytest.fixture
-def waiting(bench, code):
-    return bench.run(code).run
 
 
 def ended(bench, run):

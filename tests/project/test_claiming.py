@@ -213,7 +213,9 @@ def test_it_is_renewed_while_the_run_executes(team):
     assert team.claims(run)[-1] == ("tester", 0)
 
 
-def test_a_run_whose_claim_was_lost_is_stopped_and_can_be_resumed(team, monkeypatch):
+@pytest.fixture
+def slowly(team, monkeypatch):
+    """A run that is published and claimed; what is set when its first call has begun, and what ends that one."""
     inside, stopped = threading.Event(), threading.Event()
 
     @checkpoint
@@ -233,6 +235,11 @@ def test_a_run_whose_claim_was_lost_is_stopped_and_can_be_resumed(team, monkeypa
 
     run = team.publish(team.project.run(body, {}, foreground=True).exec_id)
     monkeypatch.setattr("kitaru.project.claiming.hold_of", lambda project: hold(team))
+    yield run, inside, stopped  # and not return: the flow has to live on
+
+
+def test_a_run_whose_claim_was_lost_is_stopped_and_can_be_resumed(team, slowly):
+    run, inside, stopped = slowly
 
     def take_over():
         assert inside.wait(10)
@@ -256,21 +263,8 @@ def test_a_run_whose_claim_was_lost_is_stopped_and_can_be_resumed(team, monkeypa
     assert [call.label for call in state.ordered_calls if call.record] == ["slow"]
 
 
-def test_a_run_that_somebody_cancels_elsewhere_ends_here_at_the_next_renewal(team, monkeypatch):
-    inside, stopped = threading.Event(), threading.Event()
-
-    @checkpoint
-    def slow():
-        inside.set()
-        assert stopped.wait(10)
-
-    @flow
-    def body():
-        if kitaru.wait("approve"):
-            slow()
-
-    run = team.publish(team.project.run(body, {}, foreground=True).exec_id)
-    monkeypatch.setattr("kitaru.project.claiming.hold_of", lambda project: hold(team))
+def test_a_run_that_somebody_cancels_elsewhere_ends_here_at_the_next_renewal(team, slowly):
+    run, inside, stopped = slowly
     handle = team.project.answer(run, None, True)
     handle._stop.__self__._prepared.engine.on_stop.append(stopped.set)
     assert inside.wait(10)
