@@ -1,6 +1,7 @@
 """`kitaru invoke` and `kitaru route`, through the real `main`."""
 
 import json
+import signal
 
 import pytest
 
@@ -130,6 +131,12 @@ def test_a_queued_one_is_listed_and_its_version_chosen_when_it_starts(deployed):
     shown = json.loads(deployed("show", run, "-o", "json").out)
     assert (shown["result"]["value"], shown["invoked"]["entry"]) == ("two hi", 2)
     assert shown["invoked"]["invocation"] == run
+
+
+def test_a_worker_gives_ctrl_c_back_when_it_ends(project):
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    assert project("work", "--once").code == 0
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,7 @@ Beside these, with `run` (or null), `text` and `hint`: `pulled`, `pushed`, `clai
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import signal
 import sys
@@ -94,16 +95,16 @@ def work(
         yield from team.before() if team is not None else ()
 
     worker = Work(project, interrupted=interrupted, jobs=jobs, start=start, before=before)
-    _drain_on_signals(worker, runners)
-    for told in worker.carry(once=once):
-        if output is Output.JSON:
-            write_json_line(_document(told))
-        elif isinstance(told, Due):
-            _say((told.run, "bold"), f"  {told.flow} {_WHY[told.why]}")
-        elif isinstance(told, Carried):
-            _say_ended(told)
-        else:
-            _say_told(told)
+    with _draining_on_signals(worker, runners):
+        for told in worker.carry(once=once):
+            if output is Output.JSON:
+                write_json_line(_document(told))
+            elif isinstance(told, Due):
+                _say((told.run, "bold"), f"  {told.flow} {_WHY[told.why]}")
+            elif isinstance(told, Carried):
+                _say_ended(told)
+            else:
+                _say_told(told)
     if team is not None and team.trouble is not None and (once or team.unpushed):
         raise team.trouble
 
@@ -114,7 +115,8 @@ def _team(project: Project, remote: str, runners: Runners, poll_s: float) -> Rem
     return RemoteWork(project, remote, runners.start, poll_s=poll_s)
 
 
-def _drain_on_signals(worker: Work, runners: Runners) -> None:
+@contextlib.contextmanager
+def _draining_on_signals(worker: Work, runners: Runners) -> Iterator[None]:
     asked = itertools.count()  # one handler may run inside of another, before its first line
 
     def handle(*_: object) -> None:
@@ -122,8 +124,12 @@ def _drain_on_signals(worker: Work, runners: Runners) -> None:
             runners.interrupt()
         worker.drain()
 
-    signal.signal(signal.SIGTERM, handle)
-    signal.signal(signal.SIGINT, handle)
+    before = {number: signal.signal(number, handle) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _say(*spans: Any) -> None:  # noqa: ANN401 - as of Page.line
