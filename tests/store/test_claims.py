@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from kitaru.blobs.folder import FolderBlobs
-from kitaru.errors import Diverged, RemoteUnreachable, RunClaimed, RunHeld
+from kitaru.errors import Damaged, Diverged, RemoteUnreachable, RunClaimed, RunHeld
 from kitaru.store import claims, layout, names
 from kitaru.store.claims import LEASE_US, MAX_LEASE_US, Holder, standing, take
 
@@ -251,3 +251,30 @@ def test_a_claim_whose_check_failed_is_given_back(shared):
     with pytest.raises(RemoteUnreachable):
         take(shared, "r", [], holder("ann"), same=0)
     assert standing(shared, "r", 1).left_us == 0
+
+
+def test_a_name_from_the_future_counts_for_no_longer_than_its_lease(shared):
+    """A server's clock went back: nobody is kept out for what it was ahead."""
+    take(shared, "r", [], holder("ann"), same=0)
+    shared.now -= 10**12
+    found = standing(shared, "r", 1)
+    assert (found.age_us, found.left_us) == (0, LEASE_US)
+
+
+def test_who_finds_that_he_named_more_himself_gives_the_earlier_claim_back(shared):
+    publish(shared, "r", *SEGMENTS[:2])
+    assert take(shared, "r", SEGMENTS, holder("ann"), same=1).segment == 3
+    assert standing(shared, "r", 2).left_us == 0
+    assert standing(shared, "r", 3).left_us == LEASE_US
+
+
+def test_a_request_to_cancel_is_believed_when_it_is_one(shared):
+    claim = take(shared, "r", [], holder("ann"), same=0)
+    assert claim.cancellation() is None
+    asked = names.pack({"by": "bob", "at": 1, "reason": "", "nonce": "n"})
+    shared.create(layout.cancel_key("r"), asked)
+    assert claim.cancellation() == asked
+    other = take(shared, "other", [], holder("ann"), same=0)
+    shared.create(layout.cancel_key("other"), b"nonsense")
+    with pytest.raises(Damaged):
+        other.cancellation()

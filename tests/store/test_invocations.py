@@ -46,6 +46,7 @@ def test_an_invocation_is_named_once_and_is_called_as_its_run(blobs):
         {"tags": [1]},
         {"priority": True},
         {"priority": 10**9},
+        {"priority": -(10**9)},
         {"target": None},
         {"flow": ""},
         {"flow": "f" * 2000},
@@ -58,6 +59,12 @@ def test_what_is_no_invocation_is_damage(blobs, change):
     blobs.create("queue/abcdefghjk", names.pack({**QUEUED.fields(), **change}))
     with pytest.raises(Damaged):
         read_invocation(blobs, "abcdefghjk")
+
+
+def test_what_no_run_can_be_called_is_not_queued(blobs):
+    put_invocation(blobs, QUEUED)
+    blobs.create("queue/%zz", b"")
+    assert invocation_ids(blobs) == ["abcdefghjk"]
 
 
 def test_a_schedule_is_a_log_of_which_the_last_entry_holds(blobs):

@@ -9,10 +9,11 @@ import pytest
 
 from kitaru.blobs import LocalBlobs, MemoryBlobs
 from kitaru.errors import Damaged
-from kitaru.store import Repository, layout
+from kitaru.store import Repository, layout, names
 from kitaru.store.check import check
 from kitaru.store.repair import repair
-from kitaru.store.trust import FLOWS, REMOTES, VERSIONS, read_origin
+from kitaru.store.trust import FLOWS, REMOTES, VERSIONS, place, read_origin
+from tests.store.faults import PowerLoss
 
 V1, V2 = "1" * 64, "2" * 64
 URL = "s3://team/store"
@@ -166,6 +167,48 @@ def test_repair_of_a_damaged_decision_trusts_nothing(repo):
     standing = repo.trust.standing(VERSIONS, V1)
     assert (standing.n, standing.trusted, standing.why) == (3, False, "the log was damaged")
     assert decide(repo, VERSIONS, V1).n == 4
+
+
+def test_doubt_is_the_last_word_whichever_entry_was_damaged(repo):
+    for trusted in (True, False, True):
+        decide(repo, VERSIONS, V1, trusted)
+    damage(repo, layout.trust_key(VERSIONS, V1, 1))
+    repair(repo, nonce=lambda: "n", now=9)
+    standing = repo.trust.standing(VERSIONS, V1)
+    assert (standing.n, standing.trusted) == (4, False)
+
+
+def test_a_decision_about_what_none_can_be_about_is_damage(repo):
+    decide(repo, VERSIONS, V1)
+    data = repo.blobs.get(layout.trust_key(VERSIONS, V1, 1))
+    repo.blobs.create(f"{layout.TRUST}/strangers/{V1}/000001", data)
+    assert [key for key, _ in repo.trust.damaged()] == [f"{layout.TRUST}/strangers/{V1}/000001"]
+
+
+def test_a_name_that_a_repair_puts_aside_meanwhile_is_no_damage(repo, monkeypatch):
+    decide(repo, VERSIONS, V1)
+    keys = list(repo.blobs.keys(layout.TRUST))
+    monkeypatch.setattr(repo.blobs, "keys", lambda directory: iter(keys))
+    repo.blobs.delete(keys[0])
+    assert repo.trust.damaged() == []
+
+
+def test_the_same_url_on_another_server_is_another_place():
+    assert place({"url": URL}) == URL
+    assert place({"url": URL, "endpoint-url": "http://here"}) != place({"url": URL, "endpoint-url": "http://there"})
+
+
+def test_what_was_decided_and_where_it_came_from_outlast_a_power_failure(tmp_path):
+    files = PowerLoss()
+    trust = Repository.create(LocalBlobs(tmp_path, True, files=files)).trust
+    key = layout.trust_key(VERSIONS, V1, 1)
+    said = {"trusted": True, "what": "", "why": "", "by": "ann", "at": 7}
+    trust._blobs.stage(key, names.pack(said))  # by somebody who is not done yet
+    assert trust.decide(VERSIONS, V1, trusted=True, at=8, by="bob").by == "ann"
+    trust.came_from([V1, V2], "team", URL, 5)
+    files.fail_power()
+    assert trust.standing(VERSIONS, V1).trusted
+    assert [len(trust.origins(version)) for version in (V1, V2)] == [1, 1]
 
 
 def test_repair_of_a_damaged_origin_forgets_it(repo):

@@ -44,7 +44,7 @@ def fit(repo: Repository, flow: str, theirs: Mapping[int, bytes]) -> list[Versio
             moved.append(VersionMoved(flow, numbers[fields["digest"]], fields["id"], number))
         elif number in theirs:
             moved.append(VersionMoved(flow, _renumber(blobs, flow, data, theirs), fields["id"], number))
-    for version in reversed(moved):
+    for version in moved:
         put_away(repo, layout.flow_key(flow, version.was))
     for number in sorted(theirs):
         blobs.stage(layout.flow_key(flow, number), theirs[number])

@@ -331,6 +331,50 @@ def test_nothing_is_removed_when_the_lease_is_nearly_over(ana, there):
     assert not any(there.exists(key) for key in gone)
 
 
+@pytest.mark.parametrize(("look", "pause", "removes"), [(0.1, 0.65, True), (0.1, 0.75, False), (0.5, 1.3, True)])
+def test_who_pauses_before_he_removes_things_has_most_of_a_lease_that_his_look_would_fit_in(
+    ana, there, look, pause, removes
+):
+    """Times are parts of the usual lease; the one that is taken is four times as long as the look, if that is more."""
+    ana.run("one").push()
+    gone = left_behind(ana, there, "orphan")
+    gc(there)
+    now = [0.0]
+
+    def slow(when, name, key):
+        if (when, name, key) == ("before", "listing", layout.OBJECTS):
+            now[0] += look * visits.LEASE_US / SECOND
+        if (when, name) == ("after", "create") and key.startswith("gc/"):
+            now[0] += (pause - look) * visits.LEASE_US / SECOND
+
+    there.watch = slow
+    assert (gone in gc(there, monotonic=lambda: now[0]).removed) is removes
+
+
+def test_what_was_noted_in_the_future_counts_from_now_on(ana, there):
+    ana.run("one").push()
+    key = left_behind(ana, there, "orphan")
+    stamp = next(found.changed_us for found in there.listing(layout.OBJECTS) if found.key == key)
+    ahead = there.now_us() + 1000 * visits.LEASE_US
+    fields = {"state": "noted", "at": 1, "lease": 0, "by": "", "host": "", "noted": {key: [ahead, stamp]}, "nonce": "n"}
+    assert visits.write(there, 1, fields)
+    assert key not in gc(there).removed
+    assert key in gc(there).removed
+
+
+def test_names_are_gone_for_good_before_what_they_name_goes(ana, there):
+    ana.run("one").push()
+    ana.prune("one").push()
+    done = []
+    there.watch = lambda when, name, key: done.append((name, key)) if when == "before" else None
+    there.settle = lambda key: done.append(("settle", key))
+    twice(there)
+    assert ("settle", layout.run_key("one", 1)) in done
+    segments = [at for at, (name, key) in enumerate(done) if name == "delete" and key.startswith(layout.SEGMENTS)]
+    assert segments
+    assert done.index(("settle", layout.run_key("one", 1))) < min(segments)
+
+
 def test_a_gc_that_dies_at_any_request_leaves_a_store_that_the_next_one_cleans(tmp_path):
     """Cut off before or after each request that changes something, of the visit that removes things."""
     for n in itertools.count():
