@@ -80,7 +80,7 @@ class Asked:
         """Show a piece of the reply to those who watch, and return it."""
         engine, active = current_engine.get(), active_call.get()
         if engine is not None and active is not None:
-            engine.show_text(active, text)
+            engine.output.show_text(active, text)
         if self._show is not None:
             self._show(text)
         return text

@@ -30,14 +30,14 @@ class _Stream:
 
     def write(self, text: str) -> int:
         engine = current_engine.get() if text else None
-        if engine is None or not engine.heard(active_call.get(), self._name, text):
+        if engine is None or not engine.output.heard(active_call.get(), self._name, text):
             return self._real.write(text)
         return len(text)
 
     def flush(self) -> None:
         engine, call = current_engine.get(), active_call.get()
         if engine is not None and call is not None:
-            engine.flush_output(call)
+            engine.output.flush(call)
         self._real.flush()
 
     def writelines(self, lines: Any) -> None:  # noqa: ANN401 - as IO.writelines

@@ -101,8 +101,8 @@ class Ending:
         reason = self._engine.reason
         if reason is None or isinstance(reason, (StoreError, RunInterrupted, Drift)):
             return self.interrupted(reason)
-        if self._engine.request is not None and isinstance(reason, RunCancelled):
-            return self._cancelled(self._engine.request, reason)
+        if self._engine.lookout.request is not None and isinstance(reason, RunCancelled):
+            return self._cancelled(self._engine.lookout.request, reason)
         if not isinstance(reason, RunWaiting):
             return self.failed(reason)
         self._note_unasked()
@@ -111,7 +111,7 @@ class Ending:
         return Outcome(self._engine.run, Status.WAITING, error=reason)
 
     def _cancelled(self, request: CancelName, reason: RunCancelled) -> Outcome:
-        self._engine.commit(end_record(request, self._engine.now(), self._engine.rejected_at))
+        self._engine.commit(end_record(request, self._engine.now(), self._engine.lookout.rejected_at))
         self._seal()
         self._engine.emit("end", status="cancelled")
         return Outcome(self._engine.run, Status.CANCELLED, error=reason)

@@ -1,10 +1,7 @@
 """One run executing: from a body to an outcome, by way of calls and waits.
 
-Owns: the run as a whole, the one place where records are committed and events told, and the latch that makes a stop
-final. How a call is matched and executed is `runtime.calls`; questions are `runtime.waits`. Knows no screen.
-
-A stop (a wait, drift, a failing disk, Ctrl-C) is a `RunStopped` raised through the body. It is latched: code that
-swallows it meets it again at its next call, and what the body then returns is discarded.
+Owns: the run as a whole, and the one place where records are committed and events told. How a call is matched and
+executed is `runtime.calls`, questions are `runtime.waits`, a stop is `runtime.latch`. Knows no screen.
 """
 
 from __future__ import annotations
@@ -16,22 +13,21 @@ from typing import TYPE_CHECKING, Any
 from kitaru.errors import (
     KitaruError,
     RunInterrupted,
-    RunTimeout,
     StoreError,
 )
 from kitaru.model import folding
-from kitaru.model.ids import display_call
-from kitaru.model.records import Answer, Begun, Call, Record, Resumed, Stored
+from kitaru.model.records import Begun, Call, Record, Resumed, Stored
 from kitaru.runtime.calls import Calls
-from kitaru.runtime.cancelling import cancelled
 from kitaru.runtime.context import ActiveCall, current_engine, executing
 from kitaru.runtime.ending import Ending, Outcome
-from kitaru.runtime.events import MODEL_TEXT, Event, Observer, Services
+from kitaru.runtime.events import Event, Observer, Services
+from kitaru.runtime.latch import Latch
 from kitaru.runtime.limits import Limits
+from kitaru.runtime.lookout import Lookout
 from kitaru.runtime.on_loops import OnLoops
 from kitaru.runtime.options import FlowOptions
+from kitaru.runtime.output import Output
 from kitaru.runtime.placements import Placements
-from kitaru.runtime.redaction import redacted
 from kitaru.runtime.results import Results
 from kitaru.runtime.scopes import Scope
 from kitaru.runtime.shelf import Shelf
@@ -39,7 +35,7 @@ from kitaru.runtime.sleeping import STAY_US, Sleeps
 from kitaru.runtime.stopping import RunStopped
 from kitaru.runtime.waits import Waits
 from kitaru.runtime.watcher import InFlight
-from kitaru.store.live import LiveWriter, Piece
+from kitaru.store.live import LiveWriter
 from kitaru.store.names import CancelName
 
 if TYPE_CHECKING:
@@ -54,7 +50,7 @@ if TYPE_CHECKING:
     from kitaru.store.repository import RunWriter
 
 
-class Engine:
+class Engine(Latch):
     """Executes one run, once: from its start, or from what is recorded of it.
 
     Args:
@@ -98,6 +94,7 @@ class Engine:
         prompts: bool = False,
         settings: Mapping[str, Any] | None = None,
     ) -> None:
+        super().__init__()
         self.run = writer.run
         self.settings: Mapping[str, Any] = settings or {}
         self.writer = writer
@@ -114,26 +111,18 @@ class Engine:
         """Returns fields of a call's record that the result cache knows: with `output`, it need not execute."""
         self.after_call: list[Callable[[Call], None]] = []
         """Called with the record of each attempt that was recorded, on the thread or loop that carries it."""
-        self.in_flight = InFlight(services.clock_us, self._record_begun, self._look)
-        self.live = live or LiveWriter(None)
         self.limits = limits or Limits()
+        self.lookout = Lookout(self, find_request)
+        self.in_flight = InFlight(services.clock_us, self._record_begun, self.lookout.look)
+        self.output = Output(self, live or LiveWriter(None))
         self.results = Results(self)
         self.calls = Calls(self)
         self.waits = Waits(self, replies, prompts=prompts)
         self.sleeps = Sleeps(self, stay_us)
         self.ending = Ending(self)
-        self._find_request = find_request
-        self.request: CancelName | None = None
-        self.rejected_at = ""
-        """The wait at which somebody rejected the run; `request` says who."""
-        self._latched: KitaruError | None = None
-        self._stopping = threading.Event()
-        self.on_stop: list[Callable[[], None]] = []
-        """Called, on whichever thread, when a stop is latched."""
         self.left_at_once = False
         """A second Ctrl-C came: nobody waits for calls that execute."""
         self._submitter: Submitter | None = None
-        self._deadline_us = 0
         self.on_loops = OnLoops()
         self.shelf = Shelf()
         self._resumed = resumed
@@ -145,20 +134,19 @@ class Engine:
         """Run the body to its end or to a stop, and say how it came out. The writer is sealed or closed."""
         try:
             with executing(self), self.in_flight:
-                if self.options.timeout is not None:
-                    self._deadline_us = self.now() + int(self.options.timeout * 1_000_000)
+                self.lookout.begin()
                 return self._execute(body)
         except KeyboardInterrupt:  # once more, while calls were left to end
             self.left_at_once = True
             return self.ending.interrupted(self.interrupted())
         except (StoreError, RunStopped) as error:
-            return self.ending.interrupted(error if isinstance(error, StoreError) else self._latched)
+            return self.ending.interrupted(error if isinstance(error, StoreError) else self.reason)
         finally:
             if self._submitter is not None:
                 self._submitter.open.close()
             self.on_loops.close()
             self.placements.close()
-            self.live.close()
+            self.output.close()
             self.writer.close()
 
     def _execute(self, body: Callable[[], Any]) -> Outcome:
@@ -180,7 +168,7 @@ class Engine:
             return self.ending.interrupted(self.interrupted())
         except BaseException as error:
             self._leave()
-            return self.ending.stopped() if self._latched else self.ending.failed(error)
+            return self.ending.stopped() if self.has_stopped else self.ending.failed(error)
 
     def drain(self) -> None:
         """Return once every submitted call, and every call in flight, is over and recorded."""
@@ -199,30 +187,7 @@ class Engine:
         if self.in_flight.is_busy:
             self.emit("stopping", calls=self.in_flight.labels)
 
-    def _is_late(self) -> RunTimeout | None:
-        timeout = self.options.timeout
-        if timeout is None or self.now() < self._deadline_us:
-            return None
-        hint = f"give it longer by @flow(timeout=...), then kitaru resume {self.run}"
-        return RunTimeout(f"run {self.run} took longer than its timeout of {timeout:g} s", hint=hint)
-
     # -- stopping ----------------------------------------------------------------------------------------------
-
-    def stop(self, reason: KitaruError) -> RunStopped:
-        """Latch a stop, the first reason wins; the caller raises what is returned. Calls in flight end as they do."""
-        with self._lock:
-            if self._latched is None:
-                self._latched = reason
-                self._stopping.set()
-        for tell in list(self.on_stop):
-            tell()
-        return RunStopped(str(self._latched))
-
-    def reject(self, wait: str, answer: Answer) -> RunStopped:
-        """Latch that the run is to end, because somebody rejected it at a wait; the caller raises what is returned."""
-        self.request = CancelName(answer.by, answer.answered, answer.note, "")
-        self.rejected_at = wait
-        return self.stop(cancelled(self.run, self.request, wait))
 
     def request_stop(self, reason: KitaruError) -> None:
         """Stop the run at once, from any thread: latch, and cancel what executes, where something can be cancelled.
@@ -232,55 +197,16 @@ class Engine:
         self.stop(reason)
         self.in_flight.cancel()
 
-    def _look(self) -> None:
-        """Stop the run where somebody asked for that, or where it has taken as long as it may."""
-        if self.has_stopped:
-            return
-        try:
-            request = self._find_request()
-        except StoreError as error:  # a request that cannot be read: nobody knows what was asked
-            return self.request_stop(error)
-        if request is not None:
-            self.request = request
-            self.request_stop(cancelled(self.run, request))
-        elif (reached := self.limits.time_is_up(self) or self._is_late()) is not None:
-            self.request_stop(reached)
-
     @property
     def is_busy(self) -> bool:
         """Whether a call is in flight, submitted, or between two attempts."""
         submitted = self._submitter is not None and self._submitter.open.is_busy
         return submitted or self.in_flight.is_busy or bool(self.on_loops.tasks)
 
-    @property
-    def has_stopped(self) -> bool:
-        """Whether a stop is latched."""
-        return self._latched is not None
-
-    @property
-    def reason(self) -> KitaruError | None:
-        """Why the run stopped, or None where it has not."""
-        return self._latched
-
-    def stopped(self) -> RunStopped:
-        """Return what unwinds code that meets the latch."""
-        return RunStopped(str(self._latched))
-
-    def check_latch(self) -> None:
-        """Raise `RunStopped` where the run has stopped already."""
-        if self._latched is not None:
-            raise RunStopped(str(self._latched))
-
     def pause(self, delay_us: int) -> None:
         """Let time pass, unless the run stops; raises `RunStopped` then."""
         self.check_latch()
         self.rest(self.services.delay(delay_us / 1_000_000))
-
-    def rest(self, seconds: float) -> None:
-        """Let that much time really pass, unless the run stops; raises `RunStopped` then."""
-        self.check_latch()
-        self._stopping.wait(seconds)
-        self.check_latch()
 
     def interrupt(self) -> None:
         """Stop the run, to be resumed; safe from any thread."""
@@ -303,39 +229,6 @@ class Engine:
 
                 self._submitter = Submitter(self)
             return self._submitter
-
-    def heard(self, call: ActiveCall | None, stream: str, text: str) -> bool:
-        """Take a piece of captured output; tell whether the observer shows it."""
-        text = redacted(text)
-        if call is not None:
-            call.keep_output(self.now(), stream, text)
-        if self.observer is None:
-            return False
-        if call is None:
-            self.emit("output", call="", stream=stream, text=text)
-        else:
-            self._show_output(call, stream, call.whole_lines(stream, text))
-        return True
-
-    def show_text(self, call: ActiveCall, text: str) -> None:
-        """Let those who watch or follow the run see what a model writes, as it comes; the record has it later."""
-        self.write_live(call, self.now(), MODEL_TEXT, text)
-        self._show_output(call, MODEL_TEXT, text)
-
-    def write_live(self, call: ActiveCall, at_us: int, stream: str, text: str) -> None:
-        """Let those who follow the run see a piece of output."""
-        label = display_call(call.name, call.occurrence)
-        self.live.add(Piece(label, call.order, call.began_us, stream, 0, at_us, text))
-
-    def flush_output(self, call: ActiveCall) -> None:
-        """Tell who watches what a call has written of lines that are not ended."""
-        self.live.flush(call.order)
-        for stream in list(call.partial):
-            self._show_output(call, stream, call.partial.pop(stream))
-
-    def _show_output(self, call: ActiveCall, stream: str, text: str) -> None:
-        if text:  # redacted once more: a value may have been written in several pieces
-            self.emit("output", call=display_call(call.name, call.occurrence), stream=stream, text=redacted(text))
 
     # -- writing and telling -------------------------------------------------------------------------------------
 

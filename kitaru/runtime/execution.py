@@ -128,7 +128,7 @@ class Execution:
             partial(_key, engine.run, record, self.repeat),
             record.after,
             scope=record.scope,
-            live=engine.write_live,
+            live=engine.output.write_live,
         )
         self.has_begun = True
         if engine.observer is not None:
@@ -219,12 +219,12 @@ class Execution:
     def leave(self) -> None:
         """The run stops while the function executes: nothing is recorded, and a resume executes it again."""
         self._is_over()
-        self.engine.flush_output(self.active)
-        self.engine.live.forget(self.active.order)
+        self.engine.output.flush(self.active)
+        self.engine.output.forget(self.active)
 
     def _finish(self, objects: list[tuple[str, bytes]], *, sync: bool) -> Stored:
         engine, record, active = self.engine, self.record, self.active
-        engine.flush_output(active)
+        engine.output.flush(active)
         record.mutated = self._mutated()
         gathered = self.asked.objects + objects
         for name, encoded in active.saved.items():
@@ -241,7 +241,7 @@ class Execution:
         self._note_overrun()
         self._is_over()
         stored = engine.commit(record, gathered, sync=sync)
-        engine.live.forget(record.order)
+        engine.output.forget(active)
         engine.results.finished(record)
         return stored
 

@@ -254,7 +254,7 @@ class Waits:
 
     def _end(self, view: WaitView, answer: Answer) -> NoReturn:
         if answer.source == REJECTED:
-            raise self._engine.reject(view.label, answer)
+            raise self._engine.lookout.reject(view.label, answer)
         raise WaitExpired(
             f"nobody answered {view.label} of run {view.run} before {utc_text(view.record.deadline or 0)}",
             hint=f"kitaru replay {self._engine.run} --answer {view.label}=VALUE",

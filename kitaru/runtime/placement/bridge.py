@@ -166,11 +166,11 @@ class _EngineHost:
     def output(self, stream: str, text: str) -> None:
         active = self._execution.active
         if stream == MODEL_TEXT:
-            self._engine.show_text(active, redacted(text))
+            self._engine.output.show_text(active, redacted(text))
         elif stream == "log":
             active.keep_output(self._engine.now(), stream, text)
         else:
-            self._engine.heard(active, stream, text)
+            self._engine.output.heard(active, stream, text)
 
     def progress(self, told: Mapping[str, Any]) -> None:
         self._context.copy().run(lambda: progress(**told))

@@ -153,6 +153,7 @@ class _Inside:
         self.services = SimpleNamespace(clock_us=self.now, random_bytes=os.urandom, delay=float)
         self.in_flight = SimpleNamespace(is_busy=True)
         self.waits = _Waits(job.call.name)
+        self.output = _Output(host)
         self.active = _Active(**_fields(job), make_key=host.key)
         self.active.host, self.active.inside = host, self
 
@@ -176,21 +177,9 @@ class _Inside:
     def check_latch(self) -> None:
         """Nothing: the run that has stopped ends this call."""
 
-    def heard(self, call: ActiveCall | None, stream: str, text: str) -> bool:
-        """Pass a piece of output on; nothing more is to be shown here."""
-        self._host.output(stream, text)
-        return True
-
     def pause(self, delay_us: int) -> None:
         """Let time pass: the run that stops ends this call."""
         time.sleep(delay_us / 1_000_000)
-
-    def show_text(self, call: ActiveCall, text: str) -> None:
-        """Pass on what a model writes."""
-        self._host.output(MODEL_TEXT, text)
-
-    def flush_output(self, call: ActiveCall) -> None:
-        """Nothing is held back here."""
 
     def call(self, began: Callable[[], None]) -> Any:  # noqa: ANN401 - whatever the function returns
         """Load the function and its arguments, and call it."""
@@ -234,6 +223,25 @@ class _Inside:
         """Add the requests to language models, and their objects."""
         finished.llm = list(self.active.llm)
         self.put(Encoded("", self.active.objects), finished)
+
+
+class _Output:
+    """The output of a call, which goes to its host."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+
+    def heard(self, call: ActiveCall | None, stream: str, text: str) -> bool:
+        """Pass a piece of output on; nothing more is to be shown here."""
+        self._host.output(stream, text)
+        return True
+
+    def show_text(self, call: ActiveCall, text: str) -> None:
+        """Pass on what a model writes."""
+        self._host.output(MODEL_TEXT, text)
+
+    def flush(self, call: ActiveCall) -> None:
+        """Nothing is held back here."""
 
 
 class _Waits:
