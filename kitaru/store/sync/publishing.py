@@ -74,17 +74,16 @@ class Publishing:
 
     def publish(self, group: Iterable[Key]) -> None:
         """Make names of one kind there; of a log no entry behind one that is not ours there."""
-        there = [key for key in group if key.key in self._theirs.names]
-        self.compare(there)
-        new = [key for key in group if key.key not in self._theirs.names]
         logs: dict[str, list[Key]] = {}
-        for key in new:
+        for key in group:
             logs.setdefault(key.log if key.kind.is_log else key.key, []).append(key)
+        self.compare(key for keys in logs.values() for key in keys if key.key in self._theirs.names)
         self._transfer.each(self._publish_log, logs.values())
 
     def _publish_log(self, entries: list[Key]) -> None:
         for key in sorted(entries, key=lambda entry: entry.number):
-            if not self.claim(key):
+            stands = key.key in self._tracking.same if key.key in self._theirs.names else self.claim(key)
+            if not stands:
                 return
 
     def claim(self, key: Key) -> bool:

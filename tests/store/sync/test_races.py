@@ -321,7 +321,8 @@ def test_both_pruned_a_run(ana, bob, asked):
     assert bob.push().is_nothing
 
 
-def test_of_two_logs_the_first_that_is_pushed_stands_whole(ana, bob):
+@pytest.mark.parametrize("when", ["before", "between"])
+def test_of_two_logs_the_first_that_is_pushed_stands_whole(ana, bob, remote, monkeypatch, when):
     inputs, objects = value({})
     shape = {"state": "active", "target": "demo", "cron": "0 6 * * *", "tz": "UTC", "catch_up": "none", "note": ""}
     for machine, entries in (ana, 1), (bob, 3):
@@ -329,12 +330,25 @@ def test_of_two_logs_the_first_that_is_pushed_stands_whole(ana, bob):
         for n in range(1, entries + 1):
             fields = {**shape, "inputs": inputs, "at": n, "by": machine.who, "nonce": f"{n:024x}"}
             machine.blobs.create(f"schedules/nightly/{n:06d}", names.pack({**fields, "note": machine.who}))
-    ana.push()
+    create = remote.create
+
+    def after_ana(key, data):
+        monkeypatch.setattr(remote, "create", create)
+        ana.push()
+        return create(key, data)
+
+    if when == "between":
+        monkeypatch.setattr(remote, "create", lambda key, data: (after_ana if "nightly" in key else create)(key, data))
+    else:
+        ana.push()
     pushed = bob.push()
+    assert pushed.names == {}
+    assert list(remote.keys("schedules")) == ["schedules/nightly/000001"]
     assert [(lost.kind, lost.owner, lost.by) for lost in pushed.lost] == [("schedules", "nightly", "ana")]
     assert bob.blobs.children("schedules/nightly") == ["000001"]
     assert len(bob.lost()) == 3
     exchange(ana, bob)
+    assert ana.blobs.children("schedules/nightly") == ["000001"]
     assert ana.push().is_nothing and bob.push().is_nothing
 
 
