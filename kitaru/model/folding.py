@@ -46,8 +46,10 @@ def add(state: RunState, stored: Stored) -> None:
     except (KeyError, TypeError, ValueError) as error:  # what a note's or end's free-form fields may hold
         raise Damaged(f"run {state.run}", f"record {stored.id[:12]}: a malformed {record.kind}: {error}") from error
     state.head = stored.id
-    if state.resumed and kind in _EXECUTED:
-        state.executed = state.resumed[-1]
+    if kind in _EXECUTED:
+        state.barren = 0
+        if state.resumed:
+            state.executed = state.resumed[-1]
     if state.end is None:
         asks = bool(state.waits) and any(w.is_open for w in state.waits.values())
         state.status = Status.WAITING if asks else Status.RUNNING
@@ -56,7 +58,7 @@ def add(state: RunState, stored: Stored) -> None:
 def _apply_start(state: RunState, stored: Stored) -> None:
     record = stored.record
     assert isinstance(record, Start)  # noqa: S101 - told apart by LEGAL
-    state.start = record
+    state.start, state.barren = record, 1
 
 
 def _apply_begun(state: RunState, stored: Stored) -> None:
@@ -151,7 +153,7 @@ def _apply_answer(state: RunState, stored: Stored) -> None:
     assert isinstance(record, Answer)  # noqa: S101 - told apart by _APPLY
     for wait in state.waits.values():
         if wait.id == record.wait:
-            wait.answer = record
+            wait.answer, state.barren = record, 0
             return
     raise Damaged(f"run {state.run}", f"record {stored.id[:12]} answers {record.wait[:12]}, which is not a wait here")
 
@@ -171,6 +173,8 @@ def _apply_note(state: RunState, stored: Stored) -> None:
         for order in data["orders"]:
             if order in state.waits:
                 state.waits[order].closed = True
+    elif record.about == "stopped":
+        state.barren = 0
     elif record.about == "refused":
         _refuse(state, data["digest"])
     elif record.about == "unmade":
@@ -202,6 +206,7 @@ def _apply_resumed(state: RunState, stored: Stored) -> None:
     record = stored.record
     assert isinstance(record, Resumed)  # noqa: S101 - told apart by _APPLY
     state.resumed.append(record)
+    state.barren += 1
     state.end = None
     for wait in state.waits.values():
         wait.ended = ""

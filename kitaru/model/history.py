@@ -117,6 +117,8 @@ class RunState:
             these again.
         refused: digests of waits whose answer did not fit.
         unmade: places that were kept for calls which then were not made: name and occurrence to the scope of the call.
+        barren: executions in a row, up to the last, that recorded no call, wait, answer or end, and did not stop in an
+            orderly way either.
         numbers: by id, the numbers that its versions have now, where they are known: they may be others than recorded.
     """
 
@@ -135,6 +137,7 @@ class RunState:
     doomed: set[str] = field(default_factory=set)
     refused: set[str] = field(default_factory=set)
     unmade: dict[tuple[str, int], str] = field(default_factory=dict)
+    barren: int = 0
     numbers: dict[str, int] = field(default_factory=dict)
     executed: Start | Resumed = field(init=False)
 

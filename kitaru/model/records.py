@@ -190,6 +190,7 @@ class Note(Record):
 
     `about` is `branched` (data: `cut`), `drift` (`call`, `policy`, `difference`, `near`: label of the
     record it was compared with, and for `reuse` its `order`), `stale` (`order`, `args`),
+    `stopped` (what was taken up again stopped in an orderly way before it recorded anything),
     `unclaimed` (`calls`: labels of records the code no longer asks for), `unasked` (`orders` of open waits it no longer
     asks), `unmade` (`calls`: name, scope and occurrences of places that were kept for calls which then were not made),
     `refused` (`digest` of a wait whose answer the code's own type refused; `by`, `why`) or `metadata` (`value`:

@@ -30,6 +30,7 @@ class RunSummary:
         asked: how many questions the run asked itself, open or not.
         error: one line, where the run failed.
         model_calls, nano_usd, unpriced: what the run itself asked of models, as `spending.Spent` has it.
+        barren: executions in a row, up to the last, that came to nothing, as of a run's state.
         version_id: id of the flow version, which stays when two stores that met gave it another number.
     """
 
@@ -52,6 +53,7 @@ class RunSummary:
     nano_usd: int = 0
     unpriced: int = 0
     version_id: str = ""
+    barren: int = 0
 
     @property
     def spent(self) -> Spent:
@@ -93,6 +95,7 @@ def summarize(run: str, records: Sequence[Stored]) -> RunSummary:
         model_calls=total.calls,
         nano_usd=total.nano_usd,
         unpriced=total.unpriced,
+        barren=state.barren,
         wakes=state.wakes,
         due=state.due,
         asked=sum(1 for w in state.waits.values() if not w.is_sleep),

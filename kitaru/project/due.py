@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from kitaru.errors import KitaruError
 from kitaru.model.history import Status
+from kitaru.project.giving_up import GivingUp
 from kitaru.store import layout
 from kitaru.store.catalog import Catalog
 
@@ -47,11 +48,16 @@ class DueRuns:
     Args:
         project: whose runs.
         interrupted: also those whose process is gone; without it only such of them as were queued.
+
+    Attributes:
+        given_up: those that had something to go on with at the last look, and are left alone all the same.
     """
 
     def __init__(self, project: Project, *, interrupted: bool) -> None:
         self._project, self._interrupted = project, interrupted
         self._catalog = Catalog(project.repo)
+        self.giving_up = GivingUp(project.config)
+        self.given_up: dict[str, RunSummary] = {}
         self._looked: dict[str, tuple[object, Due | None]] = {}
         self._parted: dict[str, str] = {}
 
@@ -66,8 +72,10 @@ class DueRuns:
         self._parted = {parts[2]: parts[1] for parts in named if len(parts) == 3}
         summaries = [s for s in self._catalog.unfinished() if s.status in (Status.RUNNING, Status.WAITING)]
         self._looked = {s.run: self._looked[s.run] for s in summaries if s.run in self._looked}
-        found = [due for summary in reversed(summaries) if (due := self._due(summary, now)) is not None]
-        return [due for due in found if not self._project.repo.is_held(due.run)]
+        found = [(due, summary) for summary in reversed(summaries) if (due := self._due(summary, now)) is not None]
+        found = [(due, summary) for due, summary in found if not self._project.repo.is_held(due.run)]
+        self.given_up = {s.run: s for due, s in found if due.why != "cancelled" and self.giving_up.is_given_up(s)}
+        return [due for due, _ in found if due.run not in self.given_up]
 
     def _due(self, summary: RunSummary, now_us: int) -> Due | None:
         run, repo = summary.run, self._project.repo

@@ -1,4 +1,4 @@
-"""How many runs of a flow workers may start: `[flows.NAME]` with `concurrency` and `per-minute`.
+"""How many runs of a flow workers may start: `[flows.NAME]` with `concurrency`, `per-minute` and `attempts`.
 
 Owns: reading these settings, and counting what counts: the runs of the flow that execute here, and those that began in
 the last minute, however they were started. It is what this store knows: a store on another machine counts for itself.
@@ -24,15 +24,18 @@ if TYPE_CHECKING:
 MINUTE_US = 60_000_000
 GATE_WAIT_S = 10.0
 """How long a start waits for that of another run of the flow: each takes milliseconds."""
-_KEYS = ("concurrency", "per-minute")
+ATTEMPTS = 5
+"""So many executions in a row that come to nothing, and workers give a run up, if its flow's table says nothing."""
+_KEYS = ("concurrency", "per-minute", "attempts")
 
 
 @dataclass(frozen=True, slots=True)
 class FlowLimit:
-    """What a flow's table says; 0 is without limit."""
+    """What a flow's table says; 0 is without limit. Of `attempts`, see `project.giving_up`."""
 
     concurrency: int = 0
     per_minute: int = 0
+    attempts: int = ATTEMPTS
 
 
 def flow_limits(config: Config) -> dict[str, FlowLimit]:
@@ -47,10 +50,10 @@ def flow_limits(config: Config) -> dict[str, FlowLimit]:
 def _limit(flow: str, table: Mapping[str, Any]) -> FlowLimit:
     for key, value in table.items():
         if key not in _KEYS:
-            raise BadConfig(f"flow {flow} has {key!r}", hint=f"it may have {' and '.join(_KEYS)}")
+            raise BadConfig(f"flow {flow} has {key!r}", hint=f"it may have {', '.join(_KEYS)}")
         if type(value) is not int or value < 1:
             raise BadConfig(f"{key} of flow {flow} is {value!r}", hint="write a whole number, at least 1")
-    return FlowLimit(table.get("concurrency", 0), table.get("per-minute", 0))
+    return FlowLimit(table.get("concurrency", 0), table.get("per-minute", 0), table.get("attempts", ATTEMPTS))
 
 
 class Limits:
@@ -75,7 +78,8 @@ class Limits:
 
     def has_limit(self, flow: str) -> bool:
         """Tell whether anything limits a flow."""
-        return flow in self._limits
+        limit = self._limits.get(flow)
+        return limit is not None and bool(limit.concurrency or limit.per_minute)
 
     def _why_not(self, flow: str, now_us: int) -> str:
         limit = self._limits.get(flow)
@@ -102,7 +106,7 @@ class Limits:
         Raises:
             RunHeld: there is no room now.
         """
-        if flow not in self._limits:
+        if not self.has_limit(flow):
             return None
         lock = self._repo.blobs.lock(layout.start_lock(flow), wait_s=GATE_WAIT_S)
         why = "another one is just being started" if lock is None else self._why_not(flow, now_us)

@@ -19,6 +19,7 @@ from kitaru.model.history import RunState, Status, WaitView, live_status
 from kitaru.model.ids import parse_call, parse_revision
 from kitaru.model.summary import RunSummary, summarize
 from kitaru.project import finding
+from kitaru.project.giving_up import GivingUp
 from kitaru.project.partial import FromRemotes
 from kitaru.store.states import run_state
 
@@ -114,6 +115,11 @@ class Reading:
         if self._services is None:
             self._services = real_services(self.config)
         return self._services
+
+    @cached_property
+    def giving_up(self) -> GivingUp:
+        """Which runs workers leave alone."""
+        return GivingUp(self.config)
 
     @cached_property
     def values(self) -> Values:

@@ -5,9 +5,11 @@ Owns: these verbs. What prepares a run is `runtime.runner`; starting a version b
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 from kitaru.errors import RunCancelled
+from kitaru.project.giving_up import COUNTED
 from kitaru.project.spawning import Spawning
 
 if TYPE_CHECKING:
@@ -166,6 +168,7 @@ class Running(Spawning):
 
         hold = None if offline else hold_of(self)
         options.claim, options.apart = hold.take if hold is not None else None, True
+        options.counted = os.environ.pop(COUNTED, "") == run  # not for what is started in turn
         try:
             prepared = self.runner.resume(run, options)
         except BaseException as error:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from kitaru.errors import KitaruError, RunHeld
 from kitaru.project.due import Due, DueRuns
 from kitaru.project.due_invocations import DueInvocations
+from kitaru.project.giving_up import COUNTED, given_up_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -56,7 +57,7 @@ class Told:
     """Something else that a worker has to say.
 
     Attributes:
-        kind: `pulled`, `pushed`, `left`, `untrusted`, `diverged` or `trouble`.
+        kind: `given-up`, `pulled`, `pushed`, `left`, `untrusted`, `diverged` or `trouble`.
         run: the run that it is about, if it is about one.
         hint: what to type, if anything.
     """
@@ -117,6 +118,7 @@ class Work:
         self._look_at = self._rest_s = 0.0
         self._at_work: dict[str, float] = {}
         self._rests: dict[str, _Rest] = {}
+        self._given_up: set[str] = set()
         self._ended: queue.SimpleQueue[tuple[Due, int, str] | None] = queue.SimpleQueue()
         self._draining = False
 
@@ -142,6 +144,7 @@ class Work:
             yield from self._before()
             if not self._draining and (not self._found or self._clock() >= self._look_at):
                 self._look(seen if once else ())
+            yield from self._tell_given_up(seen if once else None)
             while self._found and len(self._at_work) < self._jobs and not self._draining:
                 due = self._found.popleft()
                 told = self._take_up(due) if self._is_still_due(due) else None
@@ -160,6 +163,15 @@ class Work:
         self._found = deque(due for due in self.due() if due.run not in seen)
         self._rest_s = max(POLL_S, REST * (self._clock() - began))
         self._look_at = self._clock() + self._rest_s
+
+    def _tell_given_up(self, seen: Collection[str] | None) -> Iterator[Told]:
+        """Yield which runs are left alone from now on; of a worker that ends soon, of those that it took up."""
+        found = self._runs.given_up
+        self._given_up &= found.keys()
+        news = found.keys() - self._given_up
+        for run in news if seen is None else news.intersection(seen):
+            self._given_up.add(run)
+            yield Told("given-up", given_up_text(found[run].barren), run, f"kitaru resume {run}")
 
     def _is_still_due(self, due: Due) -> bool:
         """Tell whether nobody has taken up an invocation since the look that found it, which may be long ago."""
@@ -256,7 +268,7 @@ class Processes:
             env: environment variables beside those of this process.
         """
         words = ["kitaru", "-C", str(self._root), "resume", "-q", "--no-input", *options, "--", run]
-        return self._spawn(words, env or {})
+        return self._spawn(words, {COUNTED: run, **(env or {})})
 
     def begin(self, run: str, *, env: Mapping[str, str] | None = None) -> Callable[[], tuple[int, str]]:
         """Start one that begins the run of a queued invocation; as of `start`."""

@@ -23,6 +23,7 @@ from kitaru.errors import (
 from kitaru.model.history import Status
 from kitaru.model.records import End, Note
 from kitaru.runtime.cancelling import end_record
+from kitaru.runtime.stopping import RunStopped
 
 if TYPE_CHECKING:
     from kitaru.runtime.engine import Engine
@@ -106,6 +107,7 @@ class Ending:
         if not isinstance(reason, RunWaiting):
             return self.failed(reason)
         self._note_unasked()
+        self._note_stopped()
         self._seal()
         self._engine.emit("end", status="waiting")
         return Outcome(self._engine.run, Status.WAITING, error=reason)
@@ -123,6 +125,7 @@ class Ending:
 
     def interrupted(self, reason: KitaruError | None) -> Outcome:
         """The run stopped without an end; its journal stays as it is, for whoever resumes."""
+        self._note_stopped()
         self._engine.emit("end", status="interrupted")
         return Outcome(self._engine.run, Status.INTERRUPTED, error=reason)
 
@@ -132,6 +135,12 @@ class Ending:
         if labels:
             self._engine.commit(Note(self._engine.now(), "unclaimed", {"calls": labels}))
             self._engine.emit("unclaimed", calls=labels)
+
+    def _note_stopped(self) -> None:
+        """Record of an execution of which only its beginning is recorded that it was not cut short."""
+        if self._engine.only_resumed:
+            with contextlib.suppress(StoreError, RunStopped):  # then nothing can be recorded any more
+                self._engine.commit(Note(self._engine.now(), "stopped"), sync=False)
 
     def _note_unasked(self) -> None:
         """Close the open waits that the code does not ask now."""

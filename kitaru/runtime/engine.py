@@ -259,6 +259,11 @@ class Engine(Latch):
         except StoreError as error:
             raise self.stop(error) from error
 
+    @property
+    def only_resumed(self) -> bool:
+        """Whether it is recorded that this execution took the run up again, and nothing that came of it."""
+        return self._resumed is None and bool(self.state.resumed) and self.state.barren > 0
+
     def record_resumed(self) -> None:
         """Write that the run was taken up again: by itself only once there is something to write after it."""
         with self._lock:

@@ -18,7 +18,7 @@ from kitaru.errors import (
 )
 from kitaru.model.history import RunState, Status
 from kitaru.model.ids import new_run_id
-from kitaru.model.records import Resumed, Start
+from kitaru.model.records import Note, Resumed, Start
 from kitaru.runtime.caching import Caching
 from kitaru.runtime.cancelling import cancelled, end_held, end_rejected, rejection
 from kitaru.runtime.capture import capturing
@@ -67,6 +67,8 @@ class Options:
         claim: called with a run that is to be carried on once it is locked, and before anything is recorded of it;
             what it raises leaves the run as it was.
         run: the id that a new run is to have, where it was chosen before; empty for one of its own.
+        counted: where the execution before was cut short, this one is recorded before it comes to anything, so that
+            those can be counted that come to nothing.
         apart: whoever asks can carry a run on in its recorded environment, where it was invoked there.
     """
 
@@ -82,6 +84,7 @@ class Options:
     claim: Callable[[str], None] | None = None
     run: str = ""
     apart: bool = False
+    counted: bool = False
 
 
 @dataclass(slots=True)
@@ -104,6 +107,18 @@ class Prepared:
         from kitaru.runtime.loops import run_body
 
         return run_body(self.engine, lambda: self.flow.fn(**self.inputs))
+
+
+def _was_cut_short(writer: RunWriter, state: RunState) -> bool:
+    """Tell whether the execution before was cut short, by what may well cut the next one short, too.
+
+    Where it stopped in an orderly way it was not, nor where it ended.
+    """
+    if state.end is not None:
+        return False
+    last = writer.records[-1].record
+    stopped = isinstance(last, Note) and last.about == "stopped"
+    return writer.died or state.barren > 0 or (state.status is Status.RUNNING and not stopped)
 
 
 class Runner:
@@ -295,6 +310,8 @@ class Runner:
         inputs = parse_inputs(code.flow.fn, self._decode_all(state.start.inputs, runs), text=False)
         plan = recorded_plan(state, runs)
         engine = self._engine(writer, state, plan, code.flow, options=options, resumed=resumed, recorded=code.recorded)
+        if options.counted and _was_cut_short(writer, state):
+            engine.record_resumed()
         if writer.tail:
             engine.emit("torn", text=writer.tail)
         writer.announce()

@@ -177,15 +177,16 @@ class Repository:
         try:
             self.check_unpruned(run)
             content = self.run_content(run)
+            died = any(not stray.has_records for stray in content.strays)
             told = recovery.seal_leftovers(self.blobs, run, content, self.nonce)
-            return self._writer(run, lock, content, "; ".join(told))
+            return self._writer(run, lock, content, "; ".join(told), died=died)
         except BaseException:
             lock.release()
             raise
 
-    def _writer(self, run: str, lock: Lock, content: runs.RunContent, tail: str) -> RunWriter:
+    def _writer(self, run: str, lock: Lock, content: runs.RunContent, tail: str, *, died: bool = False) -> RunWriter:
         host = socket.gethostname()
-        return RunWriter(self.blobs, run, lock, content, nonce=self.nonce, host=host, tail=tail)
+        return RunWriter(self.blobs, run, lock, content, nonce=self.nonce, host=host, tail=tail, died=died)
 
     def _lock(self, run: str) -> Lock:
         lock = self.blobs.lock(layout.lock_name(run), wait_s=LOCK_WAIT_S)

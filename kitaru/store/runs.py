@@ -36,6 +36,11 @@ class OpenJournal:
     strand: Strand | None
     torn: bytes
 
+    @property
+    def has_records(self) -> bool:
+        """Whether anything was recorded in it."""
+        return self.strand is not None and bool(self.strand.records)
+
 
 @dataclass(slots=True)
 class RunContent:

@@ -37,6 +37,7 @@ class RunWriter:
         records: all its records, those committed here included.
         known: ids of the objects that need not be given again.
         tail: what was cut off the end of a journal that a crash had left, and where it is kept; "" if nothing.
+        died: who held the run before died before he recorded anything: a journal without a record was left of him.
     """
 
     def __init__(
@@ -49,8 +50,9 @@ class RunWriter:
         nonce: Callable[[], str],
         host: str,
         tail: str = "",
+        died: bool = False,
     ) -> None:
-        self.run, self.tail = run, tail
+        self.run, self.tail, self.died = run, tail, died
         self.records: list[Stored] = content.records
         self.known: set[str] = content.known
         self._blobs, self._run_lock, self._nonce, self._host = blobs, lock, nonce, host

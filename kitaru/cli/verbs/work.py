@@ -6,7 +6,8 @@ limits of `[flows.NAME]` in `config.toml`: [queue and schedules](../queue.md) te
 Carried on are runs that were answered, whose deadline has passed or whose sleep is over, and those that somebody asked
 to end; also those whose process is gone, if a worker began them, or with `--interrupted`. Each is carried on by `kitaru
 resume` in a process of its own, with the code as it is then. Several workers may share a folder: one of them wins a
-run. What comes no further (its code cannot be imported, say) is tried again later and later, up to five minutes.
+run. What comes no further (its code cannot be imported, say) is tried again later and later, up to five minutes. A run
+whose process died five times in a row before anything more was recorded is [given up](../queue.md#workers).
 
 The first SIGTERM or Ctrl-C has it take up nothing more and end when what is at work has ended; a second one stops that
 as well, to be resumed. `--once` ends with status 0 when there is nothing left to do, and is for cron.
@@ -23,7 +24,7 @@ more.
 `slept`, `cancelled`, `interrupted`, `queued`, `scheduled`); of `end` also `status` (how the run stands now), `code`
 (exit status of the process that carried it; 7 where another worker was faster), `took_us`, and where it came no further
 `again_us` and `told` (what it wrote last).
-Beside these, with `run` (or null), `text` and `hint`: `pulled`, `pushed`, `claimed`, `diverged`, `untrusted` and
+Beside these, with `run` (or null), `text` and `hint`: `given-up`, once of each run that is left alone; `pulled`, `pushed`, `claimed`, `diverged`, `untrusted` and
 `trouble` with `--remote`, and `left` without it, once of each remote on which something is queued.
 """
 

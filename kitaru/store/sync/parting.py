@@ -41,6 +41,9 @@ def seal(repo: Repository, run: str) -> list[str]:
     if not repo.blobs.children(layout.open_key(run)):
         return []
     content = read_run(repo.segments, run)
+    left = [*content.journals, *content.strays]
+    if not any(journal.has_records for journal in left):  # who resumes is to see that a process died so soon
+        return []
     return recovery.seal_leftovers(repo.blobs, run, content, repo.nonce)
 
 
