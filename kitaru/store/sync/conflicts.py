@@ -123,9 +123,6 @@ class Conflicts:
     def _part(self, run: str, number: int, told: Parted) -> None:
         new_run = parting.part(self._repo, run, number)
         parting.give_way(self._repo, run, number)
-        for key in [key for key in self._tracking.same if key.startswith(layout.run_key(run) + "/")]:
-            if parse(key).number >= number:
-                self._tracking.same.discard(key)
         self._outcome.parted.append(Parted(run, new_run, number, told.by, told.host, told.at))
 
 

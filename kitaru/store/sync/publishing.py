@@ -29,7 +29,7 @@ class Publishing:
 
     Args:
         todo: what is brought together.
-        theirs: the remote's names; versions that get a number there are added.
+        theirs: the remote's names.
 
     Attributes:
         second: names that stand there where ours is another, by key.
@@ -101,7 +101,7 @@ class Publishing:
 
     def versions(self, group: Iterable[Key]) -> None:
         """Give flow versions of ours numbers there: their own, or where that is taken the next that is free."""
-        theirs = self._theirs.logs(FLOWS.directory)  # before the threads, which add to what it is made of
+        theirs = self._theirs.logs(FLOWS.directory)
         ours: dict[str, list[Key]] = {}
         for key in group:
             ours.setdefault(key.log, []).append(key)
@@ -125,7 +125,6 @@ class Publishing:
         won = self._transfer.create(name, data, len(data))
         standing = data if won else self._transfer.get(name, names.MAX_NAME)
         fields = read(parse(name), standing, self._transfer.remote.where(name))
-        self._theirs.names[name] = parse(name)
         if standing == data and name == key.key:
             self._tracking.match(name)
         elif standing == data or not won:

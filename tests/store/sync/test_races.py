@@ -6,11 +6,13 @@ import pytest
 
 from kitaru.blobs import LocalBlobs
 from kitaru.errors import AlreadyAnswered, Diverged
+from kitaru.model.records import End, Note
 from kitaru.store import layout, names
 from kitaru.store.catalog import Catalog
 from kitaru.store.gc import collect
 from kitaru.store.names import VersionName
 from kitaru.store.parted import parted_id
+from kitaru.store.routes import Destination, RouteEntry, add_entry, route_log
 from kitaru.store.states import run_state
 from tests.store.samples import value
 from tests.store.sync.machines import ASKED, remote_damage
@@ -82,6 +84,47 @@ def test_who_went_on_by_an_answer_that_was_second_has_a_run_of_his_own(ana, bob,
     assert ana.damage() == bob.damage() == remote_damage(remote) == []
 
 
+def test_who_was_killed_as_he_went_on_by_an_answer_that_was_second_has_a_run_of_his_own(ana, bob, asked):
+    ana.answer(asked, "yes")
+    bob.answer(asked, "no")
+    mine = bob.carry_on(asked, ends=False, seal=False).runs()[asked]
+    ana.push()
+    [parted] = bob.pull().parted
+    assert bob.runs()[parted.new_run] == mine
+    assert bob.repo.answer(parted.new_run, ASKED).by == "bob"
+    assert bob.repo.answer(asked, ASKED).by == "ana"
+    assert bob.damage() == []
+
+
+@pytest.mark.parametrize("how", ["refused", "rejected"])
+def test_what_follows_from_an_answer_that_was_second_parts_whatever_it_led_to(ana, bob, asked, how):
+    ana.answer(asked, "yes")
+    bob.answer(asked, "no")
+    with bob.repo.reopen(asked) as writer:
+        if how == "refused":
+            writer.commit(Note(at=bob.tick(), about="refused", data={"digest": ASKED, "by": "bob", "why": "not so"}))
+        else:
+            cancelled = {"by": "bob", "at": 1, "reason": "", "wait": "approve"}
+            writer.commit(End(at=bob.tick(), status="cancelled", cancelled=cancelled))
+        writer.seal()
+    mine = bob.runs()[asked]
+    ana.push()
+    [parted] = bob.pull().parted
+    assert (parted.run, parted.number) == (asked, 2)
+    assert bob.runs() == {asked: mine[:-1], parted.new_run: mine}
+
+
+def test_what_did_not_follow_from_an_answer_stays_where_it_is(ana, bob, asked):
+    ana.answer(asked, "yes")
+    bob.answer(asked, "no")
+    with bob.repo.reopen(asked) as writer:
+        writer.commit(Note(at=bob.tick(), about="refused", data={"digest": "ab" * 32, "by": "bob", "why": "other"}))
+        writer.seal()
+    ana.push()
+    assert bob.pull().parted == []
+    assert bob.repo.answer(asked, ASKED).by == "ana"
+
+
 def test_an_answer_waits_while_the_run_executes_here(ana, bob, asked):
     ana.answer(asked, "yes")
     bob.answer(asked, "no")
@@ -131,6 +174,26 @@ def test_a_run_that_two_went_on_with_is_two_runs(ana, bob, answered, remote, act
     assert ana.push().is_nothing and bob.push().is_nothing
     assert len(bob.lost()) == 1
     assert ana.damage() == bob.damage() == remote_damage(remote) == []
+
+
+def test_who_went_on_is_told_and_not_who_began(ana, bob, eve, answered):
+    eve.pull()
+    eve.carry_on(answered).push()
+    bob.carry_on(answered)
+    [parted] = bob.push().parted
+    assert parted.by == "eve"
+
+
+def test_what_branches_from_a_run_that_cannot_part_yet_waits_with_all_that_branches_from_it(ana, bob, answered, remote):
+    ana.carry_on(answered).push()
+    bob.carry_on(answered, ends=False).branch("two", answered).branch("three", "two")
+    with bob.repo.reopen(answered):
+        bob.push()
+        assert remote.children("runs") == [answered]
+        assert remote_damage(remote) == []
+    bob.push()
+    assert {"two", "three"} < set(remote.children("runs"))
+    assert remote_damage(remote) == []
 
 
 def test_what_was_pushed_first_stands_though_the_other_went_further(ana, bob, answered):
@@ -350,6 +413,29 @@ def test_of_two_logs_the_first_that_is_pushed_stands_whole(ana, bob, remote, mon
     exchange(ana, bob)
     assert ana.blobs.children("schedules/nightly") == ["000001"]
     assert ana.push().is_nothing and bob.push().is_nothing
+
+
+@pytest.mark.parametrize("moved", [0, 1, 2])
+def test_a_log_gives_way_from_its_end_so_that_it_has_no_gap_at_any_time(ana, bob, monkeypatch, moved):
+    to, left, really = (Destination(ana.version(), 1, 1),), [True] * moved, LocalBlobs.move
+    for machine, entries in (ana, 1), (bob, 3):
+        for n in range(1, entries + 1):
+            add_entry(machine.blobs, RouteEntry("demo", "stable", n, to, 0, n, machine.who, "", f"{machine.who}{n}"))
+    ana.push()
+
+    def move(blobs, key, kept):
+        if key.startswith("routes/") and not left:
+            raise KeyboardInterrupt
+        del left[: key.startswith("routes/")]
+        really(blobs, key, kept)
+
+    with monkeypatch.context() as cut:
+        cut.setattr(LocalBlobs, "move", move)
+        with pytest.raises(KeyboardInterrupt):
+            bob.pull()
+    assert len(route_log(bob.blobs, "demo", "stable")) == 3 - moved
+    bob.pull()
+    assert [entry.by for entry in route_log(bob.blobs, "demo", "stable")] == ["ana"]
 
 
 def test_a_version_name_tells_who_recorded_it_first(ana, bob):
