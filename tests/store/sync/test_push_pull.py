@@ -341,3 +341,39 @@ def test_what_repair_put_aside_comes_back_with_the_next_pull(ana, remote):
     repair(ana.repo, nonce=lambda: ana.repo.nonce(), now=ana.tick())
     ana.pull()
     assert [ana.blobs.get(key) for key in hurt] == [remote.get(key) for key in hurt]
+
+
+def test_where_a_version_came_from_is_noted_also_where_nothing_ran_with_it(ana, bob):
+    version = ana.version()
+    ana.push()
+    bob.pull()
+    assert [origin.remote for origin in bob.repo.trust.origins(version)] == ["team"]
+
+
+def test_where_a_version_came_from_is_noted_also_where_it_has_no_name(ana, bob, remote):
+    version = ana.run("one").repo.versions("demo")[0].id
+    ana.push()
+    remote.delete(layout.flow_key("demo", 1))
+    bob.pull()
+    assert list(bob.runs()) == ["one"]
+    assert [origin.remote for origin in bob.repo.trust.origins(version)] == ["team"]
+
+
+def test_a_name_that_goes_between_the_look_and_the_pull_is_not_missed(ana, bob, remote, monkeypatch):
+    ana.run("one").answer("one")
+    ana.push()
+    get = remote.get
+
+    def late(key, **limits):
+        if key.startswith("answers/"):
+            raise KeyError(key)
+        return get(key, **limits)
+
+    monkeypatch.setattr(remote, "get", late)
+    pulled = bob.pull()
+    assert pulled.refused == []
+    assert bob.runs() == ana.runs()
+    assert not bob.repo.is_answered("one")
+    monkeypatch.setattr(remote, "get", get)
+    bob.pull()
+    assert bob.repo.is_answered("one")
