@@ -69,7 +69,11 @@ class _Count:
         self._packs = self._packed()
 
     def _sizes(self, directory: str) -> dict[str, int]:
-        return {key: self._blobs.size(key) for key in self._blobs.keys(directory)}
+        found = {}
+        for key in self._blobs.keys(directory):
+            with contextlib.suppress(KeyError, Damaged):  # removed meanwhile; a link, as environments in cache/ have
+                found[key] = self._blobs.size(key)
+        return found
 
     def _packed(self) -> int:
         """Count what is in packs as if each segment had a file; return what the packs have beyond that."""

@@ -110,3 +110,22 @@ def test_damage_counts_as_nobodys(repo):
     repo.blobs.delete(segment)
     repo.blobs.create(segment, content[:200] + bytes([content[200] ^ 1]) + content[201:])
     assert by(usage(repo), "artifact")[UNREACHED,] == len(content)
+
+
+def test_links_and_what_goes_meanwhile_take_nothing(repo, tmp_path, monkeypatch):
+    cache = tmp_path / "store/cache"
+    for name in ("code/tmpabc", "environments/x/bin/activate"):
+        (cache / name).parent.mkdir(parents=True)
+        (cache / name).write_bytes(bytes(1 << 20))  # more than the index of runs
+    (cache / "environments/x/bin/python").symlink_to("/usr/bin/python3")
+    (cache / "environments/x/lib64").symlink_to("lib")
+    assert by(usage(repo), "artifact")["(cache/)",] >> 20 == 2
+    listed = repo.blobs.keys
+
+    def keys(prefix):
+        found = list(listed(prefix))
+        (cache / "code/tmpabc").unlink(missing_ok=True)  # another process has put it in its place
+        return found
+
+    monkeypatch.setattr(repo.blobs, "keys", keys)
+    assert by(usage(repo), "artifact")["(cache/)",] >> 20 == 1
