@@ -60,7 +60,7 @@ TABLES = {
     "models": "kitaru model add NAME PROVIDER/MODEL",
     "secrets": "kitaru secret add NAME env:VARIABLE",
     "remotes": "kitaru remote add NAME URL",
-    "flows": "[flows.NAME] with concurrency and per-minute, how many queued invocations may be started",
+    "flows": "[flows.NAME] with concurrency, per-minute and attempts, how workers start its runs and take them up",
     "prices": '[prices."PROVIDER/MODEL"] with input and output, in dollars per million tokens',
 }
 """Tables of named tables, and how one is written; what may stand in each is decided where it is used."""
