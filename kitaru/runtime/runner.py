@@ -1,13 +1,14 @@
 """Making a run ready to execute: start, resume, replay.
 
-Owns: the way from a flow and inputs, or from a recorded run, to an engine and a body. Executing is the engine's; what
-to do when a run stops is the project's.
+Owns: the way from a flow and inputs, or from a recorded run, to a run that is begun or taken up. What its engine is
+made of is `runtime.engines`; executing is the engine's; what to do when a run stops is the project's.
 """
 
 from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,32 +20,29 @@ from kitaru.errors import (
 from kitaru.model.history import RunState, Status
 from kitaru.model.ids import new_run_id
 from kitaru.model.records import Note, Resumed, Start
-from kitaru.runtime.caching import Caching
 from kitaru.runtime.cancelling import cancelled, end_held, end_rejected, rejection
 from kitaru.runtime.capture import capturing
 from kitaru.runtime.codes import RECORDED, Code, Codes
 from kitaru.runtime.decorators import Flow
 from kitaru.runtime.ending import Outcome
-from kitaru.runtime.engine import Engine
+from kitaru.runtime.engines import Engines, tell_code, tell_run
 from kitaru.runtime.keys import StartedBefore, begin_named, begin_once
-from kitaru.runtime.limits import limits_of
 from kitaru.runtime.loading import during_import
 from kitaru.runtime.plan import Overrides, Plan
 from kitaru.runtime.replaying import Changes, recorded_plan
-from kitaru.runtime.replies import Replies
 from kitaru.runtime.schema import parse_inputs
 from kitaru.runtime.sleeping import STAY_US
 from kitaru.runtime.versions import Version, Versions
-from kitaru.store.live import LiveWriter, path_of
 from kitaru.store.runs import collector_paused
 from kitaru.store.states import run_state
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
+    from kitaru.runtime.engine import Engine
     from kitaru.runtime.events import Observer, Services
     from kitaru.runtime.values import Values
-    from kitaru.store.repository import CancelName, Repository, RunWriter
+    from kitaru.store.repository import Repository, RunWriter
     from kitaru.store.result_cache import ResultCache
 
 
@@ -142,9 +140,8 @@ class Runner:
         results: ResultCache,
         settings: Mapping[str, Any] | None = None,
     ) -> None:
-        self._settings = settings or {}
-        self._repo, self._root, self._services, self._default_on_drift = repo, root, services, default_on_drift
-        self._results = results
+        self._repo, self._services = repo, services
+        self.engines = Engines(repo, root, services, default_on_drift, values, results=results, settings=settings)
         self.values, self.versions = values, Versions(repo, root, values, services)
         self.codes = Codes(repo, root, values, self.versions)
 
@@ -177,7 +174,7 @@ class Runner:
         code = Code(loaded.flow, version, version.n, [])
         engine, bound = self._start(code, given, options)
         engine.emit("version", flow=loaded.flow.name, n=version.n, new=new)
-        self._tell_run(engine, engine.state, code, resumed=False)
+        tell_run(engine, code, resumed=False)
         return Prepared(engine, loaded.flow, bound)
 
     def invoke(
@@ -201,7 +198,7 @@ class Runner:
         code = self.codes.recorded(flow, version)
         given = parse_inputs(code.flow.fn, {}, text=False, documents=inputs)
         engine, bound = self._start(code, given, options, invoked)
-        self._tell_run(engine, engine.state, code, resumed=False)
+        tell_run(engine, code, resumed=False)
         engine.emit("invoked", **invoked)
         return Prepared(engine, code.flow, bound)
 
@@ -214,7 +211,7 @@ class Runner:
         key = options.key or flow.options.key
         writer = self._begin(flow.name, key, bound, options.run)
         try:
-            objects, ids = self._encode_all(bound, writer)
+            objects, ids = self.values.encode_all(bound, writer.known, sink=writer.stage)
             record = Start(
                 self._services.clock_us(),
                 flow=flow.name,
@@ -231,7 +228,7 @@ class Runner:
             writer.commit(record, objects)
             state, runs = run_state(self._repo, writer.run)
             plan = Plan(state, runs, Overrides())
-            return self._engine(writer, state, plan, flow, options=options, recorded=code.recorded), bound
+            return self.engines.make(writer, state, plan, code, options), bound
         except BaseException:
             writer.close()
             raise
@@ -287,13 +284,7 @@ class Runner:
             raise RunOver(writer.run, state.status)
         if options.claim is not None:
             options.claim(writer.run)
-        request = self._repo.cancellation(writer.run, settle=True)
-        if request is not None:
-            end_held(writer, state, request, self._services)
-            raise cancelled(writer.run, request)
-        rejected = rejection(self._repo, state)
-        if rejected is not None:
-            raise end_rejected(writer, state, *rejected, self._services)
+        self._check_goes_on(writer, state)
         sticks = options.as_recorded is None and state.executed.code == RECORDED
         as_recorded = sticks or bool(options.as_recorded)
         if as_recorded and options.apart and state.start.invoked.get("env") == RECORDED:
@@ -307,16 +298,27 @@ class Runner:
             code=code.kind,
             limits=dict(options.limits),
         )
-        inputs = parse_inputs(code.flow.fn, self._decode_all(state.start.inputs, runs), text=False)
+        inputs = parse_inputs(code.flow.fn, self.values.decode_all(state.start.inputs, runs), text=False)
         plan = recorded_plan(state, runs)
-        engine = self._engine(writer, state, plan, code.flow, options=options, resumed=resumed, recorded=code.recorded)
+        engine = self.engines.make(writer, state, plan, code, options, resumed=resumed)
         if options.counted and _was_cut_short(writer, state):
             engine.record_resumed()
         if writer.tail:
             engine.emit("torn", text=writer.tail)
         writer.announce()
-        self._tell(engine, state, code, resumed=True)
+        tell_run(engine, code, resumed=True)
+        tell_code(engine, code)
         return Prepared(engine, code.flow, inputs)
+
+    def _check_goes_on(self, writer: RunWriter, state: RunState) -> None:
+        """End a run that somebody asked to be cancelled, or rejected, while it did not execute; raises RunCancelled."""
+        request = self._repo.cancellation(writer.run, settle=True)
+        if request is not None:
+            end_held(writer, state, request, self._services)
+            raise cancelled(writer.run, request)
+        rejected = rejection(self._repo, state)
+        if rejected is not None:
+            raise end_rejected(writer, state, *rejected, self._services)
 
     # -- replay ------------------------------------------------------------------------------------------------
 
@@ -332,113 +334,56 @@ class Runner:
         changes.check(source)
         code = self.codes.of_run(source, as_recorded=bool(options.as_recorded))
         changes.check_code(source, changed=code.may_differ)
-        inputs = changes.inputs(code.flow, self._decode_all(source.start.inputs, runs))
+        inputs = changes.inputs(code.flow, self.values.decode_all(source.start.inputs, runs))
         self._repo.settle_run(run)
         writer = self._repo.begin(new_run_id(self._services.random_bytes))
         try:
-            objects, ids = self._encode_all(inputs, writer)
-            more, set_ids = self._encode_all(changes.outputs(), writer)
-            also, answer_ids = self._encode_all(changes.replies(source), writer)
-            record = Start(
-                self._services.clock_us(),
-                flow=source.start.flow,
-                version=code.version.to_json(),
-                inputs=ids,
-                source=changes.source(source),
-                overrides={
-                    "set": set_ids,
-                    "args": {n: ids[n] for n in changes.args},
-                    "answers": answer_ids,
-                    **({"models": dict(changes.models)} if changes.models else {}),
-                },
-                origin=self._services.origin,
-                tags=_tags(code.flow, options),
-                on_drift=options.on_drift,
-                code=code.kind,
-                limits=dict(options.limits),
-            )
-            stored = writer.commit(record, objects + more + also)
+            record, objects = self._branch(source, inputs, code, changes, options=options, writer=writer)
+            stored = writer.commit(record, objects)
             state, runs = run_state(self._repo, writer.run, [stored])
             plan = recorded_plan(state, runs)
-            engine = self._engine(writer, state, plan, code.flow, options=options, recorded=code.recorded)
+            engine = self.engines.make(writer, state, plan, code, options)
         except BaseException:
             writer.close()
             raise
-        self._tell(engine, state, code, resumed=False)
+        tell_run(engine, code, resumed=False)
+        tell_code(engine, code)
         return Prepared(engine, code.flow, inputs)
 
-    # -- shared ------------------------------------------------------------------------------------------------
-
-    def _engine(
+    def _branch(
         self,
-        writer: RunWriter,
-        state: RunState,
-        plan: Plan,
-        flow: Flow[Any, Any],
+        source: RunState,
+        inputs: Mapping[str, Any],
+        code: Code,
+        changes: Changes,
         *,
         options: Options,
-        resumed: Resumed | None = None,
-        recorded: bool = False,
-    ) -> Engine:
-        engine = Engine(
-            writer,
-            state,
-            self.values,
-            plan,
-            services=self._services,
-            replies=Replies(self._repo, self.values, writer.run, self._services.clock_us),
-            on_drift=options.on_drift or state.start.on_drift,
-            flow_on_drift=flow.options.on_drift or self._default_on_drift,
-            options=flow.options,
-            observer=options.observer,
-            resumed=resumed,
-            find_request=lambda: self._request(writer.run),
-            live=LiveWriter(path_of(self._repo.blobs, writer.run)),
-            limits=limits_of(state, writer.records, flow.options, options.limits, self._services.clock_us()),
-            stay_us=options.stay_us,
-            prompts=options.prompts,
-            settings={**self._settings, "replaced": state.start.overrides.get("models", {})},
+        writer: RunWriter,
+    ) -> tuple[Start, list[tuple[str, bytes]]]:
+        """Return the record that a branch begins with, and its objects."""
+        encode = partial(self.values.encode_all, known=writer.known, sink=writer.stage)
+        objects, ids = encode(inputs)
+        more, set_ids = encode(changes.outputs())
+        also, answer_ids = encode(changes.replies(source))
+        record = Start(
+            self._services.clock_us(),
+            flow=source.start.flow,
+            version=code.version.to_json(),
+            inputs=ids,
+            source=changes.source(source),
+            overrides={
+                "set": set_ids,
+                "args": {n: ids[n] for n in changes.args},
+                "answers": answer_ids,
+                **({"models": dict(changes.models)} if changes.models else {}),
+            },
+            origin=self._services.origin,
+            tags=_tags(code.flow, options),
+            on_drift=options.on_drift,
+            code=code.kind,
+            limits=dict(options.limits),
         )
-        if not recorded:  # recorded code lies in a directory of its own, and may not be what its name leads to
-            Caching(self._results, self._root, engine, options.cache).join()
-        return engine
-
-    def _request(self, run: str) -> CancelName | None:
-        """Return the request to cancel a run: looked for many times a second, and read once it is there."""
-        if not self._repo.is_cancellation_there(run):
-            return None
-        return self._repo.cancellation(run, settle=True)
-
-    def _tell(self, engine: Engine, state: RunState, code: Code, *, resumed: bool) -> None:
-        self._tell_run(engine, state, code, resumed=resumed)
-        if code.changes or code.recorded:
-            engine.emit("code", changes=[list(c) for c in code.changes], recorded=code.before, executes=code.kind)
-
-    def _tell_run(self, engine: Engine, state: RunState, code: Code, *, resumed: bool) -> None:
-        source = (state.start.source or {}).get("run")
-        engine.emit(
-            "run",
-            flow=state.start.flow,
-            version=code.version.n,
-            inputs=state.start.inputs,
-            source=source,
-            resumed=resumed,
-        )
-
-    def _encode_all(
-        self, values: Mapping[str, Any], writer: RunWriter
-    ) -> tuple[list[tuple[str, bytes]], dict[str, str]]:
-        objects: list[tuple[str, bytes]] = []
-        ids = {}
-        for name, value in values.items():
-            encoded = self.values.encode(value, writer.known, name, sink=writer.stage)
-            objects += encoded.objects
-            ids[name] = encoded.id
-        return objects, ids
-
-    def _decode_all(self, ids: Mapping[str, str], runs: Sequence[str]) -> dict[str, Any]:
-        decoder = self.values.decoder(runs)
-        return {name: decoder.decode(object_id) for name, object_id in ids.items()}
+        return record, objects + more + also
 
 
 def _check_may_start() -> None:

@@ -65,6 +65,18 @@ class Values:
         refuse_secrets(encoded.objects, path)
         return encoded
 
+    def encode_all(
+        self, values: Mapping[str, Any], known: Container[str], *, sink: Callable[[str, Part], None] | None = None
+    ) -> tuple[list[tuple[str, bytes]], dict[str, str]]:
+        """Encode values by name, as `encode` does; return their new objects and their ids."""
+        objects: list[tuple[str, bytes]] = []
+        ids = {}
+        for name, value in values.items():
+            encoded = self.encode(value, known, name, sink=sink)
+            objects += encoded.objects
+            ids[name] = encoded.id
+        return objects, ids
+
     def encode_receiver(self, value: object, known: Container[str], path: str) -> Encoded:
         """Encode the `self` of a method: as it is where it can be, else its class and what of its attributes can be.
 
@@ -98,6 +110,11 @@ class Values:
             class_of=self._names.class_of,
             opaque=opaque,
         )
+
+    def decode_all(self, ids: Mapping[str, str], runs: Sequence[str]) -> dict[str, Any]:
+        """Return values by name; objects are looked for in these runs first."""
+        decoder = self.decoder(runs)
+        return {name: decoder.decode(object_id) for name, object_id in ids.items()}
 
     def overlaid(self, objects: Mapping[str, bytes]) -> Values:
         """Return the same, with objects that are in no store yet; the caller has checked their hashes."""

@@ -163,7 +163,7 @@ def test_reuse_takes_the_record_at_that_place(bench, ran):
 def test_where_the_policy_is_said(bench, ran, level):
     run = crashed(bench, ran)
     if level == "project":
-        bench.project.runner._default_on_drift = "new"
+        bench.project.runner.engines.default_on_drift = "new"
     code = fetching("aXbc", ran, policy="new" * (level == "checkpoint"), flow_policy="new" * (level == "flow"))
     ended = bench.resume(run, code, on_drift="new" * (level == "command"))
     assert ended.value == ["<a>", "<X>", "<b>", "<c>"]
