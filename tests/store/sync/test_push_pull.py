@@ -377,3 +377,18 @@ def test_a_name_that_goes_between_the_look_and_the_pull_is_not_missed(ana, bob, 
     monkeypatch.setattr(remote, "get", get)
     bob.pull()
     assert bob.repo.is_answered("one")
+
+
+def test_a_run_that_goes_between_the_look_and_the_pull_is_told_and_all_else_comes(ana, bob, remote, monkeypatch):
+    ana.run("one").run("two").push()
+    get = remote.get
+
+    def late(key, **limits):
+        if key == layout.run_key("one", 1):
+            raise KeyError(key)
+        return get(key, **limits)
+
+    monkeypatch.setattr(remote, "get", late)
+    [refused] = bob.pull().refused
+    assert (refused.what, "is gone" in refused.why) == ("one", True)
+    assert list(bob.runs()) == ["two"]

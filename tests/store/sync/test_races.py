@@ -6,7 +6,7 @@ import pytest
 
 from kitaru.blobs import LocalBlobs
 from kitaru.errors import AlreadyAnswered, Diverged
-from kitaru.model.records import End, Note
+from kitaru.model.records import Call, End, Note
 from kitaru.store import layout, names
 from kitaru.store.catalog import Catalog
 from kitaru.store.gc import collect
@@ -194,6 +194,19 @@ def test_what_branches_from_a_run_that_cannot_part_yet_waits_with_all_that_branc
     bob.push()
     assert {"two", "three"} < set(remote.children("runs"))
     assert remote_damage(remote) == []
+
+
+def test_what_branched_before_the_run_parted_needs_nothing_more_where_it_comes(ana, bob, answered):
+    ana.carry_on(answered).push()
+    bob.carry_on(answered, ends=False).branch("two", answered)
+    [*_, call] = [stored.record for stored in bob.repo.records(answered) if isinstance(stored.record, Call)]
+    with bob.repo.reopen("two") as writer:  # the same value again: only the source's segment holds it
+        writer.commit(Call(at=bob.tick(), name="step", order=9, began=bob.now, output=call.output))
+        writer.seal()
+    [parted] = bob.push().parted
+    assert ana.pull().refused == []
+    assert ana.runs() == bob.runs()
+    assert set(ana.runs()) == {answered, parted.new_run, "two"}
 
 
 def test_what_was_pushed_first_stands_though_the_other_went_further(ana, bob, answered):

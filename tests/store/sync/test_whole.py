@@ -6,12 +6,12 @@ import shutil
 
 import pytest
 
-from kitaru.store import layout, loose
+from kitaru.store import layout, loose, names
 from kitaru.store.schedules import ScheduleEntry, put_entry
 from kitaru.store.sync import PullChoice
 from kitaru.store.sync.transfer import Transfer
 from tests.store.samples import value
-from tests.store.sync.machines import remote_damage, share
+from tests.store.sync.machines import Machine, remote_damage, share
 
 LARGE = bytes(range(256)) * 4000
 
@@ -180,3 +180,29 @@ def test_what_was_lost_here_comes_again_though_it_was_known_to_be_the_same(ana, 
     ana.blobs.delete(layout.run_key("one", 1))
     ana.pull()
     assert ana.runs() == had
+
+
+def test_a_version_that_is_there_for_certain_need_not_be_here_for_a_run_to_go(ana, bob):
+    ana.run("one").push()
+    version = ana.run("two").repo.versions("demo")[0].id
+    ana.blobs.delete(layout.object_key(version))
+    pushed = ana.push()
+    assert [moved.run for moved in pushed.runs] == ["two"] and pushed.skipped == []
+    bob.pull()
+    assert bob.runs().keys() == {"one", "two"}
+
+
+def test_a_segment_that_is_damaged_here_is_put_aside_and_comes_again(ana, bob):
+    ana.run("one").push()
+    bob.pull()
+    key = layout.segment_key(names.segment_name(bob.blobs, "one", 1).segment)
+    data = bytearray(bob.blobs.get(key))
+    data[len(data) // 2] ^= 1
+    bob.blobs.delete(key)
+    bob.blobs.create(key, bytes(data))
+    assert bob.damage()
+    bob.tracking.forget()
+    bob = Machine(bob.blobs.root, "bob", bob.remote)
+    bob.pull()
+    assert bob.damage() == []
+    assert bob.runs() == ana.runs()
