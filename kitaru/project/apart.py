@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from kitaru.model.history import Status
     from kitaru.runtime.ending import Outcome
-    from kitaru.runtime.runner import Options
+    from kitaru.runtime.prepared import Options
 
 R = TypeVar("R")
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from kitaru.errors import KitaruError
     from kitaru.project.claiming import Hold
     from kitaru.runtime.events import Services
-    from kitaru.runtime.runner import Prepared
+    from kitaru.runtime.prepared import Prepared
 
 
 class Carrying:

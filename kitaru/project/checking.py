@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from kitaru.runtime.checking import Check
-    from kitaru.runtime.runner import Options, Prepared, Runner
+    from kitaru.runtime.prepared import Options, Prepared
+    from kitaru.runtime.runner import Runner
     from kitaru.store.repository import RunWriter
 
 
@@ -68,7 +69,7 @@ class Checking(Executing):
 
     def _checking(self, on_drift: str, as_recorded: bool | None, cache: bool | None) -> Options:
         from kitaru.runtime.options import check_policy
-        from kitaru.runtime.runner import Options
+        from kitaru.runtime.prepared import Options
 
         return Options(
             check_policy(on_drift), as_recorded, cache=cache, stay_us=0, prompts=True

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from kitaru.project.hooks import Hooks
     from kitaru.runtime.events import Observer
     from kitaru.runtime.handle import FlowHandle
-    from kitaru.runtime.runner import Options, Prepared, Runner
+    from kitaru.runtime.prepared import Options, Prepared
+    from kitaru.runtime.runner import Runner
     from kitaru.store.result_cache import ResultCache
 
 
@@ -70,7 +71,7 @@ class Executing(Awaiting, Remoting):
         cache: bool | None = None,
     ) -> Options:
         from kitaru.runtime.options import check_policy
-        from kitaru.runtime.runner import Options
+        from kitaru.runtime.prepared import Options
 
         observer = self.hooks.watching(observer)
         return Options(check_policy(on_drift), as_recorded, tuple(tags), observer, cache, prompts=self.prompts)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from kitaru.project.routing import Choice
     from kitaru.runtime.events import Observer
     from kitaru.runtime.handle import FlowHandle
-    from kitaru.runtime.runner import Options
+    from kitaru.runtime.prepared import Options
     from kitaru.runtime.versions import Version
 
 RECORDED, CURRENT = "recorded", "current"

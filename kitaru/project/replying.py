@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from kitaru.project.cancelling import Cancellation
     from kitaru.runtime.events import Observer
     from kitaru.runtime.handle import FlowHandle
-    from kitaru.runtime.runner import Options
+    from kitaru.runtime.prepared import Options
 
 ANSWER_POLL_S = 0.05
 CANCEL_WAIT_S = 5.0

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from kitaru.runtime.decorators import Flow
     from kitaru.runtime.events import Observer
     from kitaru.runtime.handle import FlowHandle
-    from kitaru.runtime.runner import Options
+    from kitaru.runtime.prepared import Options
 
 
 class Running(Spawning):

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from kitaru.project.environments import Environment
     from kitaru.runtime.handle import FlowHandle
     from kitaru.runtime.invoking import EnvironmentNeeded
-    from kitaru.runtime.runner import Options
+    from kitaru.runtime.prepared import Options
 
 
 class Spawning(Executing):

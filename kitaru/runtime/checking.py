@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from kitaru.runtime.ending import Outcome
     from kitaru.runtime.engine import Engine
     from kitaru.runtime.events import Event
-    from kitaru.runtime.runner import Prepared
+    from kitaru.runtime.prepared import Prepared
     from kitaru.runtime.scopes import Scope
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from kitaru.runtime.codes import Code
     from kitaru.runtime.events import Services
     from kitaru.runtime.plan import Plan
-    from kitaru.runtime.runner import Options
+    from kitaru.runtime.prepared import Options
     from kitaru.runtime.values import Values
     from kitaru.store.repository import CancelName, Repository, RunWriter
     from kitaru.store.result_cache import ResultCache

@@ -7,116 +7,37 @@ made of is `runtime.engines`; executing is the engine's; what to do when a run s
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kitaru.errors import (
-    RunOver,
-    Unencodable,
-    UsageError,
-)
+from kitaru.errors import RunOver, Unencodable, UsageError
 from kitaru.model.history import RunState, Status
 from kitaru.model.ids import new_run_id
 from kitaru.model.records import Note, Resumed, Start
 from kitaru.runtime.cancelling import cancelled, end_held, end_rejected, rejection
-from kitaru.runtime.capture import capturing
 from kitaru.runtime.codes import RECORDED, Code, Codes
 from kitaru.runtime.decorators import Flow
-from kitaru.runtime.ending import Outcome
 from kitaru.runtime.engines import Engines, tell_code, tell_run
 from kitaru.runtime.keys import StartedBefore, begin_named, begin_once
 from kitaru.runtime.loading import during_import
 from kitaru.runtime.plan import Overrides, Plan
+from kitaru.runtime.prepared import Prepared
 from kitaru.runtime.replaying import Changes, recorded_plan
 from kitaru.runtime.schema import parse_inputs
-from kitaru.runtime.sleeping import STAY_US
 from kitaru.runtime.versions import Version, Versions
 from kitaru.store.runs import collector_paused
 from kitaru.store.states import run_state
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from kitaru.runtime.engine import Engine
-    from kitaru.runtime.events import Observer, Services
+    from kitaru.runtime.events import Services
+    from kitaru.runtime.prepared import Options
     from kitaru.runtime.values import Values
     from kitaru.store.repository import Repository, RunWriter
     from kitaru.store.result_cache import ResultCache
-
-
-@dataclass(slots=True)
-class Options:
-    """How a run is to be executed, this time.
-
-    Attributes:
-        on_drift: policy for this execution, and where it starts a run, for the run; or empty.
-        as_recorded: run the recorded code (True) or the working tree's (False); None goes on with the kind of code that
-            the run recorded with last.
-        tags: names to find the run by.
-        observer: told what happens, or None.
-        cache: take results from the result cache: True wherever a checkpoint does not refuse, False nowhere, None as
-            checkpoints and flow say.
-        key: start the run once for this key; empty for a run of its own.
-        limits: for this run, or from a resume on, as `runtime.limits.given` returns them.
-        stay_us: how long a sleep may be for which the process stays.
-        prompts: who executes the run asks its questions himself, so that nothing stays for an answer.
-        claim: called with a run that is to be carried on once it is locked, and before anything is recorded of it;
-            what it raises leaves the run as it was.
-        run: the id that a new run is to have, where it was chosen before; empty for one of its own.
-        counted: where the execution before was cut short, this one is recorded before it comes to anything, so that
-            those can be counted that come to nothing.
-        apart: whoever asks can carry a run on in its recorded environment, where it was invoked there.
-    """
-
-    on_drift: str = ""
-    as_recorded: bool | None = None
-    tags: tuple[str, ...] = ()
-    observer: Observer | None = None
-    cache: bool | None = None
-    key: str = ""
-    limits: Mapping[str, int] = field(default_factory=dict)
-    stay_us: int = STAY_US
-    prompts: bool = False
-    claim: Callable[[str], None] | None = None
-    run: str = ""
-    apart: bool = False
-    counted: bool = False
-
-
-@dataclass(slots=True)
-class Prepared:
-    """A run that is locked, recorded as begun or resumed, and ready to execute once."""
-
-    engine: Engine
-    flow: Flow[Any, Any]
-    inputs: dict[str, Any]
-
-    def execute(self) -> Outcome:
-        """Run the body to its end or to a stop."""
-        with capturing():
-            return self.engine.execute(self.body)
-
-    def body(self) -> Any:  # noqa: ANN401 - what the flow returns
-        """Execute the flow's function alone; only the engine calls this."""
-        if not self.flow.is_async:
-            return self.flow.fn(**self.inputs)
-        from kitaru.runtime.loops import run_body
-
-        return run_body(self.engine, lambda: self.flow.fn(**self.inputs))
-
-
-def _was_cut_short(writer: RunWriter, state: RunState) -> bool:
-    """Tell whether the execution before was cut short, by what may well cut the next one short, too.
-
-    Where it stopped in an orderly way it was not, nor where it ended.
-    """
-    if state.end is not None:
-        return False
-    last = writer.records[-1].record
-    stopped = isinstance(last, Note) and last.about == "stopped"
-    return writer.died or state.barren > 0 or (state.status is Status.RUNNING and not stopped)
 
 
 class Runner:
@@ -384,6 +305,18 @@ class Runner:
             limits=dict(options.limits),
         )
         return record, objects + more + also
+
+
+def _was_cut_short(writer: RunWriter, state: RunState) -> bool:
+    """Tell whether the execution before was cut short, by what may well cut the next one short, too.
+
+    Where it stopped in an orderly way it was not, nor where it ended.
+    """
+    if state.end is not None:
+        return False
+    last = writer.records[-1].record
+    stopped = isinstance(last, Note) and last.about == "stopped"
+    return writer.died or state.barren > 0 or (state.status is Status.RUNNING and not stopped)
 
 
 def _check_may_start() -> None:
