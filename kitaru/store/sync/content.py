@@ -180,7 +180,8 @@ class Incoming:
         try:
             found = self._here(object_id)
             if found is None:
-                self._fetch_object(object_id)
+                found = self._fetch_object(object_id)
+            if found is None:
                 found = self._referred_by_new(object_id)
         except Damaged as error:
             return error

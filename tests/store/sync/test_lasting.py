@@ -45,6 +45,16 @@ def test_what_was_pulled(ana, eve, files, runs_only):
     assert eve.damage() == []
 
 
+def test_what_lay_there_from_a_pull_that_was_cut_short(ana, eve, files):
+    ana.run("one", large=LARGE).push()
+    for key in ana.blobs.keys(layout.OBJECTS):
+        eve.blobs.stage(key, ana.blobs.get(key))
+    eve.pull()
+    files.fail_power()
+    assert eve.runs() == ana.runs()
+    assert eve.damage() == []
+
+
 def test_a_mark_that_somebody_else_just_made(eve, files):
     marks = eve.repo.partial
     marks.mark("other", remote="team", url="there", at=1)

@@ -14,7 +14,7 @@ import zstandard
 from kitaru.blobs import MemoryBlobs
 from kitaru.errors import Damaged, UnknownFormat
 from kitaru.model.records import Call, End, Start, Wait
-from kitaru.store import Repository, envelope, layout, loose, names, remote_check
+from kitaru.store import Repository, envelope, layout, loose, names, remote_check, verified
 from kitaru.store.routes import Destination, RouteEntry, add_entry, route_log
 from tests.store.samples import nonces, value
 from tests.store.sync.machines import remote_damage
@@ -364,7 +364,10 @@ def test_an_object_that_is_no_value(bob, remote, version):
     assert "is no value" in why
 
 
-def test_a_large_object_that_is_no_value(bob, ana, remote, version):
+@pytest.mark.parametrize("most", [None, 0], ids=["kept as it comes", "too large to be kept"])
+def test_a_large_object_that_is_no_value(bob, ana, remote, version, monkeypatch, most):
+    if most is not None:
+        monkeypatch.setattr(verified, "_MOST", most)
     bad = b"\xff" * 100
     bad_id = hashlib.sha256(bad).hexdigest()
     other = Repository.create(MemoryBlobs(), nonces(5))
