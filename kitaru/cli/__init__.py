@@ -6,10 +6,12 @@ nothing of what verbs do: those live in `kitaru.cli.verbs`, each imported when i
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from typing import TYPE_CHECKING, NoReturn
 
+from kitaru.cli.streams import let_go, settle
 from kitaru.errors import KitaruError
 
 if TYPE_CHECKING:
@@ -21,6 +23,7 @@ BUG = 70
 """EX_SOFTWARE of sysexits.h: the program, not its user, is at fault."""
 
 INTERRUPTED = 130
+_OF_STDOUT = frozenset({errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -30,12 +33,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the words after `kitaru`; those of this process by default.
     """
     words = list(sys.argv[1:] if argv is None else argv)
+    settle()
     try:
         helped = words in ([], ["-h"], ["--help"]) and "_KITARU_COMPLETE" not in os.environ
         status = _help(words) if helped else _command(words)
         sys.stdout.flush()
-    except BrokenPipeError:
-        return _quiet_pipe()
+    except OSError as error:  # of stdout itself: whatever else is opened, is opened by somebody who knows what it is
+        return _unwritten(error)
     return status
 
 
@@ -59,8 +63,10 @@ def _command(words: list[str]) -> int:
     except KeyboardInterrupt:
         _tell("interrupted")
         return INTERRUPTED
-    except BrokenPipeError:
-        raise
+    except OSError as error:
+        if error.filename is None and error.errno in _OF_STDOUT:
+            raise
+        return _bug()
     except Exception:  # whatever reaches this line is a bug, and is shown as one
         return _bug()
 
@@ -95,7 +101,10 @@ def _bug() -> int:
     return BUG
 
 
-def _quiet_pipe() -> int:
-    """Whoever read us has gone (`kitaru log | head`): say nothing, also not when Python closes stdout at exit."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 0
+def _unwritten(error: OSError) -> int:
+    """Tell that a result went nowhere; but whoever read us and has gone (`kitaru log | head`) wants to hear nothing."""
+    let_go()
+    if isinstance(error, BrokenPipeError):
+        return 0
+    _tell(f"the result cannot be written: {error.strerror}")
+    return KitaruError.exit_code
