@@ -63,7 +63,7 @@ def test_drift_stops_before_the_call_is_executed_and_shows_the_difference(bench,
     assert ran == []
     (told,) = ended.events("drift")
     assert told["policy"] == "stop"
-    assert ended.notes == ["drift"]
+    assert ended.notes == ["drift", "stopped"]
 
 
 def test_a_stop_cannot_be_swallowed(bench, ran):
@@ -266,7 +266,8 @@ def test_a_long_prompt_is_shown_where_it_differs(bench):
     assert "Answer in English." in ended.error.message
     (told,) = ended.events("drift")
     assert told["text"] in ended.error.message
-    assert told["difference"] == ended.state.notes[-1].data["difference"]
+    (note,) = [note for note in ended.state.notes if note.about == "drift"]
+    assert told["difference"] == note.data["difference"]
     assert "-Answer in English.\n+Answer in German." in told["difference"]
 
 
