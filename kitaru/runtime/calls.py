@@ -75,7 +75,7 @@ class Calls:
             return found
 
     def again(self, asked: Asked, view: CallView) -> Execution:
-        """Execute a recorded call once more, in its own place."""
+        """Return what executes a recorded call once more, in its own place: nobody has called it off this time."""
         with self._deciding:
             place = self._engine.plan.place_of(view.name, view.order, view.occurrence)
             record = self._fresh(asked, place)

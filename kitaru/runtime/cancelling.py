@@ -24,7 +24,13 @@ if TYPE_CHECKING:
 
 
 def end_record(request: CancelName, now_us: int, rejected_at: str = "") -> End:
-    """Return the record that ends a run as it was asked: by a cancel, or by a rejection at a wait."""
+    """Return the record that ends a run as it was asked: by a cancel, or by a rejection at a wait.
+
+    Args:
+        request: who asked, when, and why.
+        now_us: microseconds since 1970 UTC.
+        rejected_at: label of the wait at which the run was rejected; empty for a cancel.
+    """
     asked: dict[str, Any] = {"by": request.by, "at": request.at, "reason": request.reason}
     return End(now_us, "cancelled", cancelled={**asked, "wait": rejected_at} if rejected_at else asked)
 

@@ -171,6 +171,9 @@ class Execution:
     def raised(self, error: BaseException, *, sync: bool = True) -> tuple[BaseException, int | None]:
         """Take what an attempt raised: leave the call where the run stops, else record its failure.
 
+        Args:
+            sync: return when it is durable.
+
         Returns:
             The failure that is recorded, and the microseconds until the next attempt, or None where this was the last.
 
@@ -195,6 +198,8 @@ class Execution:
         """Record a failure. Return the microseconds until the next attempt, or None where this was the last.
 
         Args:
+            error: what the function raised, or what stands for it.
+            sync: return when it is durable.
             again: whether the checkpoint's `retries` may have it attempted again.
         """
         engine, record, retries = self.engine, self.record, self.options.retries

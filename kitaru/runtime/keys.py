@@ -40,6 +40,9 @@ def begin_once(repo: Repository, flow: str, key: str, services: Services, run: s
     """Begin the run of a key.
 
     Args:
+        flow: the flow's name; each flow has keys of its own.
+        key: as the user chose it.
+        services: clock, randomness, and who it is.
         run: the id that it is to have, where nobody has named another for this key; a new one by default.
 
     Raises:
@@ -55,7 +58,11 @@ def begin_once(repo: Repository, flow: str, key: str, services: Services, run: s
 
 
 def begin_named(repo: Repository, run: str) -> RunWriter:
-    """Begin a run whose id was chosen before; raises as `begin_once`."""
+    """Begin a run whose id was chosen before.
+
+    Raises:
+        StartedBefore, PrunedRun, RunHeld: as `begin_once`.
+    """
     for _ in range(MAX_TRIES):
         repo.check_unpruned(run)
         if is_recorded(repo, run):

@@ -30,7 +30,13 @@ class Output:
         self._engine, self._live = engine, live
 
     def heard(self, call: ActiveCall | None, stream: str, text: str) -> bool:
-        """Take a piece of captured output; tell whether the observer shows it."""
+        """Take a piece of captured output; tell whether the observer shows it.
+
+        Args:
+            call: that it was written in, or None for the flow's body.
+            stream: `stdout`, `stderr` or `log`.
+            text: not redacted yet.
+        """
         text = redacted(text)
         if call is not None:
             call.keep_output(self._engine.now(), stream, text)
@@ -48,7 +54,12 @@ class Output:
         self._show(call, MODEL_TEXT, text)
 
     def write_live(self, call: ActiveCall, at_us: int, stream: str, text: str) -> None:
-        """Let those who follow the run see a piece of output."""
+        """Let those who follow the run see a piece of output.
+
+        Args:
+            at_us: when it was written, in microseconds since 1970 UTC.
+            stream: `stdout`, `stderr`, `log`, or that of a model's text.
+        """
         label = display_call(call.name, call.occurrence)
         self._live.add(Piece(label, call.order, call.began_us, stream, 0, at_us, text))
 

@@ -59,7 +59,17 @@ class Replies:
         return self.claim(wait, source, value=wait.default)[1]
 
     def give(self, wait: Wait, value: object, *, by: str, note: str) -> tuple[bool, AnswerName]:
-        """Give a person's answer, JSON data: whether it won, and the reply that stands."""
+        """Give a person's answer.
+
+        Args:
+            wait: as the run recorded it.
+            value: JSON data, checked against the wait's schema before.
+            by: who answers.
+            note: what he has to say besides, or empty.
+
+        Returns:
+            Whether this answer won, and the reply that stands.
+        """
         encoded = self._values.encode(value, frozenset(), wait.name)
         self._repo.put_objects(encoded.objects)
         return self.claim(wait, PERSON, value=encoded.id, by=by, note=note)
@@ -67,7 +77,18 @@ class Replies:
     def claim(
         self, wait: Wait, source: str, *, value: str | None = None, by: str = "", note: str = ""
     ) -> tuple[bool, AnswerName]:
-        """Reply with a value that is stored, or with none: whether this reply won, and the one that stands."""
+        """Take the one name of a wait's reply.
+
+        Args:
+            wait: as the run recorded it.
+            source: where the reply is from: a person, the default, the deadline.
+            value: id of a value that is stored; None for the reply `None`.
+            by: who replies; empty for nobody.
+            note: what he has to say besides, or empty.
+
+        Returns:
+            Whether this reply won, and the one that stands.
+        """
         if value is None:
             nothing = self._values.encode(None, frozenset(), wait.name)
             self._repo.put_objects(nothing.objects)

@@ -80,6 +80,7 @@ class Runner:
         """Prepare a new run of a flow on inputs.
 
         Args:
+            target: the flow, or what names it on the command line.
             inputs: parameter name to value; `text` says that strings among them were typed as `name=value`.
             documents: more inputs, read from JSON.
 
@@ -245,6 +246,10 @@ class Runner:
 
     def replay(self, run: str, options: Options, changes: Changes) -> Prepared:
         """Prepare a branch of a run, with something changed.
+
+        Args:
+            run: the id of the run that is branched from.
+            changes: where it branches, and what is other than in that run.
 
         Raises:
             UsageError: an unknown call, input or value; nothing to replay.

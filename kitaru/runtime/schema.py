@@ -164,7 +164,16 @@ def parse_inputs(
 
 
 def parse_input(fn: Callable[..., Any], name: str, text: str) -> object:
-    """Return one input, typed as `name=value`, by its annotation; raises BadInput."""
+    """Return one input, typed as `name=value`, by its annotation.
+
+    Args:
+        fn: the flow's function.
+        name: of the parameter.
+        text: what was typed behind the `=`.
+
+    Raises:
+        BadInput: the text does not fit the annotation.
+    """
     return _parse(fn, name, text, _hints(fn).get(name, Any), True)
 
 

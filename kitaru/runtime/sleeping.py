@@ -38,7 +38,15 @@ class Sleeps:
         self._equal: Counter[str] = Counter()
 
     def sleep(self, for_us: int | None, until_us: int | None) -> None:
-        """Return when the time has come, now or in a later execution; raises `RunStopped` where the run lets go."""
+        """Return when the time has come, now or in a later execution.
+
+        Args:
+            for_us: microseconds from the first execution on that came here; or None, with `until_us`.
+            until_us: a time, in microseconds since 1970 UTC; or None, with `for_us`.
+
+        Raises:
+            RunStopped: the run lets go of the process until then.
+        """
         engine = self._engine
         view = self._begin(for_us, until_us)
         until = view.record.deadline or 0

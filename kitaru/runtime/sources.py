@@ -166,7 +166,13 @@ def _read(root: Path, file: str) -> bytes:
 
 
 def external_imports(files: Mapping[str, bytes], path: Sequence[str], imports: ImportsOf = imports_of) -> set[str]:
-    """Return the top-level names that these files import and that are neither the project's nor Python's own."""
+    """Return the top-level names that these files import and that are neither the project's nor Python's own.
+
+    Args:
+        files: a snapshot.
+        path: the entries of `sys.path` inside the project, as an `Entry` has them.
+        imports: tells what stands in a file.
+    """
     own = {name for p in path for file in files for name in _top_below(file, p)}
     found = {item.parts[0] for source in files.values() for item in imports(source) if not item.level}
     return found - own - sys.stdlib_module_names
@@ -181,6 +187,14 @@ def fingerprint(entry: Entry, files: Mapping[str, bytes], environment: Mapping[s
     """Return the digest that tells flow versions apart: of code, Python and distributions.
 
     Not of the git commit, nor of `sys.path`, which differs between `python FILE` and `kitaru run FILE`.
+
+    Args:
+        entry: where the flow begins.
+        files: its snapshot.
+        environment: `{"python", "distributions"}`, of `kitaru.runtime.environment`.
+
+    Returns:
+        SHA-256, in hexadecimal digits.
     """
     told = {
         "entry": [entry.module, entry.qualname, entry.file],

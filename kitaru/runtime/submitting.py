@@ -36,6 +36,9 @@ class Submitter:
     def submit(self, checkpoint: Checkpoint[..., Any], given: Arguments) -> CallFuture[Any]:
         """Make a call that somebody else carries; its place in the call order is the one it is submitted at.
 
+        Args:
+            given: positional and named arguments; futures among them stand for their results.
+
         Raises:
             RunStopped: the run stops here.
         """
@@ -55,6 +58,10 @@ class Submitter:
         self, checkpoint: Checkpoint[..., Any], items: Iterable[Arguments], *, cancel_others: bool
     ) -> CallFutures[Any]:
         """Make a call for each item, in a scope of their own, where an item is known by its arguments.
+
+        Args:
+            items: arguments of each, as of `submit`; all are taken at once.
+            cancel_others: whether the first failure calls off the others.
 
         Raises:
             RunStopped: the run stops here.

@@ -89,6 +89,12 @@ def trust_recorded(repo: Repository, flow: str, named: VersionName, *, at: int, 
     """Trust a version whose code is, file by file, what has just been loaded from the working tree.
 
     What was decided about it before stands.
+
+    Args:
+        flow: the flow's name.
+        named: the version.
+        at: microseconds since 1970 UTC.
+        by: who recorded it.
     """
     if not repo.trust.is_decided(named.id):
         what, why = f"{flow}@v{named.n}", trust.RECORDED_HERE

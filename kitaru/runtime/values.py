@@ -68,7 +68,18 @@ class Values:
     def encode_all(
         self, values: Mapping[str, Any], known: Container[str], *, sink: Callable[[str, Part], None] | None = None
     ) -> tuple[list[tuple[str, bytes]], dict[str, str]]:
-        """Encode values by name, as `encode` does; return their new objects and their ids."""
+        """Encode values by name.
+
+        Args:
+            values: name to value; an error names the value by it.
+            known, sink: as of `encode`.
+
+        Returns:
+            Their new objects, and name to id.
+
+        Raises:
+            Unencodable: one cannot be stored.
+        """
         objects: list[tuple[str, bytes]] = []
         ids = {}
         for name, value in values.items():
@@ -130,7 +141,12 @@ class Values:
         return Values(self._names, fetch, view)
 
     def describe_error(self, error: BaseException, known: Container[str]) -> tuple[dict[str, Any], Encoded | None]:
-        """Return the record form of an exception, and the exception as a value where it can be one."""
+        """Return the record form of an exception, and the exception as a value where it can be one.
+
+        Args:
+            error: is cleaned of what must not reach the store.
+            known: ids of objects that are there already.
+        """
         clean_error(error)
         kind = type(error)
         described: dict[str, Any] = {
@@ -146,7 +162,15 @@ class Values:
         return described, encoded
 
     def rebuild_error(self, described: dict[str, Any], runs: Sequence[str]) -> BaseException:
-        """Return the exception that a record describes, in its own class where that is loaded."""
+        """Return the exception that a record describes: in its own class, or a `RunFailed` where that was not stored.
+
+        Args:
+            described: as `describe_error` returned it.
+            runs: ids of the runs to look in first.
+
+        Raises:
+            KitaruError: what was stored of it cannot be read, or its class is not loaded.
+        """
         if described.get("value"):
             value = self.decoder(runs).decode(described["value"])
             if isinstance(value, BaseException):

@@ -62,6 +62,8 @@ class Guard:
         Args:
             argv: command; the number of the control socket follows as its last argument.
             fds: of the control socket, stdout and stderr. They stay open here.
+            env: the process's environment, whole.
+            cwd: the directory it begins in.
             limits: name of a limit of `resource` to its value.
             ended: called once, on a thread of this object, when the process is gone and all that it left is: with its
                 exit code as `subprocess` has it, or None where the warden itself is gone.

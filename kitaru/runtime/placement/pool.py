@@ -45,7 +45,13 @@ class Pool:
         _pools.add(self)
 
     def take(self, kind: Hashable, env: Mapping[str, str], limits: Mapping[str, int]) -> WorkerProcess:
-        """Return an idle worker of a kind, or a new one; `kind` says all in which workers may differ."""
+        """Return an idle worker of a kind, or a new one.
+
+        Args:
+            kind: all in which workers may differ.
+            env: environment variables of a new one.
+            limits: name of a limit of `resource` to its value, for a new one.
+        """
         while (worker := self._take_idle(kind)) is not None:
             if worker.listens():
                 return worker
