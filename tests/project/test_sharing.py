@@ -208,13 +208,20 @@ def test_a_question_that_two_answered(people):
     assert people("ana").value(people("ana").given(state, state.open_waits[0]).value) == 5
 
 
-def test_a_run_that_two_carried_on(people):
+@pytest.fixture
+def two_ways(people):
+    """A run that ana carried on, and ben, who pushed first."""
     run = people.run("ana", "asks", 1)
     people("ana").push()
     people("ben").pull()
     people.answer("ben", run, 5)
     people.answer("ana", run, 7)
     people("ben").push()
+    return run
+
+
+def test_a_run_that_two_carried_on(people, two_ways):
+    run = two_ways
     parted = people("ana").push(strict=False)
     (told,) = parted.parted
     assert (told.run, told.by, told.number) == (run, "ben", 2)
@@ -226,13 +233,8 @@ def test_a_run_that_two_carried_on(people):
     assert people("ana").check().is_clean
 
 
-def test_a_pull_brings_two_ways_apart_and_only_says_so(people):
-    run = people.run("ana", "asks", 1)
-    people("ana").push()
-    people("ben").pull()
-    people.answer("ben", run, 5)
-    people.answer("ana", run, 7)
-    people("ben").push()
+def test_a_pull_brings_two_ways_apart_and_only_says_so(people, two_ways):
+    run = two_ways
     (told,) = people("ana").pull().parted
     assert (result(people("ana"), run), result(people("ana"), told.new_run)) == (6, 8)
 

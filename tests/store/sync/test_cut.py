@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import shutil
+from functools import partial
 
 import pytest
 
@@ -108,61 +109,65 @@ def expected(place, act):
     return had, runs
 
 
-def cuts(place, act, step):
+def trials(place, act, step, once):
+    """Cut it short everywhere, a step apart; return how far there was anything to cut.
+
+    Args:
+        once: does it, cut short at a number, before or after; returns whether it ended there, and whether it got there.
+    """
     had, runs = expected(place, act)
     for at in itertools.count(0, step):
         for after in False, True:
             path = place.copy()
-            bob = bob_of(path)
-            remote = Cut(bob.remote, at, after=after)
-            try:
-                getattr(bob, act)(remote=remote)
-            except RemoteUnreachable:
+            ended, got_there = once(path, act, at, after)
+            if ended:
                 is_whole(path, had)
                 finishes(path, act, runs)
             place.done(path)
-        if not remote.is_cut:
+        if not got_there:
             return at
     raise AssertionError("never reached")
 
 
+def cut_off(path, act, at, after):
+    bob = bob_of(path)
+    remote = Cut(bob.remote, at, after=after)
+    try:
+        getattr(bob, act)(remote=remote)
+    except RemoteUnreachable:
+        return True, True
+    return False, remote.is_cut
+
+
 @pytest.mark.parametrize("act", ["push", "pull"])
 def test_the_connection_is_cut(place, act):
-    assert cuts(place, act, 17) > 10
+    assert trials(place, act, 17, cut_off) > 10
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("act", ["push", "pull"])
 def test_the_connection_is_cut_everywhere(place, act):
-    assert cuts(place, act, 1) > 10
+    assert trials(place, act, 1, cut_off) > 10
 
 
-def deaths(place, act, step, model):
-    had, runs = expected(place, act)
-    for at in itertools.count(0, step):
-        for after in False, True:
-            path = place.copy()
-            files = model(die_at=at, after=after)
-            try:
-                getattr(bob_of(path, files), act)()
-            except Died:
-                if model is PowerLoss:
-                    files.fail_power()
-                is_whole(path, had)
-                finishes(path, act, runs)
-            place.done(path)
-        if not files.dead:
-            return at
-    raise AssertionError("never reached")
+def killed(path, act, at, after, *, model):
+    files = model(die_at=at, after=after)
+    try:
+        getattr(bob_of(path, files), act)()
+    except Died:
+        if model is PowerLoss:
+            files.fail_power()
+        return True, True
+    return False, files.dead
 
 
 @pytest.mark.parametrize("act", ["push", "pull"])
 def test_the_process_dies(place, act):
-    assert deaths(place, act, 47, PowerLoss) > 20
+    assert trials(place, act, 47, partial(killed, model=PowerLoss)) > 20
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("model", [FaultyFiles, PowerLoss])
 @pytest.mark.parametrize("act", ["push", "pull"])
 def test_the_process_dies_everywhere(place, act, model):
-    assert deaths(place, act, 1, model) > 20
+    assert trials(place, act, 1, partial(killed, model=model)) > 20

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+
 import pytest
 
 from kitaru.blobs import LocalBlobs
@@ -24,6 +26,27 @@ def exchange(*machines):
         for machine in machines:
             machine.pull()
             machine.push()
+
+
+@pytest.fixture
+def killed_after(monkeypatch):
+    """Whoever does something is killed when he has put so many names of a kind away, and is to put away another."""
+
+    @contextmanager
+    def killed_after(count, directory):
+        left, really = [True] * count, LocalBlobs.move
+
+        def move(blobs, key, kept):
+            if key.startswith(f"{directory}/") and not left:
+                raise KeyboardInterrupt
+            del left[: key.startswith(f"{directory}/")]
+            really(blobs, key, kept)
+
+        with monkeypatch.context() as cut, pytest.raises(KeyboardInterrupt):
+            cut.setattr(LocalBlobs, "move", move)
+            yield
+
+    return killed_after
 
 
 @pytest.fixture
@@ -222,21 +245,12 @@ def test_what_was_pushed_first_stands_though_the_other_went_further(ana, bob, an
 
 
 @pytest.mark.parametrize("moved", [0, 1, 2])
-def test_a_run_gives_way_from_its_end_so_that_it_is_whole_at_any_time(ana, bob, answered, monkeypatch, moved):
+def test_a_run_gives_way_from_its_end_so_that_it_is_whole_at_any_time(ana, bob, answered, killed_after, moved):
     ana.carry_on(answered, ends=False).push()
     bob.carry_on(answered, ends=False).go_on(answered).go_on(answered, "and more")
-    mine, left, really = bob.runs()[answered], [True] * moved, LocalBlobs.move
-
-    def move(blobs, key, kept):
-        if key.startswith("runs/") and not left:
-            raise KeyboardInterrupt
-        del left[: key.startswith("runs/")]
-        really(blobs, key, kept)
-
-    with monkeypatch.context() as cut:
-        cut.setattr(LocalBlobs, "move", move)
-        with pytest.raises(KeyboardInterrupt):
-            bob.pull()
+    mine = bob.runs()[answered]
+    with killed_after(moved, "runs"):
+        bob.pull()
     assert bob.damage() == []
     assert len(bob.repo.records(answered)) < len(mine) or not moved
     exchange(bob, ana)
@@ -429,23 +443,14 @@ def test_of_two_logs_the_first_that_is_pushed_stands_whole(ana, bob, remote, mon
 
 
 @pytest.mark.parametrize("moved", [0, 1, 2])
-def test_a_log_gives_way_from_its_end_so_that_it_has_no_gap_at_any_time(ana, bob, monkeypatch, moved):
-    to, left, really = (Destination(ana.version(), 1, 1),), [True] * moved, LocalBlobs.move
+def test_a_log_gives_way_from_its_end_so_that_it_has_no_gap_at_any_time(ana, bob, killed_after, moved):
+    to = (Destination(ana.version(), 1, 1),)
     for machine, entries in (ana, 1), (bob, 3):
         for n in range(1, entries + 1):
             add_entry(machine.blobs, RouteEntry("demo", "stable", n, to, 0, n, machine.who, "", f"{machine.who}{n}"))
     ana.push()
-
-    def move(blobs, key, kept):
-        if key.startswith("routes/") and not left:
-            raise KeyboardInterrupt
-        del left[: key.startswith("routes/")]
-        really(blobs, key, kept)
-
-    with monkeypatch.context() as cut:
-        cut.setattr(LocalBlobs, "move", move)
-        with pytest.raises(KeyboardInterrupt):
-            bob.pull()
+    with killed_after(moved, "routes"):
+        bob.pull()
     assert len(route_log(bob.blobs, "demo", "stable")) == 3 - moved
     bob.pull()
     assert [entry.by for entry in route_log(bob.blobs, "demo", "stable")] == ["ana"]
