@@ -38,6 +38,7 @@ def summary_json(summary: RunSummary) -> dict[str, Any]:
         "waits": list(summary.waits),
         "wakes": iso(summary.wakes),
         "error": summary.error or None,
+        "given_up": summary.given_up,
         "cost": {name: told for name, told in summary.spent.to_json().items() if not name.endswith("_tokens")},
     }
 

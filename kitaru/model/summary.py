@@ -31,6 +31,7 @@ class RunSummary:
         error: one line, where the run failed.
         model_calls, nano_usd, unpriced: what the run itself asked of models, as `spending.Spent` has it.
         barren: executions in a row, up to the last, that came to nothing, as of a run's state.
+        given_up: workers leave it alone; told where the project's settings are known, as its live status is.
         version_id: id of the flow version, which stays when two stores that met gave it another number.
     """
 
@@ -54,6 +55,7 @@ class RunSummary:
     unpriced: int = 0
     version_id: str = ""
     barren: int = 0
+    given_up: bool = False
 
     @property
     def spent(self) -> Spent:

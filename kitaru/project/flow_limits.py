@@ -74,14 +74,15 @@ class Limits:
 
     def room(self, flow: str, now_us: int) -> bool:
         """Tell whether another run of a flow may be started now."""
-        return self._why_not(flow, now_us) == ""
+        return self.why_not(flow, now_us) == ""
 
     def has_limit(self, flow: str) -> bool:
         """Tell whether anything limits a flow."""
         limit = self._limits.get(flow)
         return limit is not None and bool(limit.concurrency or limit.per_minute)
 
-    def _why_not(self, flow: str, now_us: int) -> str:
+    def why_not(self, flow: str, now_us: int) -> str:
+        """Return why no other run of a flow may be started now; empty where one may."""
         limit = self._limits.get(flow)
         if limit is None:
             return ""
@@ -109,7 +110,7 @@ class Limits:
         if not self.has_limit(flow):
             return None
         lock = self._repo.blobs.lock(layout.start_lock(flow), wait_s=GATE_WAIT_S)
-        why = "another one is just being started" if lock is None else self._why_not(flow, now_us)
+        why = "another one is just being started" if lock is None else self.why_not(flow, now_us)
         if not why:
             return lock
         if lock is not None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kitaru.errors import BadConfig
-from kitaru.model.history import OVER
+from kitaru.model.history import OVER, Status
 from kitaru.project.flow_limits import ATTEMPTS, flow_limits
 
 if TYPE_CHECKING:
@@ -39,10 +39,11 @@ class GivingUp:
         return run.status not in OVER and self._is_reached(run.flow, run.barren)
 
     def told(self, state: RunState) -> str:
-        """Return what there is to say of a run that workers leave alone; empty of any other."""
-        if state.status in OVER or not self._is_reached(state.start.flow, state.barren):
+        """Return what there is to say of a run that workers leave alone; empty of others, and of one that executes."""
+        at_rest = state.status not in OVER and state.status is not Status.RUNNING
+        if not at_rest or not self._is_reached(state.start.flow, state.barren):
             return ""
-        return given_up_text(state.barren)
+        return f"{given_up_text(state.barren)}; kitaru resume {state.run}"
 
     def _is_reached(self, flow: str, barren: int) -> bool:
         limit = self._limits.get(flow)

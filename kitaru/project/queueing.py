@@ -21,12 +21,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 
+GIVEN_UP = "given up"
+
+
 @dataclass(frozen=True, slots=True)
 class QueuedInvocation:
     """An invocation, and how it stands.
 
     Attributes:
-        state: `queued`, `delayed`, `cancelled`, `pruned`, or, once its run has begun, how that stands.
+        state: `queued`, `delayed`, `cancelled`, `pruned`, or, once its run has begun, how that stands; `given up` where
+            workers leave it alone.
     """
 
     invocation: Invocation
@@ -102,7 +106,7 @@ class Queueing(Invoking):
         return encoded.id
 
     def queue(self, *, all: bool = False) -> list[QueuedInvocation]:
-        """Return the invocations that wait for a worker, in the order in which they are taken.
+        """Return the invocations that wait for a worker, in the order in which they are taken; then those given up.
 
         Args:
             all: also those that were taken or cancelled, which come after the others, the youngest first.
@@ -111,11 +115,13 @@ class Queueing(Invoking):
         pending = [QueuedInvocation(i, "delayed" if i.not_before > now else "queued") for i in look.pending()]
         pending.sort(key=lambda queued: queued.state == "delayed")
         if not all:
-            return pending
+            runs = [summary.run for summary in self.unfinished()[0] if summary.given_up]
+            left = [invocation for run in runs if (invocation := look.find(run)) is not None]
+            return [*pending, *(QueuedInvocation(i, GIVEN_UP) for i in left)]
         waiting = {queued.invocation.id for queued in pending}
         others = [i for i in map(look.find, invocation_ids(self.repo.blobs)) if i is not None and i.id not in waiting]
         others.sort(key=lambda i: (-i.at, i.id))
-        status = {summary.run: summary.status for summary in self.log()}
+        status = {summary.run: GIVEN_UP if summary.given_up else summary.status for summary in self.log()}
         return [*pending, *(QueuedInvocation(i, self._how(i, now, status)) for i in others)]
 
     def _how(self, invocation: Invocation, now_us: int, known: Mapping[str, str]) -> str:
@@ -129,7 +135,11 @@ class Queueing(Invoking):
         """
         found = read_invocation(self.repo.blobs, self._find_invocation(text.lower()))
         now = self.services.clock_us()
-        return QueuedInvocation(found, state_of(self.repo, found, now, lambda run: str(self.state(run).status)))
+        return QueuedInvocation(found, state_of(self.repo, found, now, self._standing))
+
+    def _standing(self, run: str) -> str:
+        state = self.state(run)
+        return GIVEN_UP if self.giving_up.told(state) else str(state.status)
 
     def _find_invocation(self, text: str) -> str:
         if is_run_id(text):

@@ -237,12 +237,19 @@ class Reading:
         return summaries
 
     def _live(self, summary: RunSummary) -> RunSummary:
-        if summary.status != Status.RUNNING or self.repo.is_held(summary.run):
+        may_be_given_up = self.giving_up.is_given_up(summary)
+        if (summary.status != Status.RUNNING and not may_be_given_up) or self.repo.is_held(summary.run):
             return summary
         from dataclasses import replace
 
         summary = summarize(summary.run, self.repo.records(summary.run))  # it may have come to its end meanwhile
-        return replace(summary, status=live_status(Status(summary.status), held=False))
+        recorded = {"id": summary.version_id, "n": summary.version}
+        return replace(
+            summary,
+            status=live_status(Status(summary.status), held=False),
+            version=self.repo.version_number(summary.flow, recorded),
+            given_up=self.giving_up.is_given_up(summary),
+        )
 
     def state(self, run: str) -> RunState:
         """Return all that is recorded of a run, by its whole id; `status` is the live one.

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +14,7 @@ from kitaru.cli.verbs.work import _say_ended
 from kitaru.project import Project
 from kitaru.project.due import Due
 from kitaru.project.working import Carried
+from kitaru.store import layout
 
 SOURCE = """
 from kitaru import checkpoint, flow
@@ -89,6 +91,8 @@ def test_json_of_the_queue(talking, directory):
     assert document == {
         "id": run,
         "state": "queued",
+        "why": None,
+        "hint": None,
         "target": "talk",
         "flow": "talk",
         "key": "",
@@ -225,3 +229,79 @@ def test_completion(talking):
     assert complete.queued(run[:3]) == [(run, "talk, queued")]
     assert complete.schedules("of") == [("often", "talk, active")]
     assert complete.schedules("x") == []
+
+
+# -- what keeps an invocation from being begun -----------------------------------------------
+
+
+def standing(project):
+    """Return why and hint of the first that is queued, and what the listing says under its row."""
+    (first,) = json.loads(project("queue", "-o", "json").out)["invocations"]
+    shown = json.loads(project("queue", "show", first["id"], "-o", "json").out)
+    assert (shown["why"], shown["hint"]) == (first["why"], first["hint"])
+    told = project("queue", "show", first["id"]).out
+    assert first["why"] is None or first["why"] in told
+    return first["why"], first["hint"], project("queue").out.partition("\n\n")[2]
+
+
+def test_what_can_be_begun_has_nothing_in_its_way(talking):
+    queued(talking, "q=x")
+    assert standing(talking) == (None, None, "")
+
+
+def test_a_route_that_is_gone(talking):
+    talking("route", "set", "talk", "stable", "v1")
+    run = queued(talking, "q=x")
+    talking("route", "set", "talk", "other", "v1")
+    assert talking("route", "remove", "talk", "stable").code == 0
+    why, hint, told = standing(talking)
+    assert "none named stable" in why
+    assert hint == "talk@other or talk@latest"
+    assert told == f"{run}  {why}\n  hint: {hint}\n"
+
+
+def test_inputs_that_no_longer_fit(talking, directory):
+    first, second = queued(talking, "q=x"), queued(talking, "q=y")
+    (directory / "talk.py").write_text(SOURCE.replace("n: int = 1", "m: int"))
+    talking("run", "talk.py:talk", "q=x", "m=1", "-q")
+    found = json.loads(talking("queue", "-o", "json").out)["invocations"]
+    assert ["n" in item["why"] and "m" in item["hint"] for item in found] == [True, True]
+    told = talking("queue").out.partition("\n\n")[2]
+    assert told.startswith(f"{first}, {second}  ")  # what is in the way of several is said once
+    assert talking("queue", "cancel", first, second).code == 0
+    assert talking("queue").out == ""
+
+
+def test_code_that_nobody_trusts_here(talking, directory, monkeypatch):
+    queued(talking, "q=x")
+    talking("remote", "add", "team", str(directory / "team"))
+    assert talking("push", "team", "-q").code == 0
+    (directory / "elsewhere").mkdir()
+    monkeypatch.chdir(directory / "elsewhere")
+    talking("init", "--remote", str(directory / "team"))
+    assert talking("pull", "-q").code == 0
+    why, hint, _ = standing(talking)
+    assert why.endswith("its code has not been looked at here")
+    assert "kitaru trust talk@v1" in hint
+    assert talking("trust", "talk@v1", "--yes").code == 0
+    assert standing(talking)[0] is None
+
+
+def test_a_limit_that_is_reached(talking, directory):
+    with (directory / ".kitaru" / "config.toml").open("a") as settings:
+        settings.write("[flows.talk]\nper-minute = 1\n")
+    queued(talking, "q=x")
+    why, hint, _ = standing(talking)
+    assert why == "no further run of talk for now: 1 of them began in the last minute, and per-minute is 1"
+    assert hint == "[flows.talk] in .kitaru/config.toml"
+
+
+def test_a_version_that_is_damaged(talking):
+    queued(talking, "q=x")
+    project = Project.open()
+    path = Path(project.repo.blobs.where(layout.flow_key("talk", 1)))
+    path.chmod(0o600)
+    path.write_bytes(b"{}")
+    why, _, told = standing(talking)
+    assert "flows/talk" in why
+    assert why in told

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 
 import pytest
@@ -99,13 +100,16 @@ def test_a_run_whose_process_always_dies_is_given_up(project, todo, how):
     assert work(project) == []
     state = project.state(run)
     assert (state.status, state.barren, state.ordered_calls[0].label) == ("interrupted", 2, "first")
-    assert project.giving_up.told(state) == (
-        "given up by workers: its process died 2 times in a row before anything more was recorded"
-    )
+    said = "given up by workers: its process died 2 times in a row before anything more was recorded"
+    assert project.giving_up.told(state) == f"{said}; kitaru resume {run}"
+    assert [(summary.run, summary.given_up) for summary in project.log(status="interrupted")] == [(run, True)]
+    assert [(queued.invocation.id, queued.state) for queued in project.queue()] == [(run, "given up")]
     todo.write_text("live")
     assert work(project) == []
     assert project.resume(run, foreground=True).outcome.value == 1
     assert project.giving_up.told(project.state(run)) == ""
+    assert not any(summary.given_up for summary in project.log())
+    assert project.queue() == []
 
 
 def test_a_run_that_somebody_brought_further_is_looked_after_again(project, todo):
@@ -181,3 +185,27 @@ def test_a_person_s_attempts_leave_no_record_where_they_come_to_nothing(project,
     assert "KITARU_COUNTED" not in os.environ
     project.resume(run, foreground=True)
     assert len(project.repo.records(run)) == len(before)
+
+
+def test_how_it_is_shown(project, todo, monkeypatch, capsys):
+    from kitaru.cli import main
+
+    monkeypatch.chdir(project.root)
+    todo.write_text("die")
+    run = project.enqueue("dying").run
+    until_left_alone(project)
+    why = "given up by workers: its process died 2 times in a row before anything more was recorded"
+    shown = {}
+    for words in (["queue"], ["queue", "show", run], ["status"], ["log"], ["log", run], ["show", run]):
+        main(words)
+        shown[" ".join(words)] = capsys.readouterr().out
+    assert f"{run}  given up" in shown["queue"]
+    assert f"{run}  {why}\n  hint: kitaru resume {run}\n" in shown["queue"]
+    assert all("given up by workers" in page for page in shown.values())
+    assert why in shown[f"log {run}"] and why in shown[f"show {run}"]
+    main(["queue", "-o", "json"])
+    (listed,) = json.loads(capsys.readouterr().out)["invocations"]
+    assert (listed["state"], listed["why"], listed["hint"]) == ("given up", why, f"kitaru resume {run}")
+    main(["log", "-o", "json"])
+    listed = json.loads(capsys.readouterr().out)["runs"]
+    assert [(item["run"] == run, item["given_up"]) for item in listed] == [(True, True), (False, False)]

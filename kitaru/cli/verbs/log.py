@@ -133,6 +133,8 @@ def run_spans(summary: RunSummary, flow_width: int, now: int) -> list[Span]:
     line += [(f"  #{tag}", "cyan") for tag in summary.tags]
     if summary.waits:
         line.append((f"  waits for {', '.join(summary.waits)}", "yellow"))
+    if summary.given_up:
+        line.append(("  given up by workers", "red"))
     if summary.wakes:
         line.append((f"  {sleeps(summary.wakes, now)}", "yellow"))
     if summary.error:
@@ -153,6 +155,8 @@ def _calls(project: Project, state: RunState, output: Output) -> None:
     )
     if told := invoked_line(state.start.invoked):
         page.line((f"invoked {told}", "dim"))
+    if told := project.giving_up.told(state):
+        page.line((told, "red"), whole=True)
     gone = no_longer_made(state)
     entries: dict[int, list[Span]] = {
         order: _call_row(c, state.run, gone=c.label in gone) for order, c in state.calls.items()

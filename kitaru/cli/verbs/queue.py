@@ -5,14 +5,19 @@ priority first, then the oldest, nothing before its time. An invocation is calle
 exactly one run, however many workers there are; `kitaru log ID` shows that once it has begun. [Queue and
 schedules](../queue.md) tells the rest.
 
-`kitaru queue` alone lists what waits for a worker. `cancel` is for what nobody has taken yet; a run that has begun is
+`kitaru queue` alone lists what waits for a worker, and what workers have [given up](../queue.md#workers). Below that it
+says why any of it could not be begun now: a route or version that is gone or damaged, code that is not trusted, inputs
+that no longer fit, a limit that is reached. Whether code can be imported, or an environment built, only `kitaru work`
+finds out.
+ `cancel` is for what nobody has taken yet; a run that has begun is
 ended by [`kitaru cancel`](cancel.md).
 
 ## JSON
 
-`list` prints `invocations`, each `id` (also the run's), `state` (`queued`, `delayed`, `cancelled`, `pruned`, or the
-status of its run), `target`, `flow`, `key`, `env`, `priority`, `not_before`, `tags`, `schedule` and `tick` (null unless
-a schedule called for it), `queued` (when), `by`. `show` prints one of these with its `inputs`; `cancel` prints
+`list` prints `invocations`, each `id` (also the run's), `state` (`queued`, `delayed`, `cancelled`, `pruned`, `given
+up`, or the status of its run), `why` and `hint` (what keeps it from being begun, and what mends that; null where
+nothing is known to), `target`, `flow`, `key`, `env`, `priority`, `not_before`, `tags`, `schedule` and `tick` (null
+unless a schedule called for it), `queued` (when), `by`. `show` prints one of these with its `inputs`; `cancel` prints
 `cancelled`, the ids.
 """
 
@@ -26,17 +31,27 @@ from kitaru.cli import complete
 from kitaru.cli.listing import listing
 from kitaru.cli.options import Output, OutputOpt
 from kitaru.cli.page import Page, write_json
-from kitaru.cli.text import age, duration, iso, local_time
+from kitaru.cli.text import age, duration, iso, local_time, one_line
 from kitaru.cli.value import plain, pretty
 
 if TYPE_CHECKING:
     from kitaru.cli.page import Span
     from kitaru.project import Project
+    from kitaru.project.obstacles import Obstacle, Obstacles
     from kitaru.project.queueing import QueuedInvocation
 
 app = listing()
 
-_STYLES = {"queued": "cyan", "delayed": "yellow", "completed": "green", "failed": "red", "waiting": "yellow"}
+_NAMED = 3
+"""So many ids are named of those that one thing keeps from being begun."""
+_STYLES = {
+    "queued": "cyan",
+    "delayed": "yellow",
+    "given up": "red",
+    "completed": "green",
+    "failed": "red",
+    "waiting": "yellow",
+}
 IdArg = Annotated[str, typer.Argument(metavar="ID", help="An id, or its beginning.", autocompletion=complete.queued)]
 
 
@@ -53,14 +68,44 @@ def list_(
 ) -> None:
     """List what waits for a worker, in the order in which it is taken."""
     from kitaru.project import Project
+    from kitaru.project.obstacles import Obstacles
 
     project = Project.open()
     found = project.queue(all=all_)
+    hindered = Obstacles(project)
     if output is Output.JSON:
-        return write_json({"invocations": [_document(queued) for queued in found]})
+        return write_json({"invocations": [_document(project, queued, hindered) for queued in found]})
     page, now = Page(), project.services.clock_us()
     page.table(_row(queued, now) for queued in found)
+    _obstacles(page, project, found, hindered)
     return page.write()
+
+
+def _obstacle(project: Project, queued: QueuedInvocation, hindered: Obstacles) -> Obstacle | None:
+    from kitaru.project.giving_up import given_up_text
+    from kitaru.project.obstacles import Obstacle
+    from kitaru.project.queueing import GIVEN_UP
+
+    if queued.state == GIVEN_UP:
+        run = queued.invocation.run
+        return Obstacle(given_up_text(project.state(run).barren), f"kitaru resume {run}")
+    return hindered.of(queued.invocation) if queued.is_pending else None
+
+
+def _obstacles(page: Page, project: Project, found: list[QueuedInvocation], hindered: Obstacles) -> None:
+    """Add what keeps invocations from being begun, each reason once, with the first that it is of."""
+    told: dict[Obstacle, list[str]] = {}
+    for queued in found:
+        obstacle = _obstacle(project, queued, hindered)
+        if obstacle is not None:
+            told.setdefault(obstacle, []).append(queued.invocation.id)
+    if told:
+        page.gap()
+    for obstacle, ids in told.items():
+        more = f" and {len(ids) - _NAMED} more" if len(ids) > _NAMED else ""
+        page.line((", ".join(ids[:_NAMED]), "bold"), f"{more}  ", (one_line(obstacle.why), "yellow"), wrap=True)
+        if obstacle.hint:
+            page.line(("  hint: ", "dim"), one_line(obstacle.hint), wrap=True)
 
 
 def _row(queued: QueuedInvocation, now_us: int) -> list[Span]:
@@ -80,19 +125,24 @@ def _row(queued: QueuedInvocation, now_us: int) -> list[Span]:
 def show(invocation: IdArg, *, output: OutputOpt = Output.TEXT) -> None:
     """Show one invocation, with its inputs."""
     from kitaru.project import Project
+    from kitaru.project.obstacles import Obstacles
 
     project = Project.open()
     found = project.invocation(invocation)
-    inputs = project.value(found.invocation.inputs)
+    inputs, hindered = project.value(found.invocation.inputs), Obstacles(project)
     if output is Output.JSON:
-        return write_json({**_document(found), "inputs": plain(inputs)})
-    return _page(project, found, inputs)
+        return write_json({**_document(project, found, hindered), "inputs": plain(inputs)})
+    return _page(project, found, inputs, hindered)
 
 
-def _page(project: Project, queued: QueuedInvocation, inputs: object) -> None:
+def _page(project: Project, queued: QueuedInvocation, inputs: object, hindered: Obstacles) -> None:
     it, now, page = queued.invocation, project.services.clock_us(), Page()
     page.line((it.id, "bold"), "  ", (queued.state, _STYLES.get(queued.state, "dim")), f"  {it.target}")
     page.line(f"  queued {age(it.at, now)}{f' by {it.by}' if it.by else ''}")
+    obstacle = _obstacle(project, queued, hindered)
+    if obstacle is not None:
+        page.line("  ", (one_line(obstacle.why), "yellow"), wrap=True)
+        page.line(("  hint: ", "dim"), one_line(obstacle.hint), wrap=True)
     if it.not_before:
         page.line(f"  not before {local_time(it.not_before)}")
     if it.schedule:
@@ -129,11 +179,13 @@ def cancel(
     return page.write()
 
 
-def _document(queued: QueuedInvocation) -> dict[str, Any]:
-    it = queued.invocation
+def _document(project: Project, queued: QueuedInvocation, hindered: Obstacles) -> dict[str, Any]:
+    it, obstacle = queued.invocation, _obstacle(project, queued, hindered)
     return {
         "id": it.id,
         "state": queued.state,
+        "why": obstacle.why if obstacle is not None else None,
+        "hint": (obstacle.hint or None) if obstacle is not None else None,
         "target": it.target,
         "flow": it.flow,
         "key": it.key,

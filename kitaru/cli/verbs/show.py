@@ -123,6 +123,8 @@ def _facts(page: Page, project: Project, state: RunState) -> None:
     field(page, "started", _moment(start.at, start.origin))
     if end:
         field(page, "ended", f"{local_time(end.at)}, after {duration(end.at - start.at)}")
+    if told := project.giving_up.told(state):
+        field(page, "workers", (told, "red"))
     for name, told in _optional(state):
         if told:
             field(page, name, told)

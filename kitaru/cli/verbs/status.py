@@ -115,7 +115,7 @@ class Changes:
 
     def of(self, runs: list[RunSummary]) -> list[RunSummary]:
         """Return the runs that changed, oldest first."""
-        stand: dict[str, tuple[object, ...]] = {s.run: (s.status, s.waits, s.wakes) for s in runs}
+        stand: dict[str, tuple[object, ...]] = {s.run: (s.status, s.waits, s.wakes, s.given_up) for s in runs}
         before, self._before = self._before, stand
         if before is None:
             return [s for s in reversed(runs) if s.status in _OPEN]
@@ -202,6 +202,8 @@ def _told(run: RunSummary, now: int) -> list[Span]:
     told: list[Span] = [(f"  {', '.join(run.waits)}", "yellow")] if run.waits else []
     if run.wakes:
         told.append((f"  {sleeps(run.wakes, now)}", "yellow"))
+    if run.given_up:
+        told.append(("  given up by workers", "red"))
     told.append((f"  {age(run.ended or run.started, now)}", "dim"))
     if run.error:
         told.append((f"  {one_line(run.error)}", "red"))

@@ -24,8 +24,9 @@ more.
 `slept`, `cancelled`, `interrupted`, `queued`, `scheduled`); of `end` also `status` (how the run stands now), `code`
 (exit status of the process that carried it; 7 where another worker was faster), `took_us`, and where it came no further
 `again_us` and `told` (what it wrote last).
-Beside these, with `run` (or null), `text` and `hint`: `given-up`, once of each run that is left alone; `pulled`, `pushed`, `claimed`, `diverged`, `untrusted` and
-`trouble` with `--remote`, and `left` without it, once of each remote on which something is queued.
+Beside these, with `run` (or null), `text` and `hint`: `given-up`, once of each run that is left alone; `pulled`,
+`pushed`, `claimed`, `diverged`, `untrusted` and `trouble` with `--remote`, and `left` without it, once of each remote
+on which something is queued.
 """
 
 from __future__ import annotations
