@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from kitaru.errors import Damaged
+from kitaru.errors import CodeUnloadable, Damaged
 from kitaru.model.history import Status
 from kitaru.model.spending import Spent
 from kitaru.project.routing import Routing
@@ -242,12 +242,17 @@ class Flows(Routing):
             FlowNotFound, UsageError: as of `find_version`.
             UsageError: a file is there already, with other content; nothing was written.
             CodeUnloadable: a recorded path leads out of the directory, or is of no Python file; nothing was written.
+            CodeUnloadable: the version holds no file.
             StoreError: a file cannot be written.
         """
         from kitaru.project.exporting import write_files
 
         name = self.find_version(target)
-        return write_files(self.version({"n": name.n, "id": name.id})["files"], directory, force=force)
+        files = self.version({"n": name.n, "id": name.id})["files"]
+        if not files:
+            what = f"{target} holds no source file: it was recorded in an interactive session"
+            raise CodeUnloadable(what, hint=f"kitaru flow show {target}")
+        return write_files(files, directory, force=force)
 
     def _runs_of(self, flow: str, since_us: int | None = None) -> list[RunSummary]:
         found = self._summaries()

@@ -92,6 +92,13 @@ def test_nothing_is_exported_where_one_path_leads_elsewhere(project, tmp_path, p
     assert not (tmp_path / "out").exists()
 
 
+def test_an_export_of_what_holds_no_file_says_so(project, tmp_path):
+    put(project, {"entry": {**ENTRY, "file": None}, "files": {}})
+    with pytest.raises(CodeUnloadable, match="agent@v1 holds no source file"):
+        project.export("agent@v1", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 def test_an_export_does_not_follow_a_linked_folder_out_of_its_directory(project, tmp_path):
     put(project, {"entry": ENTRY, "files": {"lib/a.py": b"evil"}})
     (tmp_path / "home").mkdir()
