@@ -7,6 +7,7 @@ route gets is decided elsewhere; here a route stands for a version only where it
 from __future__ import annotations
 
 import re
+import unicodedata
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -57,8 +58,13 @@ def names_version(text: str) -> bool:
 
 
 def is_route_name(text: str) -> bool:
-    """Tell whether a route may be called so: it can be typed after `@`, and is no version."""
-    return is_typed(text) and text != LATEST and _LIKE_A_NUMBER.fullmatch(text) is None
+    """Tell whether a route may be called so: it can be typed after `@`, in one way only, and is no version."""
+    return (
+        is_typed(text)
+        and unicodedata.is_normalized("NFC", text)
+        and text != LATEST
+        and _LIKE_A_NUMBER.fullmatch(text) is None
+    )
 
 
 def parse_flow_target(text: str) -> FlowTarget:

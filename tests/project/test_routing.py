@@ -29,6 +29,16 @@ def test_a_route_is_moved_and_tells_by_whom(project):
     assert (entry.n, entry.by, entry.note, entry.weights[0][1:]) == (2, "tester", "it is time", [3, 1])
 
 
+def test_no_two_routes_look_the_same(project):
+    composed, decomposed = "gr\u00f6\u00dfe", "gro\u0308\u00dfe"
+    project.set_route("agent", composed, "v1")
+    with pytest.raises(UsageError, match="a route cannot be called"):
+        project.set_route("agent", decomposed, "v2")
+    with pytest.raises(UsageError, match="names no flow version"):
+        project.choose(f"agent@{decomposed}", "k")
+    assert project.choose(f"agent@{composed}", "k").version.n == 1
+
+
 def test_rolled_back_twice_it_goes_further_back(project):
     for name in ("v1", "v2", "v3"):
         project.set_route("agent", "stable", name)
