@@ -15,8 +15,9 @@ from kitaru import checkpoint, flow
 from kitaru.blobs.folder import FolderBlobs
 from kitaru.errors import CodeUnloadable, Diverged, RemoteUnreachable, RunCancelled, RunClaimed, RunHeld, RunInterrupted
 from kitaru.model.history import Status
+from kitaru.model.records import Resumed
 from kitaru.project import Project
-from kitaru.project.claiming import HANDED_OVER, Handed, Hold, Home, handed_over
+from kitaru.project.claiming import HANDED_OVER, Handed, Hold, Home, handed_over, hold_of
 from kitaru.store import claims, layout, names
 from kitaru.store.sync.tracking import Tracking
 from kitaru.testing import fixed_services
@@ -193,6 +194,38 @@ def hold(team, lease_us=3_000, handed=None):
     who = claims.Holder("mine", "tester", "here", team.project.services.clock_us, lease_us)
     home = Home("team", lambda: team.folder, 1)
     return Hold(team.project.repo, lambda run: home, who, handed)
+
+
+def test_it_is_claimed_once_however_often_it_is_taken(team):
+    run = team.publish(team.waiting())
+    held = hold(team)
+    held.take(run)
+    held.take(run)
+    assert len(team.claims(run)) == 1
+
+
+def test_others_are_kept_from_a_run_that_was_left_in_the_middle_here(team):
+    run = team.publish(team.waiting())
+    held = hold(team)
+    with held.held(run), team.project.repo.reopen(run) as writer:
+        writer.commit(Resumed(at=1, version=team.project.state(run).version))
+    assert team.claims(run)[-1] == ("tester", 600)
+
+
+def test_segments_that_were_lost_here_are_not_known_to_be_the_same(team):
+    run = team.publish(team.waiting())
+    team.folder.create(layout.run_key(run, 2), names.pack({"segment": "ab" * 32, "nonce": "n"}))
+    held = hold(team)
+    held._find = lambda run: Home("team", lambda: team.folder, 2)
+    with pytest.raises(Diverged):
+        held.take(run)
+
+
+def test_a_store_is_told_from_others_by_what_it_wrote_itself(team):
+    nonce = hold_of(team.project)._who.nonce
+    assert hold_of(team.project)._who.nonce == nonce
+    (team.project.repo.blobs.scratch / "holder").write_text("anything\n")
+    assert hold_of(team.project)._who.nonce not in (nonce, "anything\n")
 
 
 def test_it_is_renewed_while_the_run_executes(team):

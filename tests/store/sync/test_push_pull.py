@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kitaru.errors import NotExclusive, UnknownFormat
+from kitaru.errors import NotExclusive, RemoteError, UnknownFormat
 from kitaru.store import layout, loose
 from kitaru.store.invocations import Invocation, put_invocation
 from kitaru.store.kinds import KINDS
@@ -392,3 +392,26 @@ def test_a_run_that_goes_between_the_look_and_the_pull_is_told_and_all_else_come
     [refused] = bob.pull().refused
     assert (refused.what, "is gone" in refused.why) == ("one", True)
     assert list(bob.runs()) == ["two"]
+
+
+def test_a_name_that_was_lost_here_comes_again(ana, bob):
+    ana.run("one").answer("one")
+    ana.push()
+    bob.pull()
+    [key] = bob.blobs.keys(layout.ANSWERS)
+    bob.blobs.delete(key)
+    bob.pull()
+    assert bob.repo.is_answered("one")
+
+
+def test_what_somebody_is_just_writing_makes_no_place_another_thing_than_empty(ana, remote):
+    remote.create(f"{layout.TMP}/something", b"")
+    assert ana.pull().is_nothing
+    assert [moved.run for moved in ana.run("one").push().runs] == ["one"]
+
+
+def test_a_place_that_keeps_nothing_is_told(ana, remote, monkeypatch):
+    create = remote.create
+    monkeypatch.setattr(remote, "create", lambda key, data: key == layout.FORMAT_KEY or create(key, data))
+    with pytest.raises(RemoteError, match="does not keep what is written to it"):
+        ana.run("one").push()
