@@ -170,6 +170,16 @@ class Engine(Latch):
             self._leave()
             return self.ending.stopped() if self.has_stopped else self.ending.failed(error)
 
+    @property
+    def submitter(self) -> Submitter:
+        """What calls are submitted to; made when first needed."""
+        with self._lock:
+            if self._submitter is None:
+                from kitaru.runtime.submitting import Submitter
+
+                self._submitter = Submitter(self)
+            return self._submitter
+
     def drain(self) -> None:
         """Return once every submitted call, and every call in flight, is over and recorded."""
         if self._submitter is not None:
@@ -217,18 +227,6 @@ class Engine(Latch):
         reason = RunInterrupted(f"run {self.run} was interrupted", hint=f"kitaru resume {self.run}")
         reason.at_once = self.left_at_once
         return reason
-
-    # -- what user code calls ------------------------------------------------------------------------------------
-
-    @property
-    def submitter(self) -> Submitter:
-        """What calls are submitted to; made when first needed."""
-        with self._lock:
-            if self._submitter is None:
-                from kitaru.runtime.submitting import Submitter
-
-                self._submitter = Submitter(self)
-            return self._submitter
 
     # -- writing and telling -------------------------------------------------------------------------------------
 

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
 from kitaru.errors import CodeUnloadable
-from kitaru.runtime.decorators import checkpoint, flow
+from kitaru.runtime.decorators import flow
 from kitaru.runtime.entry import Entry
 from kitaru.runtime.environment import environment
-from kitaru.runtime.notebook import notebook_source
 from kitaru.runtime.sources import (
     MAX_FILE_BYTES,
     changed_files,
@@ -181,26 +179,6 @@ def test_entry_of_a_flow_tells_its_file_and_the_path_inside_the_project(monkeypa
     assert entry.module == sample_flow.fn.__module__
 
 
-def test_entry_survives_json():
-    entry = Entry("app.flow", "f", "src/app/flow.py", ("src", "."))
-    assert Entry.from_json(entry.to_json()) == entry
-    assert Entry.from_json({**entry.to_json(), "file": None}).file is None
-
-
-@pytest.mark.parametrize("bad", ["/etc", "../up", "a/../../b", "a//b", "", "a\0b", "./a", "a\\b"])
-def test_a_recorded_entry_leads_nowhere_else(bad):
-    good = Entry("flow", "f", "flow.py", (".",)).to_json()
-    for change in ({"file": bad}, {"path": [bad]}):
-        with pytest.raises(CodeUnloadable):
-            Entry.from_json({**good, **change})
-
-
-@pytest.mark.parametrize("data", [None, {}, {"module": 1, "qualname": "f", "file": None, "path": []}])
-def test_what_is_no_entry_is_refused(data):
-    with pytest.raises(CodeUnloadable):
-        Entry.from_json(data)
-
-
 def test_fingerprint_tells_code_python_and_distributions_apart():
     entry, files = Entry("flow", "f", "flow.py", (".",)), {"flow.py": b"1"}
     runs_on = {"python": "3.11.7", "distributions": {"numpy": "2.0"}}
@@ -229,38 +207,3 @@ def test_changed_files_are_listed_with_how():
     recorded = {"a.py": b"1", "b.py": b"1", "c.py": b"1"}
     current = {"a.py": b"1", "b.py": b"2", "d.py": b"1"}
     assert changed_files(recorded, current) == [("b.py", "changed"), ("c.py", "removed"), ("d.py", "added")]
-
-
-def test_a_notebooks_flow_is_told_with_what_it_names():
-    found = notebook_source(told_flow)
-    (text,) = found.values()
-    assert b"def told_flow" in text
-    assert b"def told_step" in text
-    assert b"class Told" in text
-    assert b"def sample_flow" not in text
-
-
-class Told:
-    pass
-
-
-told_already: list = []
-"""What a body names may be anything: this cannot be hashed."""
-
-
-@checkpoint
-def told_step() -> Told:
-    told_already.append(1)
-    return Told()
-
-
-@flow
-def told_flow() -> Told:
-    return told_step()
-
-
-def test_a_flow_typed_in_a_repl_has_no_source(monkeypatch):
-    module = ModuleType("repl")
-    exec(compile("def f(): pass", "<stdin>", "exec"), vars(module))
-    monkeypatch.setitem(sys.modules, "repl", module)
-    assert notebook_source(module.f) == {}
