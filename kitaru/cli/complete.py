@@ -53,6 +53,13 @@ def flows(incomplete: str) -> list[tuple[str, str]]:
     return list(_safely(lambda: ((name, "flow") for name in _flows() if name.startswith(incomplete))))
 
 
+def statuses(incomplete: str) -> list[str]:
+    """Return what can have become of a run."""
+    from kitaru.model.history import Status
+
+    return [str(status) for status in Status if status.startswith(incomplete)]
+
+
 def routes(incomplete: str) -> list[tuple[str, str]]:
     """Return the routes of all flows, each with the flows that have it."""
     return list(_safely(lambda: _routes(incomplete)))

@@ -146,7 +146,8 @@ def test_completion_of_versions_and_routes(there):
     assert complete(there, "export", "numbers@v") == ["@v1"]
     assert complete(there, "route", "set", "numbers", "stable", "") == ["v1"]
     assert complete(there, "deploy", "flows.py:numbers", "--route", "s") == ["stable"]
-    for verb in ("cost", "prune", "push"):
+    assert complete(there, "log", "--status", "comp") == ["completed"]
+    for verb in ("cost", "log", "prune", "push"):
         assert complete(there, verb, "--flow", "num") == ["numbers"]
     assert complete(there, "config", "set", "on-drift", "") == ["stop", "new", "reuse"]
     assert complete(there, "diff", "@~0", "@:sq") == ["square", "square#2"]

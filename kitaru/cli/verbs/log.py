@@ -26,7 +26,7 @@ from kitaru.cli.documents import call_json, how_of, no_longer_made, run_json, su
 from kitaru.cli.events import origin
 from kitaru.cli.graph import Graph
 from kitaru.cli.invoked import invoked_line
-from kitaru.cli.options import Output, OutputOpt, SinceOpt
+from kitaru.cli.options import FlowOpt, Output, OutputOpt, SinceOpt
 from kitaru.cli.page import Page, Span, status_span, write_json
 from kitaru.cli.text import age, duration, error_name, local_time, one_line, short, since, sleeps
 from kitaru.model.spending import dollars, model_calls, spent
@@ -46,8 +46,11 @@ def log(
         typer.Argument(metavar="[RUN]", help="A run whose calls to list.", autocompletion=complete.runs),
     ] = None,
     *,
-    flow: Annotated[str | None, typer.Option("--flow", metavar="NAME", help="Only runs of this flow.")] = None,
-    status: Annotated[str | None, typer.Option("--status", metavar="STATUS", help="Only runs of this status.")] = None,
+    flow: FlowOpt = "",
+    status: Annotated[
+        str | None,
+        typer.Option("--status", metavar="STATUS", help="Only runs of this status.", autocompletion=complete.statuses),
+    ] = None,
     tag: Annotated[
         list[str], typer.Option("--tag", metavar="TAG", help="Only runs that have this tag; may be repeated.")
     ] = [],  # noqa: B006 - typer copies defaults, and shows None as a value
@@ -68,7 +71,7 @@ def log(
         return _calls(project, project.state(project.find_run(run)), output)
     after = since(since_, project.services.clock_us()) if since_ else None
     shown, more = project.log_page(
-        limit or None, flow=flow, status=check_status(status), tags=tag, since_us=after, count=True
+        limit or None, flow=flow or None, status=check_status(status), tags=tag, since_us=after, count=True
     )
     _listing(project, shown, more, output)
 
