@@ -188,6 +188,31 @@ def test_the_version_is_the_one_that_something_was_last_recorded_under(what):
     assert state.executed.code == ("recorded" if counts else "")
 
 
+@pytest.mark.parametrize(
+    ("records", "barren"),
+    [
+        ([start()], 1),
+        ([start(), begun(1)], 1),
+        ([start(), resumed(), begun(1), resumed()], 3),
+        ([start(), resumed(), note("drift")], 2),
+        ([start(), resumed(), note("stopped")], 0),
+        ([start(), resumed(), note("stopped"), resumed()], 1),
+        ([start(), resumed(), call(1)], 0),
+        ([start(), call(1), resumed(), resumed(), wait(2)], 0),
+        ([start(), resumed(), end("failed"), resumed()], 1),
+        ([*(stored.record for stored in ASKED), resumed()], 1),
+    ],
+)
+def test_how_many_executions_in_a_row_came_to_nothing(records, barren):
+    kept = stored(records)
+    assert fold("r", kept).barren == summarize("r", kept).barren == barren
+
+
+def test_an_answer_that_was_taken_is_something():
+    asked = stored([start(), wait(1), resumed()])
+    assert fold("r", [*asked, *stored([answer(asked[1])], asked[-1].id)]).barren == 0
+
+
 # -- waits --------------------------------------------------------------------------------
 
 
