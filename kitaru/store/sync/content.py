@@ -6,6 +6,7 @@ nobody sees what is put here, and gc removes it one day.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -59,22 +60,30 @@ def part_of(segment: str, strand: Strand, data: bytes | memoryview, cache: Frame
     refers: set[str] = set()
     for stored in strand.records:
         refers.update(named_by(stored.record))
-    raws = list(runs.frames(strand, cache, lambda: data))
-    for object_id, (frame, start, end) in strand.objects.items():
-        try:
-            refers.update(references(raws[frame][start:end]))
-        except Malformed as error:
-            raise Damaged(strand.where, f"object {object_id[:16]} is no value: {error}") from error
-    held = frozenset(strand.objects)
-    return Part(segment, strand.journal.host, strand.journal.nonce, strand.records, held, frozenset(refers) - held)
+    held: dict[int, list[tuple[str, int, int]]] = defaultdict(list)
+    for object_id, (number, start, end) in strand.objects.items():
+        held[number].append((object_id, start, end))
+    for number, raw in enumerate(runs.frames(strand, cache, lambda: data)):
+        for object_id, start, end in held[number]:
+            try:
+                refers.update(references(raw[start:end]))
+            except Malformed as error:
+                raise Damaged(strand.where, f"object {object_id[:16]} is no value: {error}") from error
+    objects = frozenset(strand.objects)
+    return Part(
+        segment, strand.journal.host, strand.journal.nonce, strand.records, objects, frozenset(refers) - objects
+    )
 
 
 def local_part(repo: Repository, segment: str) -> Part:
     """Return what is in a segment that is here; KeyError if it is not, Damaged if it is not what was written."""
-    cache = FrameCache()
     found = repo.segments.find(segment)
-    strand = read_segment(found.data, segment, found.where, cache)
-    return part_of(segment, strand, found.data, cache)
+    return _read(segment, found.data, found.where)
+
+
+def _read(segment: str, data: bytes | memoryview, where: str) -> Part:
+    cache = FrameCache()
+    return part_of(segment, read_segment(data, segment, where, cache), data, cache)
 
 
 class Incoming:
@@ -87,7 +96,7 @@ class Incoming:
 
     def __init__(self, repo: Repository, transfer: Transfer) -> None:
         self._repo, self._blobs, self._transfer = repo, repo.blobs, transfer
-        self._guard, self._one_at_a_time = Lock(), Lock()
+        self._guard = Lock()
         self._unsettled: dict[str, str] = {}  # directory: a key in it
         self._refers: dict[str, list[str]] = {}  # large objects that are here, and what they name
 
@@ -100,7 +109,8 @@ class Incoming:
             Damaged: it is not on the remote, or not what its name says, or nothing that a store writes.
         """
         try:
-            return local_part(self._repo, segment)
+            found = self._repo.segments.find(segment)
+            return self._read(segment, found.data, found.where)
         except KeyError:
             damaged = False
         except Damaged:
@@ -117,29 +127,33 @@ class Incoming:
     def _fetched(self, segment: str) -> Part:
         key = layout.segment_key(segment)
         where = self._transfer.remote.where(key)
-        cache = FrameCache()
         try:
             data = self._transfer.get(key, SPOOL)
         except KeyError:
             raise Damaged(where, "a segment that is named is missing") from None
         except Damaged:  # it is large, or that is not all that is wrong
             return self._spooled(segment, key, where)
-        part = part_of(segment, read_segment(data, segment, where, cache), data, cache)
+        part = self._read(segment, data, where)
         self._stage(key, data)
         self._transfer.copied(key, len(data))
         return part
 
     def _spooled(self, segment: str, key: str, where: str) -> Part:
-        scratch, cache = f"{layout.TMP}/{self._repo.nonce()}-segment", FrameCache()
+        scratch = f"{layout.TMP}/{self._repo.nonce()}-segment"
         self._blobs.stage(scratch, self._transfer.chunks(key, runs.MAX_SEGMENT))
         try:
-            data = self._blobs.view(scratch)
-            part = part_of(segment, read_segment(data, segment, where, cache), data, cache)
+            part = self._read(segment, self._blobs.view(scratch), where)
             self._blobs.adopt(scratch, key)
         finally:
             self._blobs.delete(scratch)
         self._transfer.copied(key, 0)
         return part
+
+    def _read(self, segment: str, data: bytes | memoryview, where: str) -> Part:
+        """Return what is in a segment; of those that are large one at a time is decompressed."""
+        if len(data) > SPOOL:
+            return self._transfer.alone(lambda: _read(segment, data, where))
+        return _read(segment, data, where)
 
     # -- large objects ---------------------------------------------------------------------------------------------
 
@@ -208,8 +222,7 @@ class Incoming:
             raise
 
     def _referred(self, object_id: str) -> list[str]:
-        with self._one_at_a_time:  # it may be large
-            return loose.references_of(self._blobs, object_id)
+        return self._transfer.alone(lambda: loose.references_of(self._blobs, object_id))  # it may be large
 
     def _fetch_object(self, object_id: str) -> list[str] | None:
         """Fetch an object, and return what it names, as far as that is known now."""

@@ -44,12 +44,14 @@ class Transfer:
         self.requests = self.files = self.bytes = 0
         self._guard = Lock()
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="kitaru-sync")
+        self._alone = ThreadPoolExecutor(1, thread_name_prefix="kitaru-sync-large")
 
     def __enter__(self) -> Transfer:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         self._pool.shutdown(cancel_futures=True)
+        self._alone.shutdown(cancel_futures=True)
 
     def each(self, act: Callable[[T], U], items: Iterable[T]) -> list[U]:
         """Do something with each of some items, at once; the first failure is raised, and nothing new begun then."""
@@ -60,6 +62,13 @@ class Transfer:
             for future in futures:
                 future.cancel()
             raise
+
+    def alone(self, act: Callable[[], T]) -> T:
+        """Do what takes much memory, one such thing at a time.
+
+        Always on the same thread: what one has freed, glibc keeps for it, and sixteen would keep sixteen times as much.
+        """
+        return self._alone.submit(act).result()
 
     # -- requests ------------------------------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ import pytest
 
 from kitaru.blobs.bucket import transfers
 from kitaru.blobs.bucket.room import Room
+from kitaru.store.sync import content
 from tests.store.sync.machines import Machine
 
 MB = 1 << 20
@@ -51,5 +52,16 @@ def test_a_large_value_comes_and_goes_through_little_memory(bucket, most, tmp_pa
     ana.run("large", calls=1, large=noise)
     assert most(ana.push) < 4 * MB, "it goes from where it lies"
     assert most(bob.pull) < ROOM + 4 * MB
+    assert bob.damage() == []
+    assert bob.runs() == ana.runs()
+
+
+def test_of_large_segments_one_at_a_time_is_decompressed(most, ana, bob, monkeypatch):
+    """Each has 8 MB of values below those that have files of their own."""
+    monkeypatch.setattr(content, "SPOOL", MB)
+    for n in range(8):
+        ana.run(f"run{n}", calls=1, large=random.Random(n).randbytes(8 * MB))
+    ana.push()
+    assert most(bob.pull) < 40 * MB
     assert bob.damage() == []
     assert bob.runs() == ana.runs()
