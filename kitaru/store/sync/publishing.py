@@ -127,8 +127,6 @@ class Publishing:
         fields = read(parse(name), standing, self._transfer.remote.where(name))
         if standing == data and name == key.key:
             self._tracking.match(name)
-        elif standing == data or not won:
-            self.second[name] = parse(name)
         if won:
             self._outcome.count(FLOWS.directory)
             self._outcome.versions.append(VersionMoved(flow, number, fields["id"]))
