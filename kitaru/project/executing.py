@@ -42,9 +42,10 @@ class Executing(Awaiting, Remoting):
     @cached_property
     def runner(self) -> Runner:
         """What prepares runs; made when first needed, for reading verbs do without."""
+        from kitaru.runtime.engines import Engines
         from kitaru.runtime.runner import Runner
 
-        return Runner(
+        engines = Engines(
             self.repo,
             self.root,
             self.services,
@@ -53,6 +54,7 @@ class Executing(Awaiting, Remoting):
             results=self.results,
             settings=self.config.settings,
         )
+        return Runner(self.repo, self.root, self.services, self.values, engines)
 
     @cached_property
     def hooks(self) -> Hooks:

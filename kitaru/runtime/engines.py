@@ -30,7 +30,14 @@ if TYPE_CHECKING:
 
 
 class Engines:
-    """Makes the engines of one project's runs; takes what `Runner` takes."""
+    """Makes the engines of one project's runs.
+
+    Args:
+        root: the project's directory.
+        default_on_drift: the project's policy, where neither command, checkpoint nor flow says one.
+        results: the result cache of the store.
+        settings: tables of the project's configuration, handed on to whoever asks the run for them.
+    """
 
     def __init__(
         self,

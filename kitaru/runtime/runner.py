@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from kitaru.runtime.prepared import Options
     from kitaru.runtime.values import Values
     from kitaru.store.repository import Repository, RunWriter
-    from kitaru.store.result_cache import ResultCache
 
 
 class Runner:
@@ -45,24 +44,11 @@ class Runner:
 
     Args:
         root: the project's directory.
-        default_on_drift: the project's policy, where neither command, checkpoint nor flow says one.
-        results: the result cache of the store.
-        settings: tables of the project's configuration, handed on to whoever asks the run for them.
+        engines: makes what executes them.
     """
 
-    def __init__(
-        self,
-        repo: Repository,
-        root: Path,
-        services: Services,
-        default_on_drift: str,
-        values: Values,
-        *,
-        results: ResultCache,
-        settings: Mapping[str, Any] | None = None,
-    ) -> None:
-        self._repo, self._services = repo, services
-        self.engines = Engines(repo, root, services, default_on_drift, values, results=results, settings=settings)
+    def __init__(self, repo: Repository, root: Path, services: Services, values: Values, engines: Engines) -> None:
+        self._repo, self._services, self.engines = repo, services, engines
         self.values, self.versions = values, Versions(repo, root, values, services)
         self.codes = Codes(repo, root, values, self.versions)
 
