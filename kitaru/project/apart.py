@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from kitaru import errors
 from kitaru.errors import BadInput, KitaruError, StoreError
+from kitaru.project.giving_up import COUNTED
 from kitaru.runtime.handle import FlowHandle
 from kitaru.store.layout import run_part
 
@@ -160,7 +161,7 @@ def resume_apart(python: Path, root: Path, run: str, options: Options, *, offlin
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=shown,
-            env=environ_of(str(python)),
+            env={**environ_of(str(python)), **({COUNTED: run} if options.counted else {})},
         )
     except OSError as error:
         raise StoreError(f"run {run} was not carried on: {error.strerror}", hint=f"kitaru resume {run}") from error

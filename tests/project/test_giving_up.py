@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import sys
+from pathlib import Path
 
 import pytest
 
 from kitaru.project import Project
+from kitaru.project.apart import resume_apart
 from kitaru.project.runners import Runners
 from kitaru.project.working import Carried, Processes, Told, Work
+from kitaru.runtime.prepared import Options
 
 CODE = """
 import os, pathlib, signal, time
@@ -209,3 +213,13 @@ def test_how_it_is_shown(project, todo, monkeypatch, capsys):
     main(["log", "-o", "json"])
     listed = json.loads(capsys.readouterr().out)["runs"]
     assert [(item["run"] == run, item["given_up"]) for item in listed] == [(True, True), (False, False)]
+
+
+@pytest.mark.parametrize("counted", [True, False])
+def test_what_is_carried_on_in_another_environment_is_counted_there(project, todo, counted):
+    todo.write_text("die")
+    run = project.enqueue("dying").run
+    work(project)
+    options = Options(counted=counted)
+    assert resume_apart(Path(sys.executable), project.root, run, options, offline=False).wait(60) != 0
+    assert project.state(run).barren == int(counted)
