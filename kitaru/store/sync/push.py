@@ -257,6 +257,7 @@ class Pushing:
         second = self._publishing.second
         if not (second or self._parting):
             return
+        self._todo.anchor()  # else what was just pushed would have to be compared again
         theirs = self._todo.look()
         taken = Outcome()
         pulling = Pulling(replace(self._todo, outcome=taken), PullChoice(), theirs)

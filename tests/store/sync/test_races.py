@@ -456,6 +456,17 @@ def test_a_log_gives_way_from_its_end_so_that_it_has_no_gap_at_any_time(ana, bob
     assert [entry.by for entry in route_log(bob.blobs, "demo", "stable")] == ["ana"]
 
 
+def test_who_recorded_code_that_is_there_already_has_pushed_all_the_same(ana, bob):
+    ana.version(code="x = 1")
+    ana.run("one", asks=False)
+    ana.push()
+    bob.version(code="x = 1")
+    bob.run("two", asks=False)
+    bob.push()
+    standing = bob.standing()
+    assert (standing.ahead, standing.behind, standing.parted) == ((), ("one",), ())
+
+
 def test_a_version_name_tells_who_recorded_it_first(ana, bob):
     ana.version()
     ana.push()
