@@ -89,8 +89,8 @@ def private_directory(path: Path) -> Path:
 
 
 _REASONS = {
-    errno.ENOSPC: ("no space left on the disk", "free some space; `kitaru resume` carries the run on"),
-    errno.EDQUOT: ("the disk quota is used up", "free some space; `kitaru resume` carries the run on"),
+    errno.ENOSPC: ("no space left on the disk", "free some space, and do it again"),
+    errno.EDQUOT: ("the disk quota is used up", "free some space, and do it again"),
     errno.EROFS: ("the file system is read-only", "mount it writable, or copy the project to where you can write"),
     errno.EACCES: ("permission denied", "see who owns the .kitaru directory with `ls -ld .kitaru`"),
     errno.EPERM: ("not permitted", "the store needs a file system with hard links"),
@@ -100,6 +100,11 @@ _REASONS = {
     errno.ENOTSUP: ("the file system cannot do this", "the store needs a file system with hard links and flock"),
     errno.ENOLCK: ("the file system has no locks left", "the store needs a file system with flock"),
 }
+
+
+def is_full(error: BaseException) -> bool:
+    """Tell whether an error is one of `store_error`, for want of room."""
+    return isinstance(error.__cause__, OSError) and error.__cause__.errno in {errno.ENOSPC, errno.EDQUOT}
 
 
 def store_error(error: OSError, doing: str, path: str) -> StoreError:

@@ -64,7 +64,7 @@ def inspect(remote: Remote, repo: Repository) -> Inspection:
         found.exclusive = _is_exclusive(blobs)
         if found.is_store:
             _count(found, blobs, repo)
-    except (RemoteError, UnknownFormat) as error:
+    except (RemoteError, UnknownFormat, Damaged) as error:
         found.problem = error
     return found
 

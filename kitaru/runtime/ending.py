@@ -9,6 +9,7 @@ import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from kitaru.blobs.files import is_full
 from kitaru.errors import (
     Drift,
     KitaruError,
@@ -127,6 +128,11 @@ class Ending:
         """The run stopped without an end; its journal stays as it is, for whoever resumes."""
         self._note_stopped()
         self._engine.emit("end", status="interrupted")
+        if reason is not None and is_full(reason):
+            hint = f"free some space; `kitaru resume {self._engine.run}` carries the run on"
+            full = StoreError(reason.message, hint=hint)
+            full.__cause__ = reason.__cause__
+            reason = full
         return Outcome(self._engine.run, Status.INTERRUPTED, error=reason)
 
     def _note_unclaimed(self) -> None:

@@ -132,7 +132,12 @@ def unpack(data: bytes, shape: Mapping[str, type], where: str) -> dict[str, Any]
 
 
 def check_format(data: bytes, where: str) -> None:
-    """Raise UnknownFormat unless this is what the file `format` of a store says that this version understands."""
+    """Return if this is what the file `format` of a store says that this version understands.
+
+    Raises:
+        UnknownFormat: it says another version.
+        Damaged: it says none, as where a disk lost what was in it.
+    """
     try:
         found = json.loads(data)
     except (ValueError, RecursionError):
@@ -140,7 +145,14 @@ def check_format(data: bytes, where: str) -> None:
     if found == layout.FORMAT:
         return
     version = found.get("version") if isinstance(found, dict) else None
-    raise UnknownFormat(where, str(version)[:40] if isinstance(version, (int, str)) else repr(data[:40]))
+    if not isinstance(version, (int, str)) or version in ("", layout.FORMAT["version"]):
+        raise Damaged(where, f"says no format: {data[:40]!r}", hint=_MEND_FORMAT)
+    raise UnknownFormat(where, str(version)[:40])
+
+
+_MEND_FORMAT = (
+    f"put back the one line that the file has in every store, {canonical(layout.FORMAT).decode()}; kitaru fsck"
+)
 
 
 def claim(blobs: Workspace, key: str, fields: dict[str, Any], shape: Mapping[str, type]) -> tuple[bool, dict[str, Any]]:

@@ -65,6 +65,7 @@ class Repository:
 
         Raises:
             UnknownFormat: it is none, or one of another version.
+            Damaged: its format cannot be read.
         """
         where = blobs.where(layout.FORMAT_KEY)
         try:

@@ -66,9 +66,9 @@ def fills_up(place):
     first, second, *rest = full.err.splitlines()
     assert first.startswith("error: cannot write ")
     assert "no space left on the disk" in first
-    assert second == "hint: free some space; `kitaru resume` carries the run on"
     assert not rest
     run = place.only_run()
+    assert second == f"hint: free some space; `kitaru resume {run}` carries the run on"
     assert place.project().state(run).status == "interrupted"
     recorded = place.recorded(run)
     assert recorded
@@ -103,7 +103,9 @@ def test_reading_goes_on_when_the_disk_is_full(on_disk, disk):
             except OSError:
                 break
     looking_works(on_disk, run)
-    assert "no space left on the disk" in on_disk.kitaru("run", "-q", "steps.py:twenty").err
+    refused = on_disk.kitaru("run", "-q", "steps.py:twenty").err
+    assert "no space left on the disk" in refused
+    assert "hint: free some space, and do it again" in refused  # there is no run yet
 
 
 def looking_works(place, run):
@@ -135,11 +137,22 @@ def test_a_read_only_store_can_be_read_and_says_so_when_it_is_to_be_written(on_d
     assert on_disk.kitaru("answer", "-q", asking, "approve", "true").code == 0
 
 
+PUT_BACK = 'put back the one line that the file has in every store, {"hash":"sha256","version":1}; kitaru fsck'
+
+
 @pytest.mark.parametrize(
-    ("content", "found"),
-    [('{"version": 2, "hash": "sha256"}', "format 2"), ("junk", "format b'junk'"), ("", "format b''")],
+    ("content", "found", "hint"),
+    [
+        (
+            '{"version": 2, "hash": "sha256"}',
+            "this store has format 2, and this kitaru reads format 1",
+            "pip install --upgrade kitaru",
+        ),
+        ("junk", "says no format: b'junk'", PUT_BACK),
+        ("", "says no format: b''", PUT_BACK),
+    ],
 )
-def test_an_unknown_format_is_refused_by_every_verb(make_place, content, found):
+def test_an_unknown_format_is_refused_by_every_verb(make_place, content, found, hint):
     place = make_place("power-loss")
     place.kitaru("run", "-q", "steps.py:twenty", "calls=1")
     format_file = place.root / ".kitaru" / "format"
@@ -161,5 +174,5 @@ def test_an_unknown_format_is_refused_by_every_verb(make_place, content, found):
         refused = place.kitaru(*words)
         assert refused.code == 4, words
         first, second = refused.err.splitlines()
-        assert first == f"error: {format_file}: this store has {found}, and this kitaru reads format 1"
-        assert second == "hint: pip install --upgrade kitaru"
+        assert first == f"error: {format_file}: {found}"
+        assert second == f"hint: {hint}"

@@ -44,6 +44,15 @@ class TestFormat:
         with pytest.raises((UnknownFormat, Damaged)):
             Repository.create(blobs)
 
+    @pytest.mark.parametrize(
+        "content", [b"", b"junk", b"[]", b"{}", b'{"version":1}', b'{"version":null}', b"9" * 5000]
+    )
+    def test_what_no_version_says_is_damage(self, blobs, content):
+        blobs.create("format", content)
+        with pytest.raises(Damaged, match="says no format") as error:
+            Repository.open(blobs)
+        assert '{"hash":"sha256","version":1}' in error.value.hint
+
     def test_no_store(self, blobs):
         with pytest.raises(UnknownFormat, match="none"):
             Repository.open(blobs)

@@ -73,6 +73,7 @@ def there(transfer: Transfer) -> Sight:
 
     Raises:
         UnknownFormat: it is a store of another version, or something else than a store.
+        Damaged: its format cannot be read.
     """
     with ThreadPoolExecutor(1) as aside:
         is_store = aside.submit(format_of, transfer.remote)
@@ -101,7 +102,7 @@ def initialise(transfer: Transfer) -> None:
 
 
 def format_of(remote: RemoteBlobs) -> bool:
-    """Tell whether a remote is a store; raises UnknownFormat where it is one of another version."""
+    """Tell whether a remote is a store; raises UnknownFormat where it is one of another version, or Damaged."""
     where = remote.where(layout.FORMAT_KEY)
     try:
         data = remote.get(layout.FORMAT_KEY, limit=names.MAX_NAME)
