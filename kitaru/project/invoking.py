@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from kitaru.errors import CodeUnloadable, UsageError
+from kitaru.errors import UsageError
 from kitaru.model.ids import new_run_id
 from kitaru.project.routing import Routing
 from kitaru.project.spawning import Spawning
@@ -180,13 +180,15 @@ class Invoking(Routing, Spawning):
     ) -> tuple[Choice, dict[str, Any]]:
         """Return the version that an invocation would get now, and its inputs as JSON data that fits this version.
 
-        Args, errors: as of `invoke`. Nothing is recorded, and no code is loaded.
+        Args, errors: as of `invoke`, but that it need not be trusted yet. Nothing is recorded, and no code is loaded.
         """
+        from kitaru.runtime.entry import startable_entry
         from kitaru.runtime.invoking import checked_inputs
 
         choice = self.choose(target, key)
-        schema = self.version(choice.version_json).get("inputs")
-        return choice, checked_inputs(choice.name, schema, inputs, text=text, documents=documents)
+        value = self.version(choice.version_json)
+        startable_entry(choice.name, value)
+        return choice, checked_inputs(choice.name, value.get("inputs"), inputs, text=text, documents=documents)
 
 
 def _is_recorded(env: str) -> bool:
@@ -201,13 +203,7 @@ def _version(choice: Choice, value: Mapping[str, Any]) -> Version:
     Raises:
         CodeUnloadable: it holds no code that could be imported.
     """
-    from kitaru.runtime.entry import Entry
+    from kitaru.runtime.entry import startable_entry
     from kitaru.runtime.versions import Version
 
-    entry = Entry.from_json(value["entry"])
-    if entry.file is None:
-        raise CodeUnloadable(
-            f"{choice.name} was recorded in an interactive session, so that its code is not in the store",
-            hint="move the flow to a file and run it from there",
-        )
-    return Version(choice.version.n, choice.version.id, entry, value["files"])
+    return Version(choice.version.n, choice.version.id, startable_entry(choice.name, value), value["files"])

@@ -10,9 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from kitaru.errors import CodeUnloadable, KitaruError
+from kitaru.errors import KitaruError
 from kitaru.project.flow_limits import Limits, flow_limits
-from kitaru.runtime.entry import Entry
+from kitaru.runtime.entry import startable_entry
 from kitaru.runtime.invoking import checked_inputs
 from kitaru.runtime.trusting import check_trusted
 
@@ -73,9 +73,7 @@ class Obstacles:
         try:
             check_trusted(self._project.repo, choice.flow, choice.version.id, choice.version.n)
             version = self._project.version(choice.version_json)
-            if Entry.from_json(version["entry"]).file is None:
-                told = f"{choice.name} was recorded in an interactive session, so that its code is not in the store"
-                raise CodeUnloadable(told, hint="move the flow to a file and run it from there")
+            startable_entry(choice.name, version)
         except KitaruError as error:
             return {}, error
         return version, None

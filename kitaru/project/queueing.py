@@ -70,6 +70,7 @@ class Queueing(Invoking):
 
         Raises:
             FlowNotFound, UsageError, BadInput: as of `invoke`; nothing was queued.
+            CodeUnloadable: the code of the version that the target leads to now is not in the store.
             Unencodable, SecretLeak: an input cannot be stored.
         """
         _check_priority(priority)

@@ -154,6 +154,7 @@ class Routing(Reading):
 
         Raises:
             FlowNotFound, UsageError: no such flow or version, or the route may not be called so.
+            CodeUnloadable: the code of a version is not in the store.
             Diverged: somebody moved the route at the same moment; it is as he said.
         """
         weights = {to: 1} if isinstance(to, str) else dict(to)
@@ -169,7 +170,10 @@ class Routing(Reading):
             raise UsageError(f"{name!r} is no version", hint=_EXAMPLE)
         if type(weight) is not int or not 0 < weight <= routes.MAX_WEIGHT:
             raise UsageError(f"{name} has weight {weight!r}; a weight is from 1 to {routes.MAX_WEIGHT}", hint=_EXAMPLE)
+        from kitaru.runtime.entry import startable_entry
+
         version = find_version(self.repo, target)
+        startable_entry(f"{flow}@v{version.n}", self.version({"n": version.n, "id": version.id}))
         return Destination(version.id, version.n, weight)
 
     def roll_back_route(self, flow: str, route: str, *, to: int | None = None, note: str = "") -> RouteEntry:

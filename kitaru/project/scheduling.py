@@ -82,6 +82,7 @@ class Scheduling(Queueing):
         Raises:
             UsageError: there is such a schedule, or its name, time, zone or target is none.
             BadInput: the inputs do not fit the version that the target leads to now.
+            CodeUnloadable: the code of that version is not in the store.
             Diverged: somebody else was first.
         """
         if not is_name(name):

@@ -1,15 +1,19 @@
 """Where a flow's code begins, and recorded paths that nobody vouches for.
 
-Owns: the entry of a flow version, as plain data and back, and the check of each path in it. Looks at no file: finding
-a live flow's entry is `runtime.sources`, loading a recorded one `runtime.loading`.
+Owns: the entry of a flow version, as plain data and back, the check of each path in it, and whether code belongs to it
+that can be started. Looks at no file: finding a live flow's entry is `runtime.sources`, loading a recorded one
+`runtime.loading`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kitaru.errors import CodeUnloadable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,25 @@ class Entry:
                 checked = tuple(p if p == "." else safe_path(p) for p in path)
                 return cls(module, qualname, file if file is None else safe_path(file), checked)
         raise CodeUnloadable("the recorded version does not say where its flow is", hint="kitaru fsck")
+
+
+def startable_entry(name: str, version: Mapping[str, Any]) -> Entry:
+    """Return the entry of a recorded version that can be started from the store.
+
+    Args:
+        name: how the version is called, for errors.
+        version: its value, which nobody vouches for.
+
+    Raises:
+        CodeUnloadable: its code is not in the store, or it does not say where that is.
+    """
+    entry = Entry.from_json(version.get("entry"))
+    if entry.file is None:
+        raise CodeUnloadable(
+            f"{name} was recorded in an interactive session, so that its code is not in the store",
+            hint="move the flow to a file and run it from there",
+        )
+    return entry
 
 
 def safe_path(path: object) -> str:

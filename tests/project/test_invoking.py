@@ -272,7 +272,17 @@ def test_code_that_cannot_be_imported_starts_nothing(tmp_path):
     assert project.repo.run_ids() == before
 
 
-def test_a_flow_of_a_session_is_not_in_the_store(bench):
+@pytest.mark.parametrize(
+    "start",
+    [
+        lambda project: project.invoke("typed_here@v1", {}),
+        lambda project: project.enqueue("typed_here@v1", {}),
+        lambda project: project.add_schedule("nightly", "typed_here@v1", cron="0 3 * * *", tz="UTC"),
+        lambda project: project.set_route("typed_here", "stable", "v1"),
+    ],
+    ids=["invoke", "enqueue", "schedule", "route"],
+)
+def test_a_flow_of_a_session_is_not_in_the_store(bench, start):
     from kitaru import flow
 
     @flow
@@ -284,7 +294,8 @@ def test_a_flow_of_a_session_is_not_in_the_store(bench):
     recorded, _ = project.runner.versions.record(typed_here, _session_entry(), ())
     assert recorded.n == 1
     with pytest.raises(CodeUnloadable, match="interactive session"):
-        project.invoke("typed_here@v1", {})
+        start(project)
+    assert (project.queue(), project.schedules(), project.routes()) == ([], [], [])
 
 
 def _session_entry():

@@ -9,9 +9,10 @@ from kitaru.store.routes import Destination, RouteEntry, add_entry, point_of
 
 @pytest.fixture
 def project(bench):
-    """A project with three versions of a flow, of which only the names matter here."""
+    """A project with three versions of a flow, of which only the names and that they can be started matter here."""
+    entry = {"module": "agent", "qualname": "agent", "file": "agent.py", "path": []}
     for n in range(1, 4):
-        value = bench.project.values.encode({"n": n}, frozenset(), "n")
+        value = bench.project.values.encode({"n": n, "entry": entry, "files": {}}, frozenset(), "n")
         bench.project.repo.put_objects(value.objects)
         bench.project.repo.add_version("agent", id=value.id, digest=f"{n}" * 64, at=n, by="ann")
     return bench.project
