@@ -8,9 +8,7 @@ schedules](../queue.md) tells the rest.
 `kitaru queue` alone lists what waits for a worker, and what workers have [given up](../queue.md#workers). Below that it
 says why any of it could not be begun now: a route or version that is gone or damaged, code that is not trusted, inputs
 that no longer fit, a limit that is reached. Whether code can be imported, or an environment built, only `kitaru work`
-finds out.
- `cancel` is for what nobody has taken yet; a run that has begun is
-ended by [`kitaru cancel`](cancel.md).
+finds out. `cancel` is for what nobody has taken yet; a run that has begun is ended by [`kitaru cancel`](cancel.md).
 
 ## JSON
 
