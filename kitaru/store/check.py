@@ -123,7 +123,6 @@ class _Check:
         except ValueError as error:
             self.report.add(DAMAGE, self.blobs.where(f"{layout.RUNS}/{part}"), str(error))
             return
-        self.report.runs += 1
         try:
             for name in names.segments(self.blobs, run):
                 self.named[name.segment].add(run)
@@ -132,8 +131,10 @@ class _Check:
             self.report.add(LEFTOVER, self.blobs.where(layout.open_key(run)), "a run that never recorded anything")
         except KitaruError as error:
             self.report.damage(error, self.blobs.where(layout.run_key(run)), run)
+            self.report.runs += 1
             self.unread.add(run)
         else:
+            self.report.runs += bool(content.records or content.segments)  # a journal alone may be of no use
             self.content(run, content)
 
     def content(self, run: str, content: runs.RunContent) -> None:

@@ -247,6 +247,7 @@ def test_leftovers_are_no_damage(root):
     assert report.is_clean
     assert {f.severity for f in report.findings} == {"leftover"}
     assert len(report.findings) == 3
+    assert report.runs == 3  # what never recorded anything is none
 
 
 def test_an_unnamed_segment_is_a_leftover(root):

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from kitaru.errors import Damaged, KitaruError
+from kitaru.errors import Damaged, KitaruError, UnknownRun
 from kitaru.model.history import Status
 from kitaru.model.records import Start
 from kitaru.store import layout, loose, names, parted
@@ -192,6 +192,8 @@ class Outgoing:
         if self._repo.is_held(run):
             self._outcome.skip(run, HELD)
             return False
+        if not self._has_begun(run):
+            return False
         if not (asked or choose.everything):
             self._outcome.skip(run, "was interrupted")
             return False
@@ -203,6 +205,15 @@ class Outgoing:
             else:
                 self._outcome.skip(run, HELD)
         return ok
+
+    def _has_begun(self, run: str) -> bool:
+        """Tell whether anything is recorded of a run: what could not write its start is none, and goes with gc."""
+        try:
+            return bool(self._ours.run(run) or self._repo.records(run))
+        except UnknownRun:
+            return False
+        except Damaged:  # told when it is to go
+            return True
 
     # -- what they reach -------------------------------------------------------------------------------------------
 

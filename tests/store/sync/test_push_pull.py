@@ -107,6 +107,17 @@ def test_by_default_only_what_is_finished_or_waits_goes(ana, remote):
     held.close()
 
 
+@pytest.mark.parametrize("written", [b"", b"kita"])
+def test_what_could_not_write_its_start_is_no_run(ana, written):
+    ana.run("one")
+    ana.blobs.create("open/never/nonce", written)
+    pushed = ana.push()
+    assert ([moved.run for moved in pushed.runs], pushed.skipped) == (["one"], [])
+    for choose in PushChoice(), PushChoice(everything=True):
+        again = ana.push(choose=choose)
+        assert (again.is_nothing, again.skipped) == (True, [])
+
+
 def test_a_run_that_is_named_is_taken_up(ana, bob):
     ana.run("killed", asks=False, seal=False)
     pushed = ana.push("killed")
