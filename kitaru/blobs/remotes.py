@@ -65,6 +65,11 @@ def written(url: str, options: Mapping[str, str] | None = None) -> str:
     return url if scheme else os.path.abspath(Path(rest).expanduser())  # noqa: PTH100 - without `..` in it
 
 
+def is_relative(url: str) -> bool:
+    """Tell whether a URL stands for a folder that depends on the current directory."""
+    return _SCHEME.fullmatch(url) is None and not Path(os.path.expanduser(url)).is_absolute()  # noqa: PTH111 - as any text
+
+
 def _split(url: str) -> tuple[str, str]:
     """Return the scheme, empty for a folder, and what follows it."""
     match = _SCHEME.fullmatch(url)

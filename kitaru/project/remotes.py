@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kitaru.blobs.remotes import OPTIONS, open_remote, written
+from kitaru.blobs.remotes import OPTIONS, is_relative, open_remote, written
 from kitaru.config import is_name
 from kitaru.errors import BadConfig, UnknownRemote, UsageError
 from kitaru.store import trust
@@ -70,6 +70,9 @@ def _read(name: str, entry: Mapping[str, Any], where: str) -> Remote:
         raise BadConfig(f"{told}: {wrong[0]} is {entry[wrong[0]]!r}, and must be text", hint=f"mend the file: {where}")
     if not entry.get("url"):
         raise BadConfig(f"{told} has no url", hint=f"kitaru remote remove {name}")
+    if is_relative(entry["url"]):
+        hint = f"kitaru remote remove {name}, and kitaru remote add {name} PATH"
+        raise BadConfig(f"{told}: url is {entry['url']!r}, which another directory makes another place", hint=hint)
     return Remote(name, entry["url"], {key: entry[key] for key in OPTIONS if entry.get(key)})
 
 

@@ -104,6 +104,9 @@ def test_one_that_is_not_there(project):
         ("url = 7", "url is 7, and must be text"),
         ('region = "x"', "has no url"),
         ('url = ""', "has no url"),
+        ('url = "../shared"', "url is '../shared', which another directory makes another place"),
+        ('url = "file:shared"', "url is 'file:shared'"),
+        ('url = ".kitaru/x"', "url is '.kitaru/x'"),
     ],
 )
 def test_what_config_says_is_checked_and_can_still_be_removed(project, entry, said):
@@ -114,6 +117,14 @@ def test_what_config_says_is_checked_and_can_still_be_removed(project, entry, sa
         broken.remotes()
     broken.remove_remote("team")
     assert reopened(project).remotes() == []
+
+
+def test_what_is_the_same_from_anywhere_may_be_written_by_hand(project):
+    urls = ["/mnt/team", "~/team", "file:///mnt/team", "s3://bucket/team", "memory://team"]
+    with settings(project).open("a") as file:
+        for number, url in enumerate(urls):
+            file.write(f'\n[remotes.r{number}]\nurl = "{url}"\n')
+    assert [remote.url for remote in reopened(project).remotes()] == urls
 
 
 def test_the_file_keeps_its_comments_and_its_rights(project):
