@@ -5,8 +5,8 @@ time: then all is worked out anew. Knows nothing of stores and versions, nor of 
 
 An entry is found by the SHA-256 of the very bytes of a source, and of what has made it of them: so it is never out of
 date, and who has looked at a source has looked at what its entry says. It begins with a digest of itself under its
-name, and what differs from that is never handed out. This tells damage, not malice: like Python's own `__pycache__`,
-the directory is its user's alone.
+name, and what differs from that is never handed out. This tells damage, not malice: so nothing is handed out either
+that another user has written, or might have.
 """
 
 from __future__ import annotations
@@ -89,9 +89,14 @@ def _read(path: Path) -> bytes:
     try:
         with os.fdopen(os.open(path, _READ), "rb") as file:
             found = os.fstat(file.fileno())
-            return file.read() if stat.S_ISREG(found.st_mode) and found.st_size <= _HEAD + _MAX_DATA else b""
+            return file.read() if _is_mine(found) and found.st_size <= _HEAD + _MAX_DATA else b""
     except OSError:
         return b""
+
+
+def _is_mine(found: os.stat_result) -> bool:
+    """Tell whether this is a file that nobody but this user can have written."""
+    return stat.S_ISREG(found.st_mode) and found.st_uid == os.geteuid() and not stat.S_IMODE(found.st_mode) & 0o022
 
 
 def _write(path: Path, entry: bytes) -> None:

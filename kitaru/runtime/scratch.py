@@ -4,8 +4,8 @@ Owns: where they are made, and that they go again: at the process's end, or, whe
 made. They are not in the store: what lies below a project is taken for its code, and what lies in `.kitaru/` for none
 of it. Knows nothing of what is laid out there.
 
-Each directory is held by an `flock` on itself, which a forked child shares: it is left alone until the last process
-that may import from it has ended. All of a user's are in one directory, which nobody else may enter.
+Each directory is held by an `flock` on itself, which a forked child shares: it is left alone, by its maker's end too,
+until the last process that may import from it has ended. All of a user's are in one directory, which nobody else may enter.
 """
 
 from __future__ import annotations
@@ -45,9 +45,9 @@ def make_scratch() -> Path:
 
 
 def _make() -> str:
-    parent = _parent()
-    if parent is not None:
-        with contextlib.suppress(FileNotFoundError):  # who tidies up temporary files has removed it just now
+    with contextlib.suppress(FileNotFoundError):  # who tidies up temporary files has removed it just now
+        parent = _parent()
+        if parent is not None:
             _sweep(parent)
             for _ in range(_ATTEMPTS):
                 made = tempfile.mkdtemp(dir=parent)
@@ -95,19 +95,26 @@ def _sweep(parent: Path) -> None:
     """Remove the directories that no process holds."""
     for entry in list(os.scandir(parent)):
         with contextlib.suppress(OSError):  # another one is sweeping, too
-            fd = os.open(entry.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW)
-            try:
-                if _lock(fd):
-                    shutil.rmtree(entry.path)
-            finally:
-                os.close(fd)
+            _remove_unheld(entry.path)
+
+
+def _remove_unheld(directory: str) -> None:
+    """Remove a directory unless a process holds it; raises OSError, also where the file system has no locks."""
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    try:
+        if _lock(fd):
+            shutil.rmtree(directory)
+    finally:
+        os.close(fd)
 
 
 def _remove(directory: str, maker: int) -> None:
     if os.getpid() != maker:  # forked from it, which still needs it, as others may
         return
-    with contextlib.suppress(OSError):
-        shutil.rmtree(directory)
     fd = _held.pop(directory, -1)
     if fd >= 0:
         os.close(fd)
+    try:
+        _remove_unheld(directory)  # what was forked from here may hold it
+    except OSError:
+        shutil.rmtree(directory, ignore_errors=True)

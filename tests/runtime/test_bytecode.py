@@ -144,6 +144,16 @@ def test_what_is_no_file_is_not_read(cache, put):
     assert "outer" in result_of(code)
 
 
+def test_what_somebody_else_wrote_or_may_write_is_not_taken_but_written_anew(cache, monkeypatch):
+    code_of(bytecode_in(cache))
+    for mode in (0o620, 0o602):
+        entry_of(cache).chmod(mode)
+        assert [code_of(bytecode_in(cache))[1] for _ in range(2)] == [1, 0]
+        assert entry_of(cache).stat().st_mode & 0o777 == 0o600
+    monkeypatch.setattr(os, "geteuid", lambda me=os.geteuid(): me + 1)
+    assert code_of(bytecode_in(cache))[1] == 1
+
+
 @pytest.mark.parametrize("put", [Path.touch, lambda path: path.symlink_to("/dev/null")])
 def test_no_place_for_entries_is_no_error(cache, put):
     put(cache)

@@ -24,8 +24,8 @@ if os.fork() == 0:
     print(made, flush=True)
     sys.stdin.read()
     sys.exit()  # as a process of its own would
-os.kill(os.getpid(), 9)
 """
+ENDS = {"killed": "os.kill(os.getpid(), 9)\n", "as it should": "sys.exit()\n"}
 
 
 @pytest.fixture
@@ -75,11 +75,12 @@ def test_what_a_killed_process_left_goes_when_the_next_one_comes(start):
     assert not [*left.parent.iterdir()]
 
 
-def test_a_forked_process_keeps_what_it_may_import_from_and_does_not_remove_it(start):
-    process, made = start("import sys\n" + FORKED)
+@pytest.mark.parametrize("ended", ENDS)
+def test_a_forked_process_keeps_what_it_may_import_from_and_does_not_remove_it(start, ended):
+    process, made = start("import sys\n" + FORKED + ENDS[ended])
     process.wait()
     end(start()[0])
-    assert made.exists(), "its maker was killed, but another process holds it"
+    assert made.exists(), "its maker has ended, but another process holds it"
     process.communicate()  # which ends when nobody can tell it anything any more
     assert made.exists()
     end(start()[0])
@@ -104,6 +105,13 @@ def test_a_directory_that_was_swept_before_it_was_held_is_not_used(tmp_path):
     assert scratch._lock(fd)  # as who sweeps does
     assert not scratch._hold(str(tmp_path / "swept"))
     os.close(fd)
+
+
+def test_where_the_directory_of_all_is_tidied_up_at_once_there_is_another_place(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr(Path, "mkdir", lambda *_: None)  # as it looks to who has just made it
+    made = Path(scratch._make())
+    assert (made.parent, made.is_dir()) == (tmp_path, True)
 
 
 def test_no_place_for_it_is_an_error_that_says_so(tmp_path, monkeypatch):
