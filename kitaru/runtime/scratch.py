@@ -5,7 +5,8 @@ made. They are not in the store: what lies below a project is taken for its code
 of it. Knows nothing of what is laid out there.
 
 Each directory is held by an `flock` on itself, which a forked child shares: it is left alone, by its maker's end too,
-until the last process that may import from it has ended. All of a user's are in one directory, which nobody else may enter.
+until the last process that may import from it has ended. All of a user's are in one directory, which nobody else may
+enter.
 """
 
 from __future__ import annotations

@@ -150,7 +150,8 @@ def test_what_somebody_else_wrote_or_may_write_is_not_taken_but_written_anew(cac
         entry_of(cache).chmod(mode)
         assert [code_of(bytecode_in(cache))[1] for _ in range(2)] == [1, 0]
         assert entry_of(cache).stat().st_mode & 0o777 == 0o600
-    monkeypatch.setattr(os, "geteuid", lambda me=os.geteuid(): me + 1)
+    somebody_else = os.geteuid() + 1
+    monkeypatch.setattr(os, "geteuid", lambda: somebody_else)
     assert code_of(bytecode_in(cache))[1] == 1
 
 
