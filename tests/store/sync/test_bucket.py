@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from kitaru.errors import RemoteError, UnknownFormat
+from kitaru.errors import Damaged, RemoteError, UnknownFormat
 from tests.store.sync.machines import Machine
 
 
@@ -41,7 +41,7 @@ def cut(machine, proxy, behaviour, step):
             rule = proxy.fail(at, behaviour, times=4)
             try:
                 act()
-            except (RemoteError, UnknownFormat) as error:  # whose garbled bytes no store has
+            except (RemoteError, UnknownFormat, Damaged) as error:  # whose garbled bytes no store has
                 assert error.hint
             proxy.heal()
             assert machine.damage() == []
