@@ -30,15 +30,15 @@ class Bytecode:
     def __init__(self, kept: Derived | None = None) -> None:
         self.kept = kept or Derived(None)
 
-    def code_of(self, source: bytes, path: str, compile_it: Callable[[], CodeType]) -> CodeType:
+    def code_of(self, text: str, path: str, compile_it: Callable[[], CodeType]) -> CodeType:
         """Return what a source compiles to, as it was kept, or by compiling it.
 
         Args:
-            source: the source, as it is in its file.
+            text: the source, as `source_text` returns it: what the bytes of its file say depends on a codec, too.
             path: where tracebacks find it.
             compile_it: compiles it as of that path.
         """
-        key = key_of(source, compiler())
+        key = key_of(text.encode("utf-8", "surrogatepass"), compiler())
         code = _loaded(self.kept.find(key))
         if code is not None:
             _imp._fix_co_filename(code, path)  # type: ignore[attr-defined]  # as importlib does; typeshed does not know it

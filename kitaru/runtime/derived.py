@@ -1,9 +1,9 @@
-"""What is worked out from a source's bytes, kept so that not every process has to do it again.
+"""What is worked out from a source, kept so that not every process has to do it again.
 
 Owns: the entries in `cache/code/`, and how much room they take. Any of them may be deleted, spoilt or cut short at any
 time: then all is worked out anew. Knows nothing of stores and versions, nor of what the entries mean.
 
-An entry is found by the SHA-256 of the very bytes of a source, and of what has made it of them: so it is never out of
+An entry is found by the SHA-256 of the very source that it was made of, and of what has made it: so it is never out of
 date, and who has looked at a source has looked at what its entry says. It begins with a digest of itself under its
 name, and what differs from that is never handed out. This tells damage, not malice: so nothing is handed out either
 that another user has written, or might have.
@@ -76,7 +76,7 @@ class Derived:
 
 
 def key_of(source: bytes, maker: str) -> str:
-    """Return the name of what `maker`, which tells all that decides the result, has made of a source."""
+    """Return the name of what `maker`, which tells all that decides the result, has made of these bytes."""
     return hashlib.sha256(maker.encode() + b"\0" + hashlib.sha256(source).digest()).hexdigest()
 
 

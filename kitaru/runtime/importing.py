@@ -105,8 +105,8 @@ class _RecordedLoader(ScriptLoader):
     def get_code(self, fullname: str) -> CodeType | None:
         """Return the compiled source."""
         path = self.get_filename(fullname)
-        source = self.get_data(path) if self._source is None else self._source
-        return self._bytecode.code_of(source, path, lambda: self.source_to_code(source_text(source), path))
+        text = source_text(self.get_data(path) if self._source is None else self._source)
+        return self._bytecode.code_of(text, path, lambda: self.source_to_code(text, path))
 
     def exec_module(self, module: ModuleType) -> None:
         """Execute the module."""

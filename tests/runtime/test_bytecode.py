@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import marshal
 import os
 import resource
@@ -46,7 +47,7 @@ def bytecode_in(cache, **options):
 def code_of(kept, source=SOURCE, path="/first.py"):
     """Return a source's code, and how often it was compiled for that."""
     compiler = Compiler(source, path)
-    return kept.code_of(source, path, compiler), compiler.times
+    return kept.code_of(source.decode(), path, compiler), compiler.times
 
 
 def result_of(code):
@@ -187,7 +188,7 @@ def test_what_marshal_cannot_keep_is_compiled_each_time(cache):
         deep = (deep,)
     code = compile("1", "/x.py", "exec").replace(co_consts=(deep,))
     kept = bytecode_in(cache)
-    assert kept.code_of(b"deep", "/x.py", lambda: code) is code
+    assert kept.code_of("deep", "/x.py", lambda: code) is code
     assert not (cache / "code").exists()
 
 
@@ -195,7 +196,7 @@ def test_each_way_of_compiling_has_entries_of_its_own(cache):
     say = (
         "import sys; from pathlib import Path\n"
         "from kitaru.runtime.bytecode import Bytecode; from kitaru.runtime.derived import Derived\n"
-        'source = b\'said = "without"\\ndef f():\\n    global said\\n    said = "with"\\nassert f() is None\\n\'\n'
+        'source = \'said = "without"\\ndef f():\\n    global said\\n    said = "with"\\nassert f() is None\\n\'\n'
         "kept = Bytecode(Derived(Path(sys.argv[1])))\n"
         "exec(kept.code_of(source, '/x.py', lambda: compile(source, '/x.py', 'exec')))\n"
         "print(said)"
@@ -301,6 +302,28 @@ def test_what_was_verified_is_executed_whatever_became_of_the_file(tmp_path, cac
     (tmp_path / "there/late.py").unlink()
     (tmp_path / "there/late.py").write_text("X = 666\n")
     assert loaded.flow.fn() == 11
+
+
+def test_a_codec_that_reads_the_bytes_as_another_text_has_other_bytecode(tmp_path, cache, compiled):
+    files = {**FILES, "late.py": b"# coding: secret\nX = 10\n"}
+    read = []
+    for n, said in enumerate(("10", "20", "20")):
+
+        def decode(data, errors="strict", said=said):
+            return bytes(data).decode().replace("10", said), len(data)
+
+        def find(name, decode=decode):
+            return codecs.CodecInfo(codecs.utf_8_encode, decode, name=name) if name == "secret" else None
+
+        codecs.register(find)
+        try:
+            read.append(
+                load_entry(ENTRY, tmp_path / "project", files, tmp_path / str(n), bytecode=bytecode_in(cache)).flow.fn()
+            )
+        finally:
+            codecs.unregister(find)
+    assert read == [11, 21, 21]
+    assert compiled == ["agent.py", "helper.py", "late.py", "late.py"]
 
 
 def test_a_syntax_error_is_told_each_time(tmp_path, cache, clean_imports):
