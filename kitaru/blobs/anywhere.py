@@ -50,6 +50,7 @@ class AnywhereBlobs:
         clock_us: Callable[[], int] = lambda: time.time_ns() // 1000,
     ) -> None:
         self.url = url.rstrip("/")
+        self.max_key_bytes: int | None = None  # nobody tells; what is too long is refused when it is written
         self._random_bytes = random_bytes
         self._clock_us = clock_us
         self._exclusive = False

@@ -109,6 +109,10 @@ class RemoteBlobs(Blobs, Protocol):
     def url(self) -> str:
         """What it was opened by, less anything secret."""
 
+    @property
+    def max_key_bytes(self) -> int | None:
+        """How long a key may be there; None where no key of a store is too long."""
+
     def listing(self, prefix: str) -> Iterator[Listed]:
         """Yield all below `prefix`, sorted by key; `prefix` is a whole number of key parts, or empty for all."""
 

@@ -83,6 +83,7 @@ class FolderBlobs(LocalBlobs):
     """
 
     _refusal = staticmethod(folder_error)
+    max_key_bytes: int | None = None
 
     def __init__(
         self, root: Path | str, files: Files | None = None, random_bytes: Callable[[int], bytes] = os.urandom

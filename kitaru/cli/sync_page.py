@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from kitaru.cli.page import Page
 from kitaru.cli.text import counted, iso, local_time, size
+from kitaru.text import clip
 
 if TYPE_CHECKING:
     from kitaru.cli.page import Span
@@ -34,6 +35,8 @@ _ONE = {
 _MANY = {"cancels": "requests to cancel", "routes": "entries of routes", "schedules": "entries of schedules"}
 MAX_LEFT = 5
 """Runs that were left alone are named up to here."""
+MAX_WHAT = 120
+"""So much of a key that was left alone is shown: one of a run always fits."""
 
 
 def outcome_json(remote: Remote, outcome: Outcome, untrusted: list[str]) -> dict[str, Any]:
@@ -109,7 +112,7 @@ def _lost(lost: Lost) -> str:
 
 def _left(page: Page, outcome: Outcome) -> None:
     for left in outcome.skipped[:MAX_LEFT]:
-        page.line((f"left {left.what}: {left.why}", "dim"), wrap=True)
+        page.line((f"left {clip(left.what, MAX_WHAT)}: {left.why}", "dim"), wrap=True)
     more = len(outcome.skipped) - MAX_LEFT
     if more > 0:
         page.line((f"and {more} more", "dim"))

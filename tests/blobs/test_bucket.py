@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from kitaru.blobs.bucket import BucketBlobs
 from tests.blobs.contract import RemoteContract
 
 
@@ -21,6 +22,11 @@ class TestBucket(RemoteContract):
     @pytest.fixture
     def other(self, place):
         return place.open()
+
+
+@pytest.mark.parametrize(("prefix", "most"), [("", 1024), ("a/team", 1017)])
+def test_how_long_a_key_may_be(prefix, most):
+    assert BucketBlobs("bucket", prefix).max_key_bytes == most
 
 
 def test_a_listing_of_several_pages_is_one(s3_remote):

@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from kitaru.blobs.contract import Content, Piece, Unfinished
 
 
+MAX_KEY_BYTES = 1024
+"""Of S3, whose other servers keep to it. Source: Amazon S3 User Guide, "Naming Amazon S3 objects"."""
+
+
 class BucketBlobs:
     """A `RemoteBlobs` in a bucket.
 
@@ -48,6 +52,7 @@ class BucketBlobs:
         self.url = f"s3://{bucket}/{prefix}".rstrip("/")
         self._bucket = bucket
         self._stem = f"{prefix}/" if prefix else ""
+        self.max_key_bytes: int | None = MAX_KEY_BYTES - len(self._stem.encode())
         endpoint = (options or {}).get("endpoint-url")
         where = f"{self.url} at {endpoint}" if endpoint else self.url
         self._connection = Connection(where, options or {}, limits, random_bytes)

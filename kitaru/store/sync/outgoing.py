@@ -24,6 +24,7 @@ from kitaru.store.sync.incoming import source_of
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from kitaru.blobs.contract import RemoteBlobs
     from kitaru.store.repository import Repository
     from kitaru.store.sync.content import Part
     from kitaru.store.sync.results import Outcome, PushChoice
@@ -64,11 +65,13 @@ class Outgoing:
         ours: its names.
         theirs: the remote's.
         outcome: takes what is skipped.
+        remote: the place that the remote's names are at.
     """
 
-    def __init__(self, repo: Repository, ours: Sight, theirs: Sight, outcome: Outcome) -> None:
+    def __init__(self, repo: Repository, ours: Sight, theirs: Sight, outcome: Outcome, remote: RemoteBlobs) -> None:
         self._repo, self._blobs = repo, repo.blobs
         self._ours, self._theirs, self._outcome = ours, theirs, outcome
+        self._remote = remote
         self._loose: set[str] | None = None
         self._held: dict[str, frozenset[str]] = {}
 
@@ -143,6 +146,9 @@ class Outgoing:
         if not (asked or choose.everything) and run_state(self._repo, run, records)[0].status not in SETTLED:
             self._outcome.skip(run, "is not finished")
             return None
+        if too_long := self.too_long(layout.flow_key(here.flow, 1)):
+            self._outcome.skip(run, f"the name of its flow is too long: {too_long}")
+            return None
         here.parts = [part.segment for part in parts]
         here.refers = self._not_held(here, parts)
         return here
@@ -214,6 +220,13 @@ class Outgoing:
             return False
         except Damaged:  # told when it is to go
             return True
+
+    def too_long(self, key: str) -> str:
+        """Return why a key cannot be made there; empty where it can."""
+        most = self._remote.max_key_bytes
+        if most is None or len(key) <= most:  # keys are ASCII
+            return ""
+        return f"{self._remote.url} takes keys of {most} bytes, and this makes one of {len(key)}"
 
     # -- what they reach -------------------------------------------------------------------------------------------
 

@@ -96,10 +96,11 @@ class Pushing:
 
     def foretell(self) -> None:
         """Tell what would be sent."""
-        runs = self._outgoing().runs(self._choose, dry_run=True)
+        outgoing = self._outgoing()
+        runs = outgoing.runs(self._choose, dry_run=True)
         for run in runs:
             self._outcome.runs.append(RunMoved(run.run, run.flow, run.known == 0, len(run.parts)))
-        for key in self._names(runs, self._choose):
+        for key in self._fitting(outgoing, self._names(runs, self._choose)):
             if key.key not in self._theirs.names:
                 self._outcome.count(key.kind.directory)
 
@@ -141,7 +142,7 @@ class Pushing:
         return found
 
     def _outgoing(self) -> Outgoing:
-        return Outgoing(self._repo, self._ours, self._theirs, self._outcome)
+        return Outgoing(self._repo, self._ours, self._theirs, self._outcome, self._transfer.remote)
 
     def _send_runs(self, runs: Collection[str]) -> None:
         if runs:
@@ -150,7 +151,7 @@ class Pushing:
     def _send(self, choose: PushChoice) -> None:
         outgoing = self._outgoing()
         runs = outgoing.runs(choose, dry_run=False)
-        wanted = self._names(runs, choose)
+        wanted = self._fitting(outgoing, self._names(runs, choose))
         self._publishing.compare(self._common(runs, choose))
         self._settle(runs, wanted)
         runs, wanted = Content(self._repo, self._transfer, self._outcome, outgoing).send(runs, wanted, self._known())
@@ -196,6 +197,16 @@ class Pushing:
             if ok:
                 wanted.append(key)
         return wanted
+
+    def _fitting(self, outgoing: Outgoing, wanted: Iterable[Key]) -> list[Key]:
+        """Leave out the names that can have no key there."""
+        fitting = []
+        for key in wanted:
+            if too_long := outgoing.too_long(key.key):
+                self._outcome.skip(key.key, f"its name is too long: {too_long}")
+            else:
+                fitting.append(key)
+        return fitting
 
     def _known(self) -> set[str]:
         """Return the ids of flow versions that are there for certain, with all that they are."""

@@ -49,6 +49,15 @@ def cut(machine, proxy, behaviour, step):
                 break
 
 
+def test_a_run_whose_key_no_bucket_takes_keeps_no_other_from_going(tmp_path, s3_remote):
+    ana = Machine(tmp_path / "ana", "ana", s3_remote().open())
+    ana.run("fits").run("odd", flow="f" * 1000)
+    pushed = ana.push()
+    assert [moved.run for moved in pushed.runs] == ["fits"]
+    assert "odd" in [left.what for left in pushed.skipped]
+    assert ana.push().is_nothing
+
+
 @pytest.mark.parametrize("behaviour", ["cut-answer", "status:503"])
 def test_requests_fail(team, s3_proxy, behaviour):
     ana, bob = team

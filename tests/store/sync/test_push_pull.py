@@ -243,6 +243,28 @@ def test_nothing_is_written_by_a_dry_run(ana, bob, remote):
     assert bob.repo.run_ids() == []
 
 
+def test_one_run_whose_keys_are_too_long_keeps_no_other_from_going(ana, bob, remote):
+    remote.max_key_bytes = 300
+    odd = "f" * 400
+    ana.run("fits").run("odd", flow=odd).branch("twig", "odd", flow=odd)
+    ana.version(odd, code="y = 2")
+    foretold = ana.push(dry_run=True)
+    assert [moved.run for moved in foretold.runs] == ["fits"]
+    pushed = ana.push()
+    assert [moved.run for moved in pushed.runs] == ["fits"]
+    assert [(moved.flow, moved.n) for moved in pushed.versions] == [("demo", 1)]
+    left = {left.what: left.why for left in pushed.skipped}
+    assert left.keys() == {"odd", "twig", *(layout.flow_key(odd, number) for number in (1, 2))}
+    assert "the name of its flow is too long" in left["odd"]
+    assert "takes keys of 300 bytes" in left["odd"]
+    assert pushed.error() is None
+    bob.pull()
+    assert bob.repo.run_ids() == ["fits"]
+    assert bob.damage() == []
+    del remote.max_key_bytes
+    assert [moved.run for moved in ana.push().runs] == ["odd", "twig"]
+
+
 def test_what_is_no_store_is_left_alone(ana, remote):
     remote.create("photos/holiday.jpg", b"x")
     with pytest.raises(UnknownFormat, match="something is there"):
