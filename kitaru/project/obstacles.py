@@ -1,8 +1,8 @@
 """Why a queued invocation could not be begun now, as far as that can be told without executing anything.
 
-Owns: what is looked at, in the order in which a worker meets it: the limits of the flow, where the name leads, whether
-that may be executed, whether it takes the inputs. Whether its code can be imported, or its environment built, only a
-worker finds out. Begins nothing.
+Owns: what is looked at, and in which order: where the name leads, whether that may be executed, whether it takes the
+inputs, and last the limits of the flow, which mend themselves. Whether its code can be imported, or its environment
+built, only a worker finds out. Begins nothing.
 """
 
 from __future__ import annotations
