@@ -131,7 +131,9 @@ def _trust(page: Page, untrusted: list[str], remote: Remote) -> None:
 
 
 def _sum(outcome: Outcome, verb: Verb) -> str:
-    names = {**outcome.names, "flows": len(outcome.versions) or outcome.names.get("flows", 0)}
+    names = dict(outcome.names)
+    if verb != "push":  # which counts those that went; others may have got another number here
+        names["flows"] = len(outcome.versions) or names.get("flows", 0)
     counts = [(len(outcome.runs), "run", "")]
     counts += [(names[kind], one, _MANY.get(kind, "")) for kind, one in _ONE.items() if kind in names]
     told = ", ".join(counted(*count) for count in counts if count[0])

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
+import shutil
 import stat
 import sys
 
@@ -156,6 +158,22 @@ def test_what_goes_is_told_as_git_does(shared, directory):
     }
     assert re.fullmatch(r"pushed 2 runs, 2 versions: \d+ files, \d\.\d kB", ended.out.splitlines()[-1])
     assert shared("push").out == "Everything up to date\n"
+
+
+def test_code_that_somebody_else_recorded_is_not_pushed_again(shared, directory):
+    shared("push")
+    shared("init", "cyd")
+    shutil.copy(directory / "flows.py", directory / "cyd")
+    cyd = functools.partial(shared, "-C", directory / "cyd", back=directory)
+    cyd("run", "flows.py:numbers", "n=3", "-q")
+    cyd("remote", "add", "team", directory / "shared")
+    last = cyd("push", "-o", "text").out.splitlines()[-1]
+    assert last.startswith("pushed 1 run: ")
+    for verb in "push", "pull", "push":
+        cyd("remote", "remove", "team")
+        cyd("remote", "add", "team", directory / "shared")
+        ended = cyd(verb)
+    assert ended.out == "Everything up to date\n"
 
 
 def test_a_dry_run_and_quiet(shared, directory):

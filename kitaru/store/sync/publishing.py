@@ -142,8 +142,9 @@ class Publishing:
         except (KeyError, Damaged) as error:
             self._outcome.refuse(key.key, error if isinstance(error, Damaged) else "is gone")
             return ""
-        if self._blobs.exists(key.key) and must_get(self._blobs, key.key) == data:
-            self._tracking.match(key.key)
-        else:
-            self.second[key.key] = key
+        if self._blobs.exists(key.key):  # else nothing of ours is in its way, and it comes with a pull
+            if must_get(self._blobs, key.key) == data:
+                self._tracking.match(key.key)
+            else:
+                self.second[key.key] = key
         return str(fields["digest"])

@@ -178,7 +178,8 @@ class Outcome:
         self.parted += taken.parted
         self.refused = list(dict.fromkeys([*self.refused, *taken.refused]))
         self.skipped = list(dict.fromkeys([*self.skipped, *taken.skipped]))
-        self.versions += [version for version in taken.versions if version.was is not None]
+        moved = {(v.flow, v.id): v for v in taken.versions if v.was not in (None, v.n)}
+        self.versions = [v for v in self.versions if (v.flow, v.id) not in moved] + list(moved.values())
 
     def sort(self) -> None:
         """Bring what was done by several threads into an order that does not depend on them."""

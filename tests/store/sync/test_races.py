@@ -356,6 +356,7 @@ def test_of_two_versions_of_a_number_the_second_gets_the_next(ana, bob, act):
     ana.push()
     outcome = getattr(bob, act)()
     assert [(v.flow, v.n, v.was) for v in outcome.versions if v.was] == [("demo", 3, 2)]
+    assert [v.n for v in outcome.versions if v.id == mine] == [3]  # and told once
     assert outcome.error() is None
     assert numbers(bob) == [(1, first), (2, theirs), (3, mine)]
     exchange(ana, bob)
@@ -465,6 +466,39 @@ def test_who_recorded_code_that_is_there_already_has_pushed_all_the_same(ana, bo
     bob.push()
     standing = bob.standing()
     assert (standing.ahead, standing.behind, standing.parted) == ((), ("one",), ())
+
+
+def test_a_version_that_is_there_already_is_not_pushed(ana, bob):
+    ana.version(code="x = 1")
+    ana.version(code="x = 2")
+    ana.push()
+    bob.version(code="x = 1")
+    pushed = bob.push()
+    assert (pushed.is_nothing, pushed.versions) == (True, [])
+    assert bob.push().is_nothing
+
+
+def test_a_push_brings_no_version_that_only_others_have(ana, bob):
+    first = ana.version(code="x = 1")
+    ana.push()
+    bob.pull()
+    ana.version(code="x = 2")
+    ana.push()
+    bob.tracking.forget()  # as when the remote was removed, and added again
+    pushed = bob.push()
+    assert (pushed.is_nothing, pushed.files) == (True, 0)
+    assert numbers(bob) == [(1, first)]
+
+
+def test_a_version_that_has_another_number_there_is_told_and_not_pushed(ana, bob):
+    ana.version(code="x = 1")
+    mine = ana.version(code="x = 2")
+    ana.push()
+    same = bob.version(code="x = 2")
+    pushed = bob.push()
+    assert [(v.n, v.id, v.was) for v in pushed.versions] == [(2, same, 1)]
+    assert pushed.names == {}
+    assert numbers(bob)[1] == (2, mine)
 
 
 def test_a_version_name_tells_who_recorded_it_first(ana, bob):
