@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from kitaru.project.working import Carried, Told, Work
     from kitaru.project.working_remote import RemoteWork
 
+_HINT = "hint: "
 _WHY = {
     "answered": "was answered",
     "deadline": "has passed its deadline",
@@ -104,7 +105,7 @@ def work(
             elif isinstance(told, Due):
                 _say((told.run, "bold"), f"  {told.flow} {_WHY[told.why]}")
             elif isinstance(told, Carried):
-                _say_ended(told)
+                _say_ended(told, once=once)
             else:
                 _say_told(told)
     if team is not None and team.trouble is not None and (once or team.unpushed):
@@ -141,21 +142,30 @@ def _say(*spans: Any) -> None:  # noqa: ANN401 - as of Page.line
     sys.stdout.flush()
 
 
-def _say_ended(carried: Carried) -> None:
+def _say_ended(carried: Carried, *, once: bool) -> None:
+    """Say what came of a run; `once` takes none up again."""
     if carried.due.is_new and carried.code == RunHeld.exit_code and not carried.again_s:
         return _say((carried.due.run, "bold"), "  was begun by another worker")
     unknown = "not begun" if carried.due.is_new else "unreadable"
     line = [(carried.due.run, "bold"), "  ", status_span(carried.status or unknown)]
     _say(*line, (f"  {duration(int(carried.took_s * 1_000_000))}", "dim"))
     if carried.again_s:
-        why = one_line(_gist(carried.told)) or f"status {carried.code}"
-        _say(f"  came no further, once more in {duration(int(carried.again_s * 1_000_000))}: {why}")
+        why, hints = _gist(carried.told)
+        again = "" if once else f", once more in {duration(int(carried.again_s * 1_000_000))}"
+        _say(f"  came no further{again}: {why or f'status {carried.code}'}")
+        for hint in hints:
+            _say(("  hint: ", "dim"), hint)
     return None
 
 
-def _gist(told: str) -> str:
-    """Return what says most of what a process wrote: of a traceback its last line."""
-    return told.rstrip().rpartition("\n")[2] if "Traceback (most recent call last)" in told else told
+def _gist(told: str) -> tuple[str, list[str]]:
+    """Return what says most of what a process wrote, of a traceback its last line; and the hints it ended with."""
+    lines = told.rstrip().split("\n")
+    said = list(itertools.takewhile(lambda line: line.startswith(_HINT), reversed(lines)))[::-1]
+    hints = [one_line(line.removeprefix(_HINT)) for line in said]
+    lines = lines[: len(lines) - len(hints)]
+    fell = any("Traceback (most recent call last)" in line for line in lines)
+    return one_line(lines[-1] if fell and lines else "\n".join(lines)), hints
 
 
 def _say_told(told: Told) -> None:
