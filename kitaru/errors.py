@@ -128,12 +128,16 @@ class PrunedRun(UnknownRun):
 
 
 class UnbegunRun(UnknownRun):
-    """The run is queued, or was called off before any worker began it."""
+    """The run is queued, or was called off before any worker began it.
 
-    def __init__(self, run: str) -> None:
-        super().__init__(run)
-        self.message, self.hint = f"run {run} was queued and has not begun", f"kitaru queue show {run}"
-        self.args = (self.message,)
+    Attributes:
+        run: its whole id.
+    """
+
+    def __init__(self, run: str, *, hint: str = "") -> None:
+        told = f"run {run} was queued and has not begun"
+        UsageError.__init__(self, told, hint=hint or f"kitaru queue show {run}")
+        self.run = run
 
 
 class AmbiguousRevision(UsageError):

@@ -10,7 +10,7 @@ import time
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from kitaru.errors import RunClaimed, RunHeld, RunOver
+from kitaru.errors import RunClaimed, RunHeld, RunOver, UnbegunRun
 from kitaru.project.answering import Answering
 from kitaru.project.running import Running
 
@@ -141,11 +141,15 @@ class Replying(Running):
         Raises:
             RunOver: it was over before it saw the request.
             AlreadyCancelled: somebody asked first; says who, when and why.
+            UnbegunRun: it was queued, and nobody has begun it: `dequeue` calls it off.
         """
         from kitaru.project.cancelling import cancel
         from kitaru.project.claiming import hold_of
 
-        state = self.state(self.find_run(run))
+        try:
+            state = self.state(self.find_run(run))
+        except UnbegunRun as unbegun:
+            raise UnbegunRun(unbegun.run, hint=f"kitaru queue cancel {unbegun.run}") from None
         by = by or self.services.user
         hold, over = hold_of(self), self.hooks.ended
         return cancel(self.repo, state, self.services, by=by, reason=reason, wait_s=wait_s, over=over, hold=hold)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -26,6 +27,17 @@ def say(q: str) -> str:
 @flow
 def talk(q: str, n: int = 1) -> str:
     return say(q) * n
+"""
+
+LONG = """
+import time
+from pathlib import Path
+from kitaru import flow
+
+@flow
+def long() -> None:
+    while not Path("go").exists():
+        time.sleep(0.01)
 """
 
 
@@ -133,15 +145,71 @@ def test_what_cannot_be_started_is_told_and_stays(talking, directory):
     ended = work(directory)
     assert ended.returncode == 0
     assert f"{run}  not begun" in ended.stdout
-    assert "came no further, once more in 2.0 s: error: " in ended.stdout
+    assert "came no further: error: " in ended.stdout
     assert "nightly" in ended.stdout
     assert talking("queue").out.startswith(run)
 
 
 def test_of_a_process_that_fell_the_last_line_is_shown(capsys):
     told = "Traceback (most recent call last):\n  File 'a.py', line 1, in f\nRuntimeError: no room\n"
-    _say_ended(Carried(Due("r1", "talk", "queued", ()), "", 1, told, 0.1, again_s=2.0))
-    assert capsys.readouterr().out.endswith("once more in 2.0 s: RuntimeError: no room\n")
+    _say_ended(Carried(Due("r1", "talk", "queued", ()), "", 1, told, 0.1, again_s=2.0), once=False)
+    assert capsys.readouterr().out.endswith("came no further, once more in 2.0 s: RuntimeError: no room\n")
+
+
+@pytest.mark.parametrize(("once", "again"), [(False, ", once more in 2.0 s"), (True, "")])
+def test_of_a_process_that_came_no_further_the_hint_is_shown(capsys, once, again):
+    told = "error: version talk@v1 has not been looked at here\nhint: kitaru trust talk@v1\n"
+    _say_ended(Carried(Due("r1", "talk", "queued", ()), "", 11, told, 0.1, again_s=2.0), once=once)
+    assert capsys.readouterr().out.splitlines()[1:] == [
+        f"  came no further{again}: error: version talk@v1 has not been looked at here",
+        "  hint: kitaru trust talk@v1",
+    ]
+
+
+def test_what_is_waited_for_is_told_and_goes_on_after_the_waiting(talking, directory):
+    ended, told = cut_short(directory, "invoke", "talk", "q=a", "--queue", "--wait")
+    run = talking("queue").out.split()[0]
+    assert told == f"note: queued {run}; kitaru work begins it\n"
+    assert ended == (130, f"error: interrupted; {run} is still queued\nhint: kitaru queue show {run}\n")
+
+    (directory / "long.py").write_text(LONG)
+    assert talking("deploy", "long.py:long").code == 0
+    ended, told = cut_short(directory, "invoke", "long", "--detach", "--wait")
+    run = Project.open(directory).find_run("@")
+    assert told == f"note: run {run} has begun; kitaru logs -f {run}\n"
+    assert ended == (130, f"error: interrupted; run {run} goes on\nhint: kitaru log {run}\n")
+    (directory / "go").touch()
+    Project.open(directory).await_run(run)
+    assert Project.open(directory).state(run).status == "completed"
+
+
+def cut_short(directory, *words):
+    """Press Ctrl-C once a command has told what it waits for; return how it ended, and what it had told."""
+    command = [sys.executable, "-m", "kitaru", *words]
+    process = subprocess.Popen(command, cwd=directory, stderr=subprocess.PIPE, text=True)
+    try:
+        told = process.stderr.readline()
+        process.send_signal(signal.SIGINT)
+        rest = process.communicate(timeout=60)[1]
+    finally:
+        process.kill()
+    return (process.returncode, rest), told
+
+
+def test_a_queued_run_is_called_off_in_the_queue(talking):
+    run = queued(talking, "q=a")
+    ended = talking("cancel", run[:6])
+    assert (ended.code, f"hint: kitaru queue cancel {run}" in ended.err) == (2, True)
+
+
+def test_notes_are_whole_on_a_terminal(talking, monkeypatch):
+    note = "because " + "the others need it every morning before they begin " * 3 + "END"
+    talking("schedule", "add", "x", "talk", "q=a", "--cron", "0 3 * * *", "--tz", "UTC", "--note", note)
+    talking("route", "set", "talk", "stable", "v1", "--note", note)
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    assert note in talking("schedule", "log", "x").out
+    assert note in talking("route", "log", "talk", "stable").out
 
 
 @pytest.mark.parametrize(

@@ -27,8 +27,8 @@ once, below `.kitaru/cache/environments`. Where it cannot be built, nothing is s
 `--detach` executes it in a process of its own, prints its id as soon as it has begun, and ends with status 0; `kitaru
 logs -f` follows it. `--queue` leaves it to a [worker](work.md): its id, which will be the run's, is printed; the
 version is chosen when it starts. `--priority` and `--not-before` (a span such as `2h`, or a time) say when. `--wait`
-with either waits until the run has come to its end or to a stop, and tells as if it had been executed here; Ctrl-C ends
-only the waiting.
+with either tells the id on stderr, waits until the run has come to its end or to a stop, and tells as if it had been
+executed here; Ctrl-C ends only the waiting.
 
 ## JSON and events
 
@@ -57,7 +57,7 @@ from kitaru.cli.options import Output, TagOpt
 from kitaru.cli.other_python import become, handed_run
 from kitaru.cli.page import Page, write_json
 from kitaru.cli.text import since, span
-from kitaru.errors import UsageError
+from kitaru.errors import RunInterrupted, UsageError
 from kitaru.model.ids import new_run_id
 
 if TYPE_CHECKING:
@@ -220,11 +220,27 @@ def _moment(text: str | None, project: Project) -> int | None:
     return since(text, now)
 
 
+def _wait(asked: _Asked, run: str, *, queued: bool) -> None:
+    """Wait for a run that another process executes or is to begin; say which, also when the waiting is cut short."""
+    project = asked.project
+    if not asked.manner.quiet and (not queued or project.invocation(run).is_pending):
+        page = Page(sys.stderr)
+        told = f"queued {run}; kitaru work begins it" if queued else f"run {run} has begun; kitaru logs -f {run}"
+        page.line(("note: ", "yellow"), told, whole=True)
+        page.write()
+    try:
+        project.await_run(run)
+    except KeyboardInterrupt:
+        if queued and project.invocation(run).is_pending:
+            raise RunInterrupted(f"interrupted; {run} is still queued", hint=f"kitaru queue show {run}") from None
+        raise RunInterrupted(f"interrupted; run {run} goes on", hint=f"kitaru log {run}") from None
+
+
 def _leave(asked: _Asked, run: str, *, queued: bool) -> None:
     """Tell the id of a run that another process executes or is to begin; or wait until it is over."""
     project, manner = asked.project, asked.manner
     if asked.wait:
-        project.await_run(run)
+        _wait(asked, run, queued=queued)
         return carry(project, lambda _: project.follow_up(run), manner)
     if manner.output is Output.JSON or manner.events:
         return write_json({"run": run, "target": asked.target, "queued": queued})

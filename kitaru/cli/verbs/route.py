@@ -119,7 +119,7 @@ def log(flow: FlowArg, route: RouteArg, *, output: OutputOpt = Output.TEXT) -> N
     if output is Output.JSON:
         return write_json({"entries": [entry_json(project, entry) for entry in found]})
     page = Page()
-    page.table([(f"{entry.n:4}", "bold"), *_row(project, entry)] for entry in reversed(found))
+    page.table(([(f"{entry.n:4}", "bold"), *_row(project, entry)] for entry in reversed(found)), whole=True)
     return page.write()
 
 

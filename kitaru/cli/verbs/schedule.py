@@ -156,7 +156,7 @@ def log(name: NameArg, *, output: OutputOpt = Output.TEXT) -> None:
     if output is Output.JSON:
         return write_json({"schedule": name, "entries": [_entry(entry) for entry in entries]})
     page, now = Page(), project.services.clock_us()
-    page.table(_entry_row(entry, now) for entry in entries)
+    page.table((_entry_row(entry, now) for entry in entries), whole=True)
     return page.write()
 
 
