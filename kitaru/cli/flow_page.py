@@ -16,6 +16,8 @@ from kitaru.cli.value import plain
 from kitaru.model.spending import dollars
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from kitaru.model.summary import RunSummary
     from kitaru.project import Project
     from kitaru.project.flows import FlowLine, FlowVersion, Outcomes, VersionLine
@@ -121,9 +123,7 @@ def version_page(page: Page, project: Project, version: FlowVersion, now: int) -
     _field(page, "runs on", ", ".join(f"{k} {v}" for k, v in version.distributions.items()))
     _field(page, "git", _git(version.git))
     _inputs(page, version.inputs)
-    page.gap()
-    page.line(("sources", "bold"))
-    page.table([[f"  {path}", (size(len(data)), "dim")] for path, data in version.files.items()], whole=True)
+    _sources(page, version.files)
     _runs(page, version.runs, now)
 
 
@@ -186,6 +186,13 @@ def _inputs(page: Page, schema: dict[str, Any]) -> None:
         if isinstance(of, dict)
     ]
     page.table(rows, whole=True)
+
+
+def _sources(page: Page, files: Mapping[str, bytes]) -> None:
+    if files:
+        page.gap()
+        page.line(("sources", "bold"))
+        page.table([[f"  {path}", (size(len(data)), "dim")] for path, data in files.items()], whole=True)
 
 
 def _default(schema: dict[str, Any]) -> str:

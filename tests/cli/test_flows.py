@@ -5,6 +5,8 @@ import re
 
 import pytest
 
+from kitaru.project import Project
+from kitaru.runtime.entry import Entry
 from tests.cli.test_golden import check, steady, terminal  # noqa: F401 - a fixture
 
 
@@ -47,6 +49,15 @@ def test_a_version_is_shown_with_what_it_takes_and_its_runs(edited):
     assert [file["path"] for file in first["files"]] == ["flows.py"]
     assert first["files"][0]["sha256"] != latest["files"][0]["sha256"]
     assert latest == json.loads(edited("flow", "show", "agent@latest", "-o", "json").out)
+
+
+def test_a_version_of_a_session_has_no_sources_to_show(project, directory):
+    typed = {"__name__": "__main__"}
+    exec(compile("from kitaru import flow\n@flow\ndef typed_here(): return 1\n", "<stdin>", "exec"), typed)
+    version = Entry("__main__", "typed_here", None, ())
+    Project.open(directory).runner.versions.record(typed["typed_here"], version, ())
+    shown = project("flow", "show", "typed_here")
+    assert (shown.code, "entry       __main__:typed_here" in shown.out, "sources" in shown.out) == (0, True, False)
 
 
 def test_outcomes_are_told_by_version(edited):
