@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from kitaru.errors import UsageError
+from kitaru.errors import BadInput, UsageError
 from kitaru.model.ids import new_run_id
 from kitaru.project.routing import Routing
 from kitaru.project.spawning import Spawning
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from kitaru.project.routing import Choice
     from kitaru.runtime.events import Observer
     from kitaru.runtime.handle import FlowHandle
-    from kitaru.runtime.prepared import Options
+    from kitaru.runtime.prepared import Options, Prepared
     from kitaru.runtime.versions import Version
 
 RECORDED, CURRENT = "recorded", "current"
@@ -108,13 +108,18 @@ class Invoking(Routing, Spawning):
     ) -> FlowHandle[Any]:
         """Start a run in this process; `told` is recorded beside the choice, and what is installed here otherwise."""
         from kitaru.runtime.environment import differing
+        from kitaru.runtime.invoking import told_inputs
+
+        def prepare() -> Prepared:
+            try:
+                return self.runner.invoke(choice.flow, version, inputs, options, invoked)
+            except BadInput as error:  # the code's own types refused what the schema let pass
+                raise BadInput(error.message, hint=told_inputs(value.get("inputs"))) from error.__cause__
 
         differs = differing(value)
         invoked = {**choice.to_json(), **told, **({"differs": differs} if differs else {})}
         version = _version(choice, value)
-        return self._begun(
-            lambda: self.runner.invoke(choice.flow, version, inputs, options, invoked), options, foreground=foreground
-        )
+        return self._begun(prepare, options, foreground=foreground)
 
     def _invoke_apart(
         self,

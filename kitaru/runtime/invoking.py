@@ -63,6 +63,11 @@ def checked_inputs(
     return found
 
 
+def told_inputs(schema: object) -> str:
+    """Return the inputs that a recorded schema speaks of, with their types, in a line."""
+    return _Parts(schema).told()
+
+
 class _Parts:
     """The parts of a recorded schema of inputs, which nobody vouches for."""
 

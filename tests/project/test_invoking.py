@@ -272,6 +272,17 @@ def test_code_that_cannot_be_imported_starts_nothing(tmp_path):
     assert project.repo.run_ids() == before
 
 
+def test_what_the_codes_own_types_refuse_is_told_with_the_recorded_inputs(tmp_path):
+    project = memory_project(tmp_path)
+    (tmp_path / "agent.py").write_text(
+        "from datetime import date\nfrom kitaru import flow\n@flow\ndef agent(day: date) -> str:\n    return str(day)\n"
+    )
+    project.run("agent.py:agent", {"day": date(2026, 1, 1)}, foreground=True).wait()
+    with pytest.raises(BadInput, match="day: Input should be a valid date") as refused:
+        project.invoke("agent@v1", {"day": "nope"})
+    assert refused.value.hint == "its inputs are day (text (date))"
+
+
 @pytest.mark.parametrize(
     "start",
     [
