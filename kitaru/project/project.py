@@ -51,6 +51,10 @@ class Project(
     and how all is looked after is in `Keeping`.
     """
 
+    def __repr__(self) -> str:
+        """Tell which project it is."""
+        return f"<Project {self.root}>"
+
     @classmethod
     def init(cls, directory: Path | str | None = None) -> Project:
         """Make a project of a directory (the current one by default), from the template.

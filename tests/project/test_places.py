@@ -22,6 +22,10 @@ def test_init_lays_down_a_project_that_opens(tmp_path):
         Project.init(tmp_path)
 
 
+def test_a_project_tells_which_it_is(tmp_path):
+    assert repr(Project.init(tmp_path)) == f"<Project {tmp_path}>"
+
+
 def test_init_finishes_what_was_begun(tmp_path):
     (tmp_path / ".kitaru").mkdir()
     (tmp_path / ".kitaru/config.toml").write_text("# mine\n")
