@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 
 import pytest
 
 import kitaru
 from kitaru import checkpoint, flow
+from kitaru.blobs.files import store_error
 from kitaru.errors import StoreError
 from kitaru.project import Project
 from kitaru.runtime.context import current_engine
@@ -64,7 +66,7 @@ class FailingAppender:
 
     def append(self, data):
         if self._switch.full:
-            raise StoreError("no space left on device", hint="free some space")
+            raise store_error(OSError(errno.ENOSPC, "no space left on device"), "write", "the journal")
         return self._appender.append(data)
 
     def finish(self):
@@ -105,6 +107,7 @@ def test_a_full_disk_interrupts_the_run_with_the_reason(bench, failing):
     assert ended.status == "interrupted"
     assert isinstance(ended.error, StoreError)
     assert "no space left" in str(ended.error)
+    assert ended.error.hint == f"free some space; `kitaru resume {ended.run}` carries the run on"
     assert ran == [1, 2]
     failing.full = False
     again = bench.resume(ended.run)
