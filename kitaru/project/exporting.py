@@ -66,4 +66,5 @@ def _write(place: Path, data: bytes, directory: Path) -> None:
     except OSError as error:
         with contextlib.suppress(OSError):
             part.unlink()
-        raise StoreError(f"{place} cannot be written: {error.strerror or error}") from error
+        told = f"{place} cannot be written: {error.strerror or error}"
+        raise StoreError(told, hint="write to another directory") from error

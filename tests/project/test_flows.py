@@ -120,8 +120,9 @@ def test_a_file_in_place_of_a_folder_is_an_error_of_the_disk(project, tmp_path):
     put(project, {"entry": ENTRY, "files": {"lib/a.py": b"x"}})
     (tmp_path / "out").mkdir()
     (tmp_path / "out/lib").write_text("mine")
-    with pytest.raises(StoreError, match="cannot be written"):
+    with pytest.raises(StoreError, match="cannot be written") as refused:
         project.export("agent@v1", tmp_path / "out", force=True)
+    assert refused.value.hint == "write to another directory"
     assert (tmp_path / "out/lib").read_text() == "mine"
 
 
