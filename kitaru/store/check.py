@@ -156,8 +156,9 @@ class _Check:
                 what = f"{len(journal.torn)} bytes of an unfinished write; the next resume cuts them off"
                 at = journal.strand.end if journal.strand else 0
                 self.report.findings.append(Finding(TORN, where, what, at, (run,)))
+        affects = [run] if content.records else []
         for stray in content.strays:
-            self.report.add(LEFTOVER, self.blobs.where(stray.key), "a journal that is sealed, or of no use", run)
+            self.report.add(LEFTOVER, self.blobs.where(stray.key), "a journal that is sealed, or of no use", *affects)
 
     def sources(self) -> None:
         """Is what a run branches from there?"""

@@ -248,6 +248,7 @@ def test_leftovers_are_no_damage(root):
     assert {f.severity for f in report.findings} == {"leftover"}
     assert len(report.findings) == 3
     assert report.runs == 3  # what never recorded anything is none
+    assert affected(report) == set()
 
 
 def test_an_unnamed_segment_is_a_leftover(root):
