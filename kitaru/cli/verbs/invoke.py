@@ -223,12 +223,12 @@ def _moment(text: str | None, project: Project) -> int | None:
 def _wait(asked: _Asked, run: str, *, queued: bool) -> None:
     """Wait for a run that another process executes or is to begin; say which, also when the waiting is cut short."""
     project = asked.project
-    if not asked.manner.quiet and (not queued or project.invocation(run).is_pending):
-        page = Page(sys.stderr)
-        told = f"queued {run}; kitaru work begins it" if queued else f"run {run} has begun; kitaru logs -f {run}"
-        page.line(("note: ", "yellow"), told, whole=True)
-        page.write()
     try:
+        if not asked.manner.quiet and (not queued or project.invocation(run).is_pending):
+            page = Page(sys.stderr)
+            told = f"queued {run}; kitaru work begins it" if queued else f"run {run} has begun; kitaru logs -f {run}"
+            page.line(("note: ", "yellow"), told, whole=True)
+            page.write()
         project.await_run(run)
     except KeyboardInterrupt:
         if queued and project.invocation(run).is_pending:
