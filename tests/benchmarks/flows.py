@@ -17,6 +17,7 @@ from pathlib import Path
 
 from kitaru import flow
 from kitaru.project import Project
+from kitaru.store.routes import Destination, RouteEntry, add_entry
 from tests.benchmarks.measuring import directory, project, say
 
 REPO = Path(__file__).parents[2]
@@ -29,7 +30,10 @@ def fill(made: Project, flows: int, versions: int, runs: int) -> None:
         for v in range(versions // flows):
             digest = hashlib.sha256(f"{n} {v}".encode()).hexdigest()
             made.repo.add_version(name, id=digest, digest=digest, at=made.services.clock_us(), by="bench")
-        made.set_route(name, "stable", "latest")
+        to = (Destination(digest, versions // flows, 1),)
+        add_entry(
+            made.repo.blobs, RouteEntry(name, "stable", 1, to, 0, made.services.clock_us(), "bench", "", "0" * 24)
+        )
 
     def body() -> int:
         return 1
