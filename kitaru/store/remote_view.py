@@ -3,7 +3,8 @@
 Owns: what is fetched when, and where it is kept meanwhile. Can change nothing on the remote. Knows nothing of what the
 bytes mean, but that names and segments are small and many, and objects large: these come one by one, when looked at.
 
-Content is listed before names: what comes later is nobody's candidate (see `reach`).
+Content is listed before names: what comes later is nobody's candidate (see `reach`), and what names it then is there to
+be read all the same.
 """
 
 from __future__ import annotations
@@ -142,8 +143,9 @@ class RemoteView:
         return key in self.listed
 
     def size(self, key: str) -> int:
-        """Return how many bytes were at a key; KeyError when nothing was."""
-        return self.listed[key].size
+        """Return how many bytes are at a key, listed or come since; KeyError when there is nothing."""
+        item = self.listed.get(key)
+        return item.size if item is not None else self._remote.size(key)
 
     def keys(self, prefix: str) -> Iterator[str]:
         """Yield all keys below a prefix, sorted."""

@@ -156,7 +156,9 @@ class Trial:
             remote.turns = None
 
     def _pull(self):
-        self.wrong += self.machines["eve"].pull().refused
+        """What a push is about to put back is missing at this moment: a run that needs it is refused, and comes later."""
+        refused = self.machines["eve"].pull().refused
+        self.wrong += [left for left in refused if "that is named is missing" not in left.why]
 
     def _act(self, turns, who, act):
         try:
@@ -186,7 +188,7 @@ class Trial:
         machines = list(self.machines.values())
         for machine in machines * 2:
             machine.push()
-            machine.pull()
+            assert machine.pull().refused == []
         assert [machine.damage() for machine in machines] == [[], [], []]
         assert machines[0].runs() == machines[1].runs() == machines[2].runs()
 

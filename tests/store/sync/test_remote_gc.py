@@ -512,6 +512,25 @@ PREPARE = {
 }
 
 
+@pytest.mark.parametrize("what", PREPARE)
+def test_a_push_between_the_listings_of_a_visit_is_no_damage(tmp_path, what):
+    """Its content was not there when content was listed, and its names are when names are."""
+    there = Watched(share(tmp_path / "share"))
+    ana, bob = (Machine(tmp_path / who, who, there) for who in ("ana", "bob"))
+    push, pushed = PREPARE[what](ana, bob, there), []
+
+    def watch(when, name, key):
+        if (when, name, key) == ("before", "listing", layout.RUNS) and not pushed:
+            pushed.append(True)
+            push()
+
+    gc(there)
+    there.watch = watch
+    gc(there, grace=86_400 * SECOND)
+    assert pushed
+    assert damage(there) == []
+
+
 @pytest.mark.parametrize("visited", [True, False])
 @pytest.mark.parametrize("step", EVERY)
 @pytest.mark.parametrize("what", PREPARE)
