@@ -156,15 +156,21 @@ def test_a_source_that_cannot_be_read_is_learnt_later(monkeypatch):
     assert redaction.redacted("x") == "x"
 
 
+ASKS = """
+import kitaru
+
 @kitaru.flow
 def asks_for(text: str) -> str:
     return kitaru.wait("reply", schema=str) + text
+"""
 
 
 def test_what_is_typed_or_queued_with_a_secret_in_it_is_refused(on_disk, tmp_path):
-    on_disk.run(asks_for, {"text": "a"}, foreground=True)
+    (tmp_path / "asks.py").write_text(ASKS)
+    target = f"{tmp_path / 'asks.py'}:asks_for"
+    on_disk.run(target, {"text": "a"}, foreground=True)
     for store in (
-        lambda project: project.run(asks_for, {"text": KEY}, foreground=True),
+        lambda project: project.run(target, {"text": KEY}, foreground=True),
         lambda project: project.answer("@", None, KEY, resume=False),
         lambda project: project.enqueue("asks_for", {"text": KEY}),
         lambda project: project.add_schedule("nightly", "asks_for", {"text": KEY}, cron="0 3 * * *"),
