@@ -18,7 +18,7 @@ from kitaru.store import envelope, kinds, layout, loose, names, parted, runs
 from kitaru.store.strand import FrameCache
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator
 
     from kitaru.blobs.contract import Workspace
     from kitaru.store.repository import Repository
@@ -48,11 +48,14 @@ class Unreached:
     needed: list[str] = field(default_factory=list)
 
 
-def unreached(repo: Repository, known: dict[str, frozenset[str]] | None = None) -> Unreached:
+def unreached(
+    repo: Repository, known: dict[str, frozenset[str]] | None = None, spared: Collection[str] = ()
+) -> Unreached:
     """Return what nothing in the store needs.
 
     Args:
         repo: the store.
+        spared: pruned runs that are kept with all that they need, where they can be read.
         known: what large objects name, by id, as far as it is known; more is put in. With it, one that cannot change
             the result is not read.
 
@@ -60,7 +63,7 @@ def unreached(repo: Repository, known: dict[str, frozenset[str]] | None = None) 
         Damaged: something that is needed cannot be read, so that nobody knows what it names.
     """
     _check_names(repo.blobs)
-    return _Walk(repo.segments, repo.run_ids(), repo.pruned_ids(), known).all()
+    return _Walk(repo.segments, repo.run_ids(), repo.pruned_ids(), known, spared).all()
 
 
 def _check_names(blobs: Workspace) -> None:
@@ -75,11 +78,16 @@ def _check_names(blobs: Workspace) -> None:
 
 class _Walk:
     def __init__(
-        self, segments: Segments, live: list[str], pruned: list[str], known: dict[str, frozenset[str]] | None
+        self,
+        segments: Segments,
+        live: list[str],
+        pruned: list[str],
+        known: dict[str, frozenset[str]] | None,
+        spared: Collection[str],
     ) -> None:
         self._store, self._blobs, self._cache = segments, segments.blobs, FrameCache()
         self._known, self._thrifty = known if known is not None else {}, known is not None
-        self._live, self._pruned = live, set(pruned)
+        self._live, self._pruned, self._spared = live, set(pruned), frozenset(spared).intersection(pruned)
         self._kept: set[str] = set()
         self._segments: dict[str, int] = {}  # id to when its run began
         self._used: set[str] = set()
@@ -113,7 +121,7 @@ class _Walk:
 
     def _runs(self) -> None:
         """Keep every run that was not pruned, and every one whose calls a kept one shares."""
-        waiting = list(self._live)
+        waiting = [*sorted(self._spared), *self._live]
         while waiting:
             run = waiting.pop()
             if run in self._kept:
@@ -137,6 +145,10 @@ class _Walk:
             content = runs.read_run(self._store, run, self._cache)
         except UnknownRun:
             return None
+        except Damaged:
+            if run in self._spared:
+                return None
+            raise
         if not content.records:
             self._empty.append(run)
             return None

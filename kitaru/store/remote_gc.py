@@ -23,7 +23,7 @@ from kitaru.store.gc import SCRATCH_AGE_US, Collected
 from kitaru.store.remote_view import CONTENT, THREADS, RemoteView, as_store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
     from kitaru.blobs.contract import RemoteBlobs
 
@@ -125,7 +125,10 @@ class _Visit:
 
     def _look(self) -> _Candidates:
         self._view.look()
-        found = reach.unreached(as_store(self._view), self._known)
+        return self._unreached()
+
+    def _unreached(self, spared: Collection[str] = ()) -> _Candidates:
+        found = reach.unreached(as_store(self._view), self._known, spared)
         return _Candidates(found.names, self._claims(), found.segments, found.objects)
 
     def _claims(self) -> list[str]:
@@ -161,6 +164,9 @@ class _Visit:
         found = self._look()
         again = self._noted(found, now)
         wanted = {key for key in ripe if noted[key] == again.get(key)}
+        stay = {layout.unescape(key.split("/")[1]) for key in found.names if key not in wanted}
+        if stay:  # pushed since they were pruned, say: a run goes as a whole, with what it needs, or not at all
+            found = self._unreached(stay)
         gone = self._delete(_Candidates(*([k for k in keys if k in wanted] for keys in _lists(found))))
         left = {key: told for key, told in again.items() if key not in gone}
         self._write(visits.NOTED, left, now)

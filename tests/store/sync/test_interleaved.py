@@ -156,7 +156,7 @@ class Trial:
             remote.turns = None
 
     def _pull(self):
-        """What a push is about to put back is missing at this moment: a run that needs it is refused, and comes later."""
+        """What a push is about to put back is missing now: a run that needs it is refused, and comes later."""
         refused = self.machines["eve"].pull().refused
         self.wrong += [left for left in refused if "that is named is missing" not in left.why]
 

@@ -512,6 +512,27 @@ PREPARE = {
 }
 
 
+def test_a_pruned_run_that_went_on_goes_as_a_whole(tmp_path):
+    """What came late stays for a grace, and so does what it hangs on."""
+    there = Watched(share(tmp_path / "share"))
+    ana, bob = (Machine(tmp_path / who, who, there) for who in ("ana", "bob"))
+    ana.run("two", large=LARGE).push()
+    bob.pull()
+    bob.answer("two")
+    bob.carry_on("two")
+    ana.prune("two").push()
+    gc(there)
+    for directory in (layout.OBJECTS, layout.SEGMENTS, layout.RUNS):  # of a push that did not see that it was pruned
+        for key in bob.blobs.keys(directory):
+            there.create(key, bytes(bob.blobs.view(key)))
+    gc(there)
+    assert damage(there) == []
+    assert keys(there, layout.RUNS) == ["runs/two/000001", "runs/two/000002"]
+    gc(there)
+    assert damage(there) == []
+    assert [keys(there, directory) for directory in (layout.RUNS, layout.SEGMENTS)] == [[], []]
+
+
 @pytest.mark.parametrize("what", PREPARE)
 def test_a_push_between_the_listings_of_a_visit_is_no_damage(tmp_path, what):
     """Its content was not there when content was listed, and its names are when names are."""
