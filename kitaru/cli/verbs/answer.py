@@ -83,12 +83,7 @@ def answer(
     if reject:
         _reject(project, state, wait, by=by, note=note, output=manner.output)
         return
-    if from_file is not None:
-        if value is not None:
-            raise UsageError("there are two answers", hint="give either VALUE or --from-file FILE")
-        value = _read(from_file)
-    name, text = _which(state, wait, value)
-    text = _stdin() if text == "-" and from_file is None else text
+    name, text = _given(state, wait, value, from_file)
     view = _one(state, name)
     if text is None:
         text = _ask(project, state, name, manner.no_input)
@@ -114,6 +109,18 @@ def answer(
             ),
             manner,
         )
+
+
+def _given(
+    state: RunState, wait: str | None, value: str | None, from_file: Path | None
+) -> tuple[str | None, str | None]:
+    """Return the question that is named and the answer that is given, each None where it is left open."""
+    if from_file is None:
+        name, text = _which(state, wait, value)
+        return name, _stdin() if text == "-" else text
+    if value is not None:
+        raise UsageError("there are two answers", hint="give either VALUE or --from-file FILE")
+    return _which(state, wait, _read(from_file))
 
 
 def _read(file: Path) -> str:
